@@ -1,0 +1,70 @@
+/**
+ * What every verb says on success and failure: one JSON object with --json, plain sentences otherwise, and an
+ * exit status (0 done, 1 failed, 2 wrong usage, 125 where a program's own status is passed through).
+ */
+import { styleText } from "node:util";
+import type { CommanderError } from "commander";
+import { CrError } from "../errors.js";
+
+export interface ReportOptions {
+  /** One object on standard output instead of text. */
+  readonly json?: boolean | undefined;
+  /** Exit status of a failure of cr itself: 1, or 125 for verbs that pass a program's status through. */
+  readonly failureStatus?: 1 | 125;
+}
+
+/** Runs a verb's action and turns whatever it throws into one clear message and an exit status. */
+export async function runVerb(options: ReportOptions, action: () => Promise<void> | void): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    reportError(error, options);
+    process.exitCode = options.failureStatus ?? 1;
+  }
+}
+
+/** Prints the object with --json, with bigint as hex strings. */
+export function printJson(value: unknown, stream: NodeJS.WriteStream = process.stdout): void {
+  const text = JSON.stringify(value, (_key, item) =>
+    typeof item === "bigint" ? `0x${item.toString(16)}` : item,
+  );
+  stream.write(`${text}\n`);
+}
+
+/** A line of news for a person: standard error, so that standard output stays the result's. */
+export function say(line: string): void {
+  process.stderr.write(`cr: ${line}\n`);
+}
+
+/** Tells one error: code and message, then the next step. Unknown errors are defects and say so. */
+export function reportError(error: unknown, options: ReportOptions): void {
+  const known = error instanceof CrError ? error : asInternal(error);
+  if (options.json) {
+    const { code, message, hint, data } = known;
+    printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } });
+    return;
+  }
+  say(`${paint("red", known.code)}: ${known.message}`);
+  if (known.hint) say(`${paint("bold", "next")}: ${known.hint}`);
+}
+
+/** Wrong usage, as commander found it: message and exit status 2. */
+export function failUsage(error: CommanderError): void {
+  const message = error.message.replace(/^error: /, "");
+  if (message !== "(outputHelp)") say(`${paint("red", "USAGE")}: ${message}`);
+  say(`${paint("bold", "next")}: see cr --help`);
+  process.exitCode = 2;
+}
+
+function asInternal(error: unknown): CrError {
+  const detail = error instanceof Error ? error.message : String(error);
+  return new CrError("INTERNAL", `unexpected failure: ${detail}`, {
+    hint: "run again with CR_DEBUG=1 and report what it prints",
+    cause: error,
+  });
+}
+
+function paint(style: "red" | "bold", text: string): string {
+  const plain = process.env["NO_COLOR"] || !process.stderr.isTTY;
+  return plain ? text : styleText(style, text);
+}

@@ -1,0 +1,45 @@
+/**
+ * Descriptors and the open file descriptions behind them (open(2)): descriptors that are duplicates of one
+ * another share one description, hence one offset.
+ */
+import { u64, z } from "./schema.js";
+
+export const fileDescriptionSchema = z.object({
+  id: z.int().nonnegative(),
+  /** `outside`: a terminal, pipe or socket whose other end is not in the checkpoint. */
+  kind: z.enum(["regular", "directory", "device", "terminal", "outside"]),
+  /** Link of /proc/PID/fd/N, without ` (deleted)`. */
+  path: z.string(),
+  deleted: z.boolean(),
+  /** Flags of open(2) as fdinfo prints them (octal there), without O_CLOEXEC. */
+  flags: z.int(),
+  /** Offset in bytes. */
+  position: u64,
+  /** `major:minor` decimal and inode of the file, st_mode, device number of a device (`0:0` if none). */
+  dev: z.string(),
+  ino: u64,
+  mode: z.int(),
+  rdev: z.string(),
+  uid: z.int(),
+  gid: z.int(),
+  sizeBytes: z.number(),
+  mtimeNs: u64,
+  /** Bytes of a deleted file, kept in the core: page-aligned offset, and CRC32C of each `RUN_BYTES_MAX`. */
+  content: z.object({ fileOffset: z.int(), lengthBytes: z.int(), crc32c: z.array(z.int()) }).nullable(),
+});
+export type FileDescription = z.infer<typeof fileDescriptionSchema>;
+
+export const descriptorSchema = z.object({
+  fd: z.int().nonnegative(),
+  /** `id` of its description. */
+  description: z.int().nonnegative(),
+  cloexec: z.boolean(),
+});
+export type Descriptor = z.infer<typeof descriptorSchema>;
+
+/** Note RECORE/FILES. */
+export const filesSchema = z.object({
+  descriptions: z.array(fileDescriptionSchema),
+  descriptors: z.array(descriptorSchema),
+});
+export type FileState = z.infer<typeof filesSchema>;

@@ -1,0 +1,89 @@
+/**
+ * ProcessState: everything Recore knows of a stopped process but its memory. Small readonly plain data: capture
+ * makes it, the core writer stores it, the core reader gives it back, a restore rebuilds from it.
+ */
+import type { Credentials } from "./credentials.js";
+import type { FileState } from "./fd.js";
+import type { PageRun } from "./pages.js";
+import { u64, z } from "./schema.js";
+import type { SignalState } from "./signal.js";
+import type { SoftError } from "./soft-error.js";
+import type { ThreadState } from "./thread.js";
+import type { TimerState } from "./timer.js";
+import type { MmBounds, Vma } from "./vma.js";
+
+/** A file the process depends on, by name and by what tells whether it is still the same. */
+export const fileIdentitySchema = z.object({
+  path: z.string(),
+  dev: z.string(),
+  ino: u64,
+  sizeBytes: z.number(),
+  mtimeNs: u64,
+  /** NT_GNU_BUILD_ID in hex, null when the file has none. */
+  buildId: z.string().nullable(),
+});
+export type FileIdentity = z.infer<typeof fileIdentitySchema>;
+
+/** Note RECORE/PROCESS: what there is once a process. */
+export const processSchema = z.object({
+  pid: z.int().positive(),
+  ppid: z.int().nonnegative(),
+  pgid: z.int().nonnegative(),
+  sid: z.int().nonnegative(),
+  comm: z.string(),
+  /** First 80 bytes of the command line, blanks between arguments (pr_psargs). */
+  args: z.string(),
+  exe: fileIdentitySchema,
+  /** Start time in clock ticks since boot (proc_pid_stat(5)); with the pid it names a process. */
+  startTicks: u64,
+  cwd: z.object({ path: z.string(), dev: z.string(), ino: u64 }),
+  umask: z.int(),
+  personality: z.int(),
+  oomScoreAdj: z.int(),
+  coredumpFilter: z.int(),
+  dumpable: z.int(),
+  parentDeathSignal: z.int(),
+  childSubreaper: z.boolean(),
+  noNewPrivs: z.boolean(),
+  thpDisable: z.boolean(),
+});
+export type ProcessNote = z.infer<typeof processSchema>;
+
+/** Note RECORE/LIMITS: getrlimit(2), all resources; RLIM_INFINITY is 2^64-1. */
+export const limitsSchema = z.array(z.object({ resource: z.int(), soft: u64, hard: u64 }));
+export type Rlimit = z.infer<typeof limitsSchema>[number];
+
+/** Note RECORE/HOST: where and by what the checkpoint was taken. */
+export const hostSchema = z.object({
+  tool: z.string(),
+  /** Unix time of the stop in ms. */
+  takenMs: z.number(),
+  hostname: z.string(),
+  kernel: z.string(),
+  bootId: z.string(),
+  /** XCR0-style mask of the xstate components in use (xstate_bv). */
+  xstateComponents: u64,
+  /** CRC32C of the vdso's bytes; null when there is no vdso. */
+  vdsoCrc32c: z.int().nullable(),
+  mode: z.enum(["live", "fork", "stop"]),
+});
+export type HostNote = z.infer<typeof hostSchema>;
+
+export interface ProcessState {
+  readonly process: ProcessNote;
+  readonly host: HostNote;
+  readonly threads: readonly ThreadState[];
+  readonly mm: MmBounds;
+  /** NT_AUXV as bytes: pairs of 64-bit words. */
+  readonly auxv: Buffer;
+  readonly vmas: readonly Vma[];
+  readonly signals: SignalState;
+  readonly timers: TimerState;
+  readonly files: FileState;
+  readonly limits: readonly Rlimit[];
+  readonly credentials: Credentials;
+  readonly runs: readonly PageRun[];
+  readonly softErrors: readonly SoftError[];
+  /** NT_SIGINFO: the signal that ended the process in cores of others, null in ours. */
+  readonly siginfo: Buffer | null;
+}

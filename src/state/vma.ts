@@ -1,0 +1,45 @@
+/** A mapping of the tracee (VMA): one line of /proc/PID/smaps with what is needed to make it again. */
+import { u64, z } from "./schema.js";
+
+export const vmaSchema = z.object({
+  start: u64,
+  end: u64,
+  /** `rwxp` as in /proc/PID/maps; the last letter is `p` (private) or `s` (shared). */
+  prot: z.string().regex(/^[r-][w-][x-][ps]$/),
+  /** Offset in the file in bytes. */
+  offset: u64,
+  /** Name after the inode in maps: a path, `[heap]`, `[stack]`, `[vdso]`, … or empty. Without ` (deleted)`. */
+  path: z.string(),
+  deleted: z.boolean(),
+  /** `major:minor` in hex as maps prints it, `00:00` for none. */
+  dev: z.string(),
+  ino: u64,
+  /** VmFlags of smaps (proc_pid_smaps(5)): `rd`, `wr`, `gd`, `hg`, …; empty for cores of others. */
+  flags: z.array(z.string()),
+  /** What backs it: `special` is a `[v*]` mapping of the kernel's. */
+  kind: z.enum(["anonymous", "shared-anonymous", "file", "shared-file", "special"]),
+  /** The backing file as it was, for file kinds; null when unknown or none. */
+  file: z.object({ sizeBytes: z.number(), mtimeNs: u64, buildId: z.string().nullable() }).nullable(),
+  /** Guard regions inside (MADV_GUARD_INSTALL), as [start, end). */
+  guards: z.array(z.tuple([u64, u64])),
+});
+export type Vma = z.infer<typeof vmaSchema>;
+
+/** Note RECORE/VMAS. */
+export const vmasSchema = z.array(vmaSchema);
+
+/** Note RECORE/MM: the bounds the kernel keeps (proc_pid_stat(5), PR_SET_MM_MAP of prctl(2)). */
+export const mmSchema = z.object({
+  startCode: u64,
+  endCode: u64,
+  startData: u64,
+  endData: u64,
+  startBrk: u64,
+  brk: u64,
+  startStack: u64,
+  argStart: u64,
+  argEnd: u64,
+  envStart: u64,
+  envEnd: u64,
+});
+export type MmBounds = z.infer<typeof mmSchema>;
