@@ -1,0 +1,138 @@
+/*
+ * libcr.so: the whole ABI on one page. Flat functions over integers and byte buffers: system calls and byte
+ * loops, no policy. Each returns >= 0 or -errno. Addresses are user-space addresses (< 2^47), so an int64_t
+ * carries them. ptrace functions must be called by the thread that seized or spawned the tracee.
+ */
+#ifndef CR_H
+#define CR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CR_API __attribute__((visibility("default")))
+
+#define CR_REGS_BYTES 216    /* struct user_regs_struct */
+#define CR_FPREGS_BYTES 512  /* struct user_fpregs_struct */
+#define CR_XSTATE_MAX 16384  /* XSAVE area, standard format; AMX needs 11008 */
+#define CR_SIGINFO_BYTES 128 /* siginfo_t */
+#define CR_CALLS_MAX 4096
+#define CR_RUN_MAX (1u << 20) /* bytes of one range of a bulk copy */
+
+/* A range of a tracee's memory and its place in a file. */
+struct cr_range {
+  uint64_t addr, len, off;
+};
+
+/* A system call to run inside a tracee. */
+struct cr_call {
+  uint64_t nr, args[6];
+  int64_t result;
+};
+
+/* Where remote calls run, and how a tracee left alone finds back (see remote.c). */
+struct cr_site {
+  uint64_t syscall_at;  /* address of a `syscall` instruction; followed by `ret` when guarded */
+  uint64_t chain[3];    /* words that lead from that `ret` to rt_sigreturn */
+  uint32_t chain_len;   /* 1..3; 0 = unguarded, for a process of our own */
+  uint32_t stop_signal; /* out: the signal that interrupted the batch, 0 if none */
+  uint64_t place;       /* borrowed memory: scratch bytes first, the orphan's frame at the end */
+  uint64_t place_len;
+  uint8_t orphan[CR_REGS_BYTES]; /* registers that an orphan goes on with */
+};
+
+/* What ptrace tells of a stopped thread. */
+struct cr_thread {
+  uint8_t regs[CR_REGS_BYTES];
+  uint8_t fpregs[CR_FPREGS_BYTES];
+  uint8_t xstate[CR_XSTATE_MAX];
+  uint64_t xstate_len;
+  uint64_t sigmask;
+  uint64_t rseq_addr;
+  uint32_t rseq_size, rseq_sig, rseq_flags, pad;
+  uint64_t robust_head, robust_len;
+};
+
+/* Scheduling of a thread (sched_getattr(2), ioprio_get(2), sched_getaffinity(2)). */
+struct cr_sched {
+  uint32_t policy;
+  int32_t nice;
+  uint64_t flags;
+  uint32_t priority;
+  int32_t ioprio;
+  uint64_t runtime, deadline, period;
+  uint64_t affinity_len; /* bytes of affinity that the kernel filled */
+  uint8_t affinity[1024];
+};
+
+/* A run of pages with the same categories (PAGEMAP_SCAN, linux/fs.h). */
+struct cr_pages {
+  uint64_t start, end, categories;
+};
+
+_Static_assert(sizeof(struct cr_range) == 24, "cr_range");
+_Static_assert(sizeof(struct cr_call) == 64, "cr_call");
+_Static_assert(sizeof(struct cr_site) == 272, "cr_site");
+_Static_assert(offsetof(struct cr_site, orphan) == 56, "cr_site.orphan");
+_Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
+_Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
+_Static_assert(sizeof(struct cr_sched) == 1080, "cr_sched");
+_Static_assert(sizeof(struct cr_pages) == 24, "cr_pages");
+
+/* layouts.c: sizes and offsets of the structs above as uint32_t, for the test that TypeScript agrees. */
+CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
+
+/* ptrace.c */
+CR_API int64_t cr_seize(int32_t tid);
+CR_API int64_t cr_set_options(int32_t tid, int32_t options);
+CR_API int64_t cr_interrupt(int32_t tid);
+CR_API int64_t cr_wait(int32_t tid, int32_t timeout_ms); /* wait status; -ETIMEDOUT */
+CR_API int64_t cr_resume(int32_t tid, int32_t signal);
+CR_API int64_t cr_detach(int32_t tid, int32_t signal);
+CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
+CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
+CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
+CR_API int64_t cr_set_sigmask(int32_t tid, uint8_t *mask, int32_t size);
+CR_API int64_t cr_peek_siginfo(int32_t tid, int32_t shared, uint8_t *out, int32_t size); /* count */
+
+/* remote.c: runs the calls in the stopped tracee, in order; *results in place*. */
+CR_API int64_t cr_remote(int32_t tid, uint8_t *site, uint8_t *calls, int32_t count, uint8_t *scratch,
+                         int32_t scratch_len);
+
+/* memory.c */
+CR_API int64_t cr_mem_read(int32_t pid, int64_t addr, uint8_t *out, int64_t len);
+CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len);
+
+/* bulk.c: ranges of at most CR_RUN_MAX bytes each; crcs gets a uint32_t (CRC32C) for each range. */
+CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
+                           int32_t threads); /* bytes written */
+CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads);
+
+/* pagemap.c: fills runs of pages that are present, swapped or guards; *next gets where it stopped. */
+CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
+                       uint8_t *next, int32_t legacy);
+
+/* spawn.c */
+CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
+                        int32_t fd_count, int32_t fd_base);
+CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
+
+/* process.c */
+CR_API int64_t cr_pidfd_open(int32_t pid);
+CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal);
+CR_API int64_t cr_kill(int32_t pid, int32_t signal);
+CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2); /* kcmp: 0 same, 1 or 2 ordered */
+CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
+CR_API int64_t cr_link_fd(int32_t fd, const char *path);
+CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace);
+CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid); /* sets it; with pgid 0 reads it */
+CR_API int64_t cr_xcr0(void);
+
+#define CR_SPAWN_SETSID 1
+#define CR_SPAWN_SETPGID 2
+
+/* Inside the library: one owner each, shared by the .c files. */
+int64_t cr_wait_stop(int32_t tid, int *status);
+int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
+uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
+
+#endif

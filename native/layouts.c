@@ -1,0 +1,39 @@
+/* The sizes and offsets of cr.h, so that a test can hold the TypeScript side to them. */
+#include "cr.h"
+
+#include <errno.h>
+#include <string.h>
+
+CR_API int64_t cr_layouts(uint8_t *out, int32_t size) {
+  const uint32_t table[] = {
+      sizeof(struct cr_range),
+      sizeof(struct cr_call),
+      offsetof(struct cr_call, args),
+      offsetof(struct cr_call, result),
+      sizeof(struct cr_site),
+      offsetof(struct cr_site, chain),
+      offsetof(struct cr_site, chain_len),
+      offsetof(struct cr_site, stop_signal),
+      offsetof(struct cr_site, place),
+      offsetof(struct cr_site, place_len),
+      offsetof(struct cr_site, orphan),
+      sizeof(struct cr_thread),
+      offsetof(struct cr_thread, fpregs),
+      offsetof(struct cr_thread, xstate),
+      offsetof(struct cr_thread, xstate_len),
+      offsetof(struct cr_thread, sigmask),
+      offsetof(struct cr_thread, rseq_addr),
+      offsetof(struct cr_thread, rseq_size),
+      offsetof(struct cr_thread, robust_head),
+      sizeof(struct cr_sched),
+      offsetof(struct cr_sched, flags),
+      offsetof(struct cr_sched, priority),
+      offsetof(struct cr_sched, runtime),
+      offsetof(struct cr_sched, affinity_len),
+      offsetof(struct cr_sched, affinity),
+      sizeof(struct cr_pages),
+  };
+  if (size < 0 || (size_t)size < sizeof table) return -EINVAL;
+  memcpy(out, table, sizeof table);
+  return (int64_t)(sizeof table / sizeof table[0]);
+}

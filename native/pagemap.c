@@ -1,0 +1,90 @@
+/*
+ * Which pages a tracee really has: PAGEMAP_SCAN (Linux 6.7, Documentation/admin-guide/mm/pagemap.rst), or the
+ * 64-bit words of /proc/PID/pagemap on older kernels, told in the same categories.
+ */
+#include "cr.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+#define WORDS 8192
+
+/* linux/fs.h of 6.7; the headers of Debian 12 are older. */
+struct pm_scan_arg {
+  uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+  uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5, IS_GUARD = 1 << 8 };
+
+static int64_t scan(int fd, uint64_t start, uint64_t end, struct cr_pages *out, size_t cap, uint64_t *next) {
+  struct pm_scan_arg arg = {
+      .size = sizeof arg,
+      .start = start,
+      .end = end,
+      .vec = (uintptr_t)out,
+      .vec_len = cap,
+      .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+      .return_mask = IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD,
+  };
+  long count = ioctl(fd, PAGEMAP_SCAN, &arg);
+  if (count < 0 && errno == EINVAL) { /* before 6.15 there is no guard category */
+    arg.return_mask &= ~(uint64_t)IS_GUARD;
+    count = ioctl(fd, PAGEMAP_SCAN, &arg);
+  }
+  if (count < 0) return -errno;
+  *next = arg.walk_end;
+  return count;
+}
+
+static uint64_t categories_of(uint64_t word) {
+  uint64_t categories = 0;
+  if (word >> 58 & 1) categories |= IS_GUARD;
+  if (word >> 61 & 1) categories |= IS_FILE;
+  if (word >> 62 & 1) categories |= IS_SWAPPED;
+  if (word >> 63 & 1) categories |= IS_PRESENT;
+  return categories & (IS_SWAPPED | IS_PRESENT | IS_GUARD) ? categories : 0;
+}
+
+static int64_t scan_words(int fd, uint64_t start, uint64_t end, struct cr_pages *out, size_t cap,
+                          uint64_t *next) {
+  uint64_t words[WORDS], at = start;
+  size_t count = 0;
+  while (at < end) {
+    uint64_t want = (end - at) / PAGE < WORDS ? (end - at) / PAGE : WORDS;
+    ssize_t got = pread(fd, words, want * 8, (off_t)(at / PAGE * 8));
+    if (got < 0) return -errno;
+    if (got == 0) break;
+    for (ssize_t i = 0; i < got / 8; i++, at += PAGE) {
+      uint64_t categories = categories_of(words[i]);
+      if (!categories) continue;
+      struct cr_pages *last = count ? &out[count - 1] : NULL;
+      if (last && last->end == at && last->categories == categories) {
+        last->end += PAGE;
+        continue;
+      }
+      if (count == cap) {
+        *next = at;
+        return (int64_t)count;
+      }
+      out[count++] = (struct cr_pages){at, at + PAGE, categories};
+    }
+  }
+  *next = end;
+  return (int64_t)count;
+}
+
+CR_API int64_t cr_scan(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next,
+                       int32_t legacy) {
+  struct cr_pages *pages = (struct cr_pages *)out;
+  size_t cap = size > 0 ? (size_t)size / sizeof *pages : 0;
+  uint64_t stopped = (uint64_t)end;
+  if (cap == 0 || start < 0 || end < start || start % PAGE || end % PAGE) return -EINVAL;
+  int64_t count = legacy ? scan_words(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped)
+                         : scan(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped);
+  memcpy(next, &stopped, sizeof stopped);
+  return count;
+}

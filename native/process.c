@@ -1,0 +1,96 @@
+/* Small system calls about processes and files that Node does not offer. */
+#include "cr.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+CR_API int64_t cr_pidfd_open(int32_t pid) {
+  long fd = syscall(SYS_pidfd_open, pid, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+CR_API int64_t cr_kill(int32_t pid, int32_t signal) {
+  return kill(pid, signal) < 0 ? -errno : 0;
+}
+
+CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2) {
+  long order = syscall(SYS_kcmp, pid, pid, KCMP_FILE, (long)fd1, (long)fd2);
+  return order < 0 ? -errno : order;
+}
+
+/* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */
+struct attr {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime, deadline, period;
+};
+
+CR_API int64_t cr_get_sched(int32_t tid, uint8_t *out, int32_t size) {
+  struct cr_sched *s = (struct cr_sched *)out;
+  if (size != (int32_t)sizeof *s) return -EINVAL;
+  memset(s, 0, sizeof *s);
+  struct attr a = {0};
+  if (syscall(SYS_sched_getattr, tid, &a, sizeof a, 0) < 0) return -errno;
+  s->policy = a.policy;
+  s->flags = a.flags;
+  s->nice = a.nice;
+  s->priority = a.priority;
+  s->runtime = a.runtime;
+  s->deadline = a.deadline;
+  s->period = a.period;
+  long io = syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, tid);
+  if (io < 0) return -errno;
+  s->ioprio = (int32_t)io;
+  long len = syscall(SYS_sched_getaffinity, tid, sizeof s->affinity, s->affinity);
+  if (len < 0) return -errno;
+  s->affinity_len = (uint64_t)len;
+  return 0;
+}
+
+/* Gives an unnamed file (O_TMPFILE) a name; fails where the name exists (linkat(2), open(2)). */
+CR_API int64_t cr_link_fd(int32_t fd, const char *path) {
+  char self[32];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid) {
+  if (pgid == 0) {
+    pid_t now = tcgetpgrp(fd);
+    return now < 0 ? -errno : now;
+  }
+  /* A process in the background gets SIGTTOU for asking; it is meant here. */
+  sigset_t block, old;
+  sigemptyset(&block);
+  sigaddset(&block, SIGTTOU);
+  pthread_sigmask(SIG_BLOCK, &block, &old);
+  int64_t result = tcsetpgrp(fd, pgid) < 0 ? -errno : 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return result;
+}
+
+/* The xstate components this kernel lets programs use (XGETBV 0); 3 (x87, SSE) without XSAVE. */
+CR_API int64_t cr_xcr0(void) {
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 3;
+  __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  return (int64_t)((uint64_t)d << 32 | a);
+}

@@ -1,0 +1,130 @@
+/*
+ * Starts the process that becomes the restored one: the asked pid (clone3 set_tid), only the descriptors it is
+ * to inherit, an empty environment, traced from its first instruction, dead if we die.
+ */
+#include "cr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct start {
+  const char *exe;
+  int32_t flags, personality, fd_count, fd_base, report;
+  const int32_t *fds;
+};
+
+/* struct clone_args up to set_tid_size (Linux 5.5); older headers lack the last two. */
+struct clone3_args {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size;
+};
+
+/* The descriptors to inherit end up at fd_base, fd_base + 1, …; 0 to 2 stay, all others close. */
+static int place_descriptors(const struct start *s, int *report) {
+  struct rlimit limit;
+  int32_t end = s->fd_base + s->fd_count;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+  /* First out of the way of the range they go to, then into it. */
+  int moved = fcntl(*report, F_DUPFD_CLOEXEC, end + s->fd_count);
+  if (moved < 0) return -1;
+  *report = moved;
+  for (int32_t i = 0; i < s->fd_count; i++) {
+    int high = fcntl(s->fds[i], F_DUPFD_CLOEXEC, end);
+    if (high < 0) return -1;
+    if (dup2(high, end + s->fd_count + 1 + i) < 0) return -1;
+    close(high);
+  }
+  for (int32_t i = 0; i < s->fd_count; i++) {
+    if (dup2(end + s->fd_count + 1 + i, s->fd_base + i) < 0) return -1;
+  }
+  if (s->fd_base > 3 && syscall(SYS_close_range, 3, s->fd_base - 1, 0) < 0) return -1;
+  if (moved > end && syscall(SYS_close_range, end, moved - 1, 0) < 0) return -1;
+  return syscall(SYS_close_range, moved + 1, ~0u, 0) < 0 ? -1 : 0;
+}
+
+static void default_signals(void) {
+  sigset_t none;
+  struct sigaction sa = {.sa_handler = SIG_DFL};
+  for (int s = 1; s <= 64; s++) sigaction(s, &sa, NULL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the child: only calls that are safe after a fork of a threaded process. */
+static _Noreturn void child(struct start s, pid_t parent) {
+  char *const argv[] = {(char *)s.exe, NULL}, *const envp[] = {NULL};
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);
+  default_signals();
+  int failed = (s.flags & CR_SPAWN_SETSID) && setsid() < 0;
+  if (s.flags & CR_SPAWN_SETPGID) failed |= setpgid(0, 0) < 0;
+  failed |= place_descriptors(&s, &s.report) < 0;
+  failed |= personality((unsigned long)(uint32_t)s.personality) < 0;
+  if (!failed && ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0) execve(s.exe, argv, envp);
+  int err = errno;
+  if (write(s.report, &err, sizeof err) < 0) _exit(126);
+  _exit(127);
+}
+
+/* Waits for the stop at exec; on failure the child is gone and its errno is the result. */
+static int64_t await_exec(pid_t pid, int report) {
+  int err = 0, status = 0;
+  ssize_t n = read(report, &err, sizeof err);
+  if (n == (ssize_t)sizeof err) {
+    waitpid(pid, &status, __WALL);
+    return err > 0 ? -err : -EIO;
+  }
+  if (cr_wait_stop(pid, &status) < 0 || !WIFSTOPPED(status)) return -ECHILD;
+  long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD; /* our own child, never a target */
+  if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options) < 0) {
+    int64_t result = -errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, __WALL);
+    return result;
+  }
+  return pid;
+}
+
+CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
+                        int32_t fd_count, int32_t fd_base) {
+  int report[2];
+  pid_t set_tid = want_pid, parent = getpid();
+  struct clone3_args args = {.exit_signal = SIGCHLD,
+                             .set_tid = want_pid ? (uintptr_t)&set_tid : 0,
+                             .set_tid_size = want_pid ? 1 : 0};
+  if (fd_count < 0 || fd_base < 3) return -EINVAL;
+  if (pipe2(report, O_CLOEXEC) < 0) return -errno;
+  struct start start = {exe, flags, personality, fd_count, fd_base, report[1], (const int32_t *)fds};
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of ours may run in the child */
+  long pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid == 0) child(start, parent);
+  int64_t result = pid < 0 ? -errno : 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  close(report[1]);
+  if (result == 0) result = await_exec((pid_t)pid, report[0]);
+  close(report[0]);
+  return result;
+}
+
+/* For the parent of a restored program; may run on any thread, since nothing is traced any more. */
+CR_API int64_t cr_wait_child(int32_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, WUNTRACED | WCONTINUED) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  return status;
+}
