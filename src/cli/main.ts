@@ -10,6 +10,7 @@ type Verb = { register(program: Command): void };
 
 /** Verbs in the order of the help page. */
 export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
 };
 

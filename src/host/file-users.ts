@@ -3,6 +3,7 @@
  * shared and writable. Sees only processes the caller may read (proc(5), PTRACE_MODE_READ): as root, all.
  */
 import { type BigIntStats, readdirSync, statSync } from "node:fs";
+import { formatDevice } from "./device-number.js";
 import { processStatus } from "./process-status.js";
 import { readText } from "./sysfs.js";
 
@@ -87,16 +88,7 @@ function identify(path: string): string | undefined {
   } catch {
     return undefined;
   }
-  return `${major(stats.dev)}:${minor(stats.dev)} ${stats.ino}`;
-}
-
-/** Split of a device number as glibc does it (makedev(3)). */
-function major(dev: bigint): bigint {
-  return ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
-}
-
-function minor(dev: bigint): bigint {
-  return (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
+  return `${formatDevice(stats.dev)} ${stats.ino}`;
 }
 
 function list(folder: string): readonly string[] {

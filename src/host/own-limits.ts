@@ -1,26 +1,28 @@
 /**
- * The resource limits and the scheduling rights cr itself has (/proc/self/limits, /proc/sys/fs/nr_open), which a
- * program that it starts cannot exceed without CAP_SYS_RESOURCE.
+ * The resource limits cr itself has (/proc/self/limits) and the host's own bounds, which a program that it
+ * starts cannot exceed without CAP_SYS_RESOURCE.
  */
 import { readFileSync } from "node:fs";
 import type { Rlimit } from "../state/process.js";
+import { readSys, readText } from "./sysfs.js";
 
 /** RLIM_INFINITY of getrlimit(2). */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
-/** Resources by number (asm-generic/resource.h), with the names of setrlimit(2). */
+/** Resources by number (asm-generic/resource.h), named as in setrlimit(2) without RLIMIT_. */
+// biome-ignore format: in the kernel's order, in rows
 export const RESOURCE_NAMES = [
   "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
   "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
-] as const; // biome-ignore format: in the kernel's order
+] as const;
 
 /** All limits of this process. */
-export function ownLimits(): Rlimit[] {
+export function ownLimits(): readonly Rlimit[] {
   return parseLimits(readFileSync("/proc/self/limits", "utf8"));
 }
 
-/** Parses a /proc/PID/limits: a title, then one line a resource, in the order of their numbers. */
-export function parseLimits(text: string): Rlimit[] {
+/** Parses a /proc/PID/limits (proc_pid_limits(5)): a title, then a line a resource in the order of their numbers. */
+export function parseLimits(text: string): readonly Rlimit[] {
   const value = (word: string) => (word === "unlimited" ? UNLIMITED : BigInt(word));
   return text
     .split("\n")
@@ -31,12 +33,12 @@ export function parseLimits(text: string): Rlimit[] {
     });
 }
 
-/** The most descriptors that RLIMIT_NOFILE may allow at all (proc_sys_fs(5)). */
+/** The most descriptors that RLIMIT_NOFILE may allow anybody (proc_sys_fs(5)). */
 export function openFilesMax(): bigint {
-  return BigInt(readFileSync("/proc/sys/fs/nr_open", "utf8").trim());
+  return BigInt(readSys("/proc/sys/fs/nr_open") ?? "1048576");
 }
 
-/** The own oom_score_adj; lowering it needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)). */
+/** The own oom_score_adj; less than it needs CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)). */
 export function ownOomScoreAdj(): number {
-  return Number(readFileSync("/proc/self/oom_score_adj", "utf8"));
+  return Number(readText("/proc/self/oom_score_adj") ?? "0");
 }

@@ -1,0 +1,36 @@
+/**
+ * Holding a process for longer than one operation: by a pidfd, which never leads to a later process, and by its
+ * start time, which tells that the pidfd was opened on the right one. A zombie has ended.
+ */
+import { closeSync } from "node:fs";
+import { CrError } from "../errors.js";
+import { isAlive, type ProcessIdentity } from "../host/process-status.js";
+import { tryCall } from "../tracee/native.js";
+
+export interface HeldProcess extends ProcessIdentity, Disposable {
+  /** True while it runs; never true again once it was false. */
+  alive(): boolean;
+}
+
+/** Takes hold of the process; NO_SUCH_PROCESS when the pid is free or belongs to a process started at another time. */
+export function holdProcess(identity: ProcessIdentity): HeldProcess {
+  const pidfd = tryCall("cr_pidfd_open", identity.pid);
+  // Start time after the pidfd: if it fits now, the pidfd cannot be on a later process.
+  if (pidfd < 0 || !isAlive(identity)) {
+    if (pidfd >= 0) closeSync(pidfd);
+    throw new CrError("NO_SUCH_PROCESS", `watching process ${identity.pid}: there is none, or it has ended`, {
+      hint: "find the pid with pgrep or ps",
+    });
+  }
+  return {
+    ...identity,
+    alive: () => signalsNothing(pidfd) && isAlive(identity),
+    [Symbol.dispose]: () => closeSync(pidfd),
+  };
+}
+
+/** Signal 0 through the pidfd: fails with ESRCH once the process is reaped; EPERM still means it is there. */
+function signalsNothing(pidfd: number): boolean {
+  const result = tryCall("cr_pidfd_signal", pidfd, 0);
+  return result >= 0 || result === -1;
+}
