@@ -1,0 +1,82 @@
+/**
+ * SIGKILL of a checkpoint at system-call boundaries, before and after the call: the target, which checks itself, must
+ * not notice, must not be left stopped or traced, and a core under the final name must stay whole.
+ * A sample by default, every boundary with CR_TORTURE=all, another sample with CR_TORTURE=N.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { chooseBoundaries } from "./boundaries.js";
+import { buildPrograms } from "./build.js";
+import { findLoss, rememberCore } from "./earlier-core.js";
+import { type KilledRun, runKilled } from "./killed-run.js";
+import { checkpointCommand, corePath, IS_STAND_IN, requireBuilt } from "./tool.js";
+import { endTarget, findHarm, startTarget, type TargetKind, type WatchedTarget } from "./watched-target.js";
+
+/** All boundaries of one target take a quarter of an hour at worst. */
+const TEST_MS_MAX = process.env.CR_TORTURE === undefined ? 180_000 : 3_600_000;
+
+const KINDS: readonly (TargetKind & { readonly what: string })[] = [
+  { what: "computing with live vector registers", program: "target", mode: "compute" },
+  { what: "blocked in nanosleep", program: "target", mode: "sleep" },
+  { what: "static musl without signal handlers", program: "target-musl", mode: "sleep" },
+];
+
+let folder: string;
+let target: WatchedTarget | undefined;
+
+beforeAll(() => {
+  requireBuilt();
+  buildPrograms();
+});
+
+beforeEach(() => {
+  folder = mkdtempSync(`${tmpdir()}/cr-torture-`);
+});
+
+afterEach(() => {
+  if (target) endTarget(target);
+  target = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("cr checkpoint killed at any system call", () => {
+  it.each(KINDS)(
+    "harms neither a target $what nor the earlier core",
+    { timeout: TEST_MS_MAX },
+    async (kind) => {
+      target = startTarget(kind, folder);
+      const whole = await checkpoint(target);
+      expect(whole, whole.output).toMatchObject({ exitStatus: 0, killed: false });
+      expect(await findHarm(target)).toBeNull();
+      expect(whole.seizedAt, "the tool seizes its target").toBeGreaterThanOrEqual(0);
+
+      const harms: string[] = [];
+      for (const boundary of chooseBoundaries(whole)) {
+        const harm = await killAt(boundary);
+        if (harm === null) continue;
+        harms.push(harm);
+        endTarget(target);
+        target = startTarget(kind, folder);
+        await checkpoint(target);
+      }
+      expect(harms).toEqual([]);
+    },
+  );
+});
+
+/** One run that is killed at a boundary; what it harmed, with the place, or null. */
+async function killAt(boundary: number): Promise<string | null> {
+  if (target === undefined) throw new TypeError("no target has been started");
+  const core = corePath(target.pid, folder);
+  const earlier = rememberCore(core);
+  const run = await checkpoint(target, boundary);
+  const failed = !run.killed && run.exitStatus !== 0 ? `the tool failed by itself: ${run.output}` : null;
+  const harm = failed ?? (await findHarm(target)) ?? findLoss(earlier, rememberCore(core), !IS_STAND_IN);
+  return harm && `boundary ${boundary} (${run.killedIn}): ${harm}`;
+}
+
+async function checkpoint(of: WatchedTarget, killAt?: number): Promise<KilledRun> {
+  const command = checkpointCommand(of.pid, folder);
+  return runKilled({ command, from: `path:/proc/${of.pid}/`, ...(killAt !== undefined && { killAt }) });
+}

@@ -1,0 +1,70 @@
+/**
+ * A self-checking target (target.c) and the questions that can only be asked from outside: is it left stopped or
+ * traced, does it go on, has it complained. Reads its control page through the file (layout: target.h).
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { programPath } from "./build.js";
+
+/** How long a target may take to go on after its tool has died, in ms. */
+const RECOVERY_MS_MAX = 5_000;
+/** Two beats: the round in which the tool died, and a whole one after it. */
+const BEATS_TO_SEE = 2n;
+const COMPLAINT_AT = 16;
+const COMPLAINT_BYTES = 512;
+
+export interface TargetKind {
+  readonly program: "target" | "target-musl";
+  readonly mode: "compute" | "sleep";
+}
+
+export interface WatchedTarget {
+  readonly pid: number;
+  readonly control: string;
+}
+
+/** Starts a target in the background (it is no child of this process) with its control page in `folder`. */
+export function startTarget(kind: TargetKind, folder: string): WatchedTarget {
+  const control = `${folder}/control`;
+  const printed = execFileSync(programPath(kind.program), [kind.mode, control, String(process.pid)]);
+  return { pid: Number(printed.toString()), control };
+}
+
+/** Ends a target. */
+export function endTarget(target: WatchedTarget): void {
+  if (existsSync(`/proc/${target.pid}`)) process.kill(target.pid, "SIGKILL");
+}
+
+/** Waits until the target has gone on; null when it is well, else what is wrong with it, in one sentence. */
+export async function findHarm(target: WatchedTarget): Promise<string | null> {
+  const goal = readControl(target).heartbeat + BEATS_TO_SEE;
+  const deadline = Date.now() + RECOVERY_MS_MAX;
+  for (;;) {
+    const { heartbeat, complaint } = readControl(target);
+    if (complaint !== "") return `the target complained: ${complaint}`;
+    const held = findHold(target.pid);
+    if (held === null && heartbeat >= goal) return null;
+    if (Date.now() > deadline) return held ?? "the target runs but does not go on";
+    await sleep(2);
+  }
+}
+
+function readControl(target: WatchedTarget): { heartbeat: bigint; complaint: string } {
+  const page = readFileSync(target.control);
+  const text = page.toString("latin1", COMPLAINT_AT, COMPLAINT_AT + COMPLAINT_BYTES);
+  return { heartbeat: page.readBigUInt64LE(8), complaint: text.slice(0, text.indexOf("\0")) };
+}
+
+/** Why a process cannot go on: it is gone, stopped or traced. */
+function findHold(pid: number): string | null {
+  if (!existsSync(`/proc/${pid}/task`)) return "the target is gone";
+  for (const tid of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
+    const state = /^State:\s+(\S)/m.exec(status)?.[1] ?? "?";
+    const tracer = /^TracerPid:\s+(\d+)/m.exec(status)?.[1] ?? "?";
+    if ("tTZX?".includes(state)) return `the target is left in state ${state}`;
+    if (tracer !== "0") return `the target is left traced by ${tracer}`;
+  }
+  return null;
+}
