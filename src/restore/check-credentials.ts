@@ -1,0 +1,105 @@
+/**
+ * Whether a program started by cr would be who the recorded one was. This version does not switch credentials:
+ * the restored program is whatever a process that cr forks and that calls exec becomes (credentials(7)).
+ */
+
+import { CrError } from "../errors.js";
+import { capabilityNames } from "../host/capabilities.js";
+import type { OwnCredentials } from "../host/own-credentials.js";
+import { userName } from "../host/user.js";
+import type { Credentials } from "../state/credentials.js";
+
+export interface CredentialsContext {
+  readonly own: OwnCredentials;
+  /** A core of another tool, which tells nothing but the real uid. */
+  readonly foreign: boolean;
+}
+
+/** Refuses a program whose ids, groups, capabilities or securebits cr cannot give it: CREDENTIALS. */
+export function checkCredentials(recorded: Credentials, context: CredentialsContext): void {
+  const { own, foreign } = context;
+  if (foreign) {
+    if (recorded.uid.real !== own.uid.effective) throw otherUser(recorded.uid.real, own);
+    return;
+  }
+  const uid = own.uid.effective;
+  if (!isAll(recorded.uid, uid)) {
+    if (isAll(recorded.uid, recorded.uid.real)) throw otherUser(recorded.uid.real, own);
+    throw mixedIds("user", recorded.uid);
+  }
+  if (!isAll(own.uid, uid)) throw mixedIds("user", own.uid, "cr itself runs");
+  const gid = own.gid.effective;
+  if (!isAll(recorded.gid, gid) || !isAll(own.gid, gid)) {
+    throw refuse(`it ran with group ids ${list(recorded.gid)}, cr has ${list(own.gid)}`, groupHint(recorded));
+  }
+  const groups = (ids: readonly number[]) => [...new Set(ids)].sort((a, b) => a - b).join(" ") || "none";
+  if (groups(recorded.groups) !== groups(own.groups)) {
+    throw refuse(
+      `its supplementary groups were ${groups(recorded.groups)}, those of cr are ${groups(own.groups)}`,
+      groupHint(recorded),
+    );
+  }
+  checkCapabilities(recorded, own);
+}
+
+/**
+ * The sets after an exec without file capabilities, as capabilities(7) computes them: root gets what it may
+ * inherit and what is bounding, others what is ambient.
+ */
+export function capabilitiesAfterExec(own: OwnCredentials): Credentials["capabilities"] {
+  const { inheritable, bounding, ambient } = own.capabilities;
+  const permitted = own.uid.effective === 0 ? inheritable | bounding : ambient;
+  return { inheritable, permitted, effective: permitted, bounding, ambient };
+}
+
+function checkCapabilities(recorded: Credentials, own: OwnCredentials): void {
+  const after = capabilitiesAfterExec(own);
+  for (const set of ["permitted", "effective", "inheritable", "ambient", "bounding"] as const) {
+    const was = recorded.capabilities[set];
+    const will = after[set];
+    if (was === will) continue;
+    const differing = capabilityNames(was ^ will).join(", ");
+    throw refuse(
+      `its ${set} capabilities were 0x${was.toString(16)}, those of a program that cr starts are 0x${will.toString(16)} (differing: ${differing})`,
+      "run cr with the capabilities the program had (capsh or setpriv start it with fewer)",
+    );
+  }
+  if (recorded.securebits !== 0) {
+    throw refuse(
+      `it had set securebits 0x${recorded.securebits.toString(16)}, a program that cr starts has none`,
+      "this version cannot restore a program with securebits",
+    );
+  }
+}
+
+function otherUser(uid: number, own: OwnCredentials): CrError {
+  const name = userName(uid);
+  return refuse(
+    `it ran as ${name}, cr runs as ${userName(own.uid.effective)}`,
+    `run cr as that user: sudo -u ${name.startsWith("uid ") ? `'#${uid}'` : name} cr restore …`,
+  );
+}
+
+function mixedIds(what: string, ids: Credentials["uid"], who = "it ran"): CrError {
+  return refuse(
+    `${who} with differing real, effective, saved and file system ${what} ids (${list(ids)}), all must be equal`,
+    "this version restores programs without changed ids only",
+  );
+}
+
+function groupHint(recorded: Credentials): string {
+  const groups = recorded.groups.length > 0 ? `--groups ${recorded.groups.join(",")}` : "--clear-groups";
+  return `give cr these groups: setpriv --regid ${recorded.gid.real} ${groups} cr restore …`;
+}
+
+function refuse(found: string, hint: string): CrError {
+  return new CrError("CREDENTIALS", `restore the program: ${found}, both must be equal`, { hint });
+}
+
+function isAll(ids: Credentials["uid"], id: number): boolean {
+  return ids.real === id && ids.effective === id && ids.saved === id && ids.fs === id;
+}
+
+function list(ids: Credentials["uid"]): string {
+  return `${ids.real} ${ids.effective} ${ids.saved} ${ids.fs}`;
+}

@@ -1,0 +1,37 @@
+/** Whether the recorded pid is free to be given again. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { CrError } from "../errors.js";
+import { describeHolder, type PidHolder, whoHolds } from "../host/process-holder.js";
+
+/** How long a zombie's parent, often a slow pid 1, gets to reap it. */
+const REAP_WAIT_MS = 2_000;
+const POLL_MS = 20;
+
+/**
+ * Refuses a pid that something else has: PID_TAKEN, which says what and whose it is. A zombie that is only
+ * waiting to be reaped is waited for, up to 2 seconds.
+ */
+export async function checkPidFree(pid: number, waitMs: number = REAP_WAIT_MS): Promise<void> {
+  const deadline = performance.now() + waitMs;
+  let holder = whoHolds(pid);
+  while (holder !== undefined && isZombie(holder) && performance.now() < deadline) {
+    await sleep(POLL_MS);
+    holder = whoHolds(pid);
+  }
+  if (holder === undefined) return;
+  const { pid: holderPid, as, comm, user, state } = holder;
+  throw new CrError(
+    "PID_TAKEN",
+    `restore the program as pid ${pid}: the number belongs to ${describeHolder(holder)}, it must be free`,
+    { hint: hintFor(holder), data: { pid, holderPid, as, comm, user, state } },
+  );
+}
+
+function hintFor(holder: PidHolder): string {
+  if (isZombie(holder)) return `let its parent ${holder.ppid} reap it or end, or restore with --pid new`;
+  return "restore with --pid new if the program can do with another pid, or end the other process";
+}
+
+function isZombie(holder: PidHolder): boolean {
+  return holder.state === "Z" && holder.as === "process";
+}

@@ -1,0 +1,67 @@
+/**
+ * Everything that can be refused before a process is started, in one go: who runs it, on what machine, within
+ * which limits, with which files, under which pid. The owner of the core is checked apart, before it is read
+ * (check-owner.ts); descriptors by files.ts.
+ */
+import { CrError } from "../errors.js";
+import { ownCredentials } from "../host/own-credentials.js";
+import type { ProcessState } from "../state/process.js";
+import type { SoftError } from "../state/soft-error.js";
+import { checkCredentials } from "./check-credentials.js";
+import { checkLimits, ownBounds } from "./check-limits.js";
+import { checkMachine, type Machine } from "./check-machine.js";
+import { checkMappedFiles } from "./check-mapped-files.js";
+import { checkPidFree } from "./check-pid.js";
+import { describeKind, foundFile, statOf } from "./file-look.js";
+import type { FilesPolicy } from "./regular-file.js";
+
+export interface CheckOptions {
+  /** From `cpuComponents` and `ownVdsoCrc32c` of the tracee side. */
+  readonly machine: Machine;
+  /** The core, open for reading. */
+  readonly coreFd: number;
+  /** The executable as the user named it. */
+  readonly exe?: string | undefined;
+  readonly policy: FilesPolicy;
+  /** The boot of the checkpoint is this one. */
+  readonly sameBoot: boolean;
+  /** A core of another tool. */
+  readonly foreign: boolean;
+  /** `--pid keep`: the recorded pid has to be free. */
+  readonly keepPid: boolean;
+}
+
+/**
+ * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
+ * VDSO_MISMATCH, LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
+ * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
+ */
+export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
+  checkCredentials(state.credentials, { own: ownCredentials(), foreign: options.foreign });
+  checkMachine(state, options.machine);
+  if (!options.foreign) checkLimits(state, ownBounds());
+  const soft = checkMappedFiles(state, options);
+  soft.push(...checkWorkingFolder(state.process.cwd, options));
+  if (options.keepPid) await checkPidFree(state.process.pid);
+  return soft;
+}
+
+/** The working folder: there (FILE_MISSING), a folder, and under `rollback` the same one (FILE_CHANGED). */
+export function checkWorkingFolder(
+  cwd: ProcessState["process"]["cwd"],
+  { policy, sameBoot, foreign }: Pick<CheckOptions, "policy" | "sameBoot" | "foreign">,
+): SoftError[] {
+  if (foreign && cwd.path === "") return [];
+  const stat = statOf(cwd.path);
+  const found = foundFile(stat);
+  const hint = "put the folder back, or add --files keep to work in the one that is there";
+  if (!stat.isDirectory()) {
+    const message = `enter the working folder ${cwd.path}: it is ${describeKind(stat)} now`;
+    throw new CrError("FILE_CHANGED", message, { hint: "put the folder back", data: { path: cwd.path } });
+  }
+  const isSame = found.ino === cwd.ino && (!sameBoot || found.dev === cwd.dev);
+  if (isSame || foreign) return [];
+  const message = `enter the working folder ${cwd.path}: it was replaced by another folder since the checkpoint`;
+  if (policy === "rollback") throw new CrError("FILE_CHANGED", message, { hint, data: { path: cwd.path } });
+  return [{ kind: "cwd", id: cwd.path, message: `${message}; the one that is there is used` }];
+}

@@ -1,0 +1,144 @@
+/**
+ * Files that were deleted while the program had them open. Their bytes are in the core; the file is made again
+ * under its old name (so that /proc shows it), opened as often as it was, and deleted again at once.
+ */
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  futimesSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { CrError, isErrno } from "../errors.js";
+import { reopenDescriptor } from "../host/own-descriptors.js";
+import { PAGE_BYTES } from "../state/address.js";
+import type { FileDescription } from "../state/fd.js";
+import { RUN_BYTES_MAX } from "../state/pages.js";
+import { crc32cRanges } from "../tracee/native.js";
+import { openFailed } from "./file-look.js";
+import { openFlags } from "./open-flags.js";
+
+/** Names tried before giving up: the old one, then one with a number behind. */
+const NAMES_MAX = 100;
+const CHUNK_BYTES = 1 << 20;
+const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+
+/**
+ * Makes the file that all of `descriptions` (at least one) had open and opens it once for each of them: the
+ * descriptors in their order. FILE_MISSING when the core does not hold its content or its folder is gone.
+ */
+export function recreateDeleted(descriptions: readonly FileDescription[], coreFd: number): number[] {
+  const [first] = descriptions;
+  if (first === undefined) return [];
+  const stored = descriptions.find(({ content }) => content !== null) ?? first;
+  if (stored.content === null && first.sizeBytes > 0) {
+    throw new CrError(
+      "FILE_MISSING",
+      `open ${first.path}: it was deleted and its content is not in the core`,
+      {
+        hint: "take a new checkpoint; deleted files are kept in the core",
+        data: { path: first.path },
+      },
+    );
+  }
+  checkContent(stored, coreFd);
+  const made = createUnderOwnName(first.path);
+  const opened: number[] = [];
+  try {
+    unlinkSync(made.path);
+    copyFromCore(stored, coreFd, made.fd);
+    // Opened before the mode is set: it may forbid what the program once had.
+    for (const description of descriptions) opened.push(reopenDescriptor(made.fd, openFlags(description)));
+    setAttributes(made.fd, first);
+  } catch (error) {
+    for (const fd of opened) closeSync(fd);
+    throw error instanceof CrError ? error : openFailed(first.path, error);
+  } finally {
+    closeSync(made.fd);
+  }
+  return opened;
+}
+
+/** The program would read these bytes unseen by any other check. */
+function checkContent({ content, path }: FileDescription, coreFd: number): void {
+  if (content === null) return;
+  const ranges = content.crc32c.map((_, index) => ({
+    fileOffset: content.fileOffset + index * RUN_BYTES_MAX,
+    lengthBytes: Math.min(RUN_BYTES_MAX, content.lengthBytes - index * RUN_BYTES_MAX),
+  }));
+  const found = crc32cRanges(coreFd, ranges);
+  const bad = ranges.find((_, index) => found[index] !== content.crc32c[index]);
+  if (bad === undefined) return;
+  throw new CrError(
+    "CORE_CORRUPT",
+    `read the content of the deleted file ${path} from the core: its checksum at byte ${bad.fileOffset} is wrong`,
+    { hint: "cr verify tells what else is damaged; restore an older checkpoint" },
+  );
+}
+
+function createUnderOwnName(path: string): { path: string; fd: number } {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  for (let attempt = 0; attempt < NAMES_MAX; attempt += 1) {
+    const name = attempt === 0 ? path : `${path}.${process.pid}.${attempt}`;
+    try {
+      return { path: name, fd: openSync(name, flags, 0o600) };
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw openFailed(name, error);
+    }
+  }
+  throw new CrError("RESTORE_FAILED", `make ${path} again: ${NAMES_MAX} names for it are taken`);
+}
+
+/** Zero pages are left out, so that a sparse file comes back sparse. */
+function copyFromCore(stored: FileDescription, coreFd: number, fd: number): void {
+  const { content, sizeBytes, path } = stored;
+  const lengthBytes = Math.min(content?.lengthBytes ?? 0, sizeBytes);
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  for (let at = 0; at < lengthBytes; ) {
+    const read = readSync(
+      coreFd,
+      chunk,
+      0,
+      Math.min(CHUNK_BYTES, lengthBytes - at),
+      (content?.fileOffset ?? 0) + at,
+    );
+    if (read === 0) {
+      throw new CrError(
+        "CORE_TRUNCATED",
+        `read the content of ${path} from the core: ${lengthBytes - at} bytes are missing`,
+      );
+    }
+    writeSparse(fd, chunk.subarray(0, read), at);
+    at += read;
+  }
+  ftruncateSync(fd, sizeBytes);
+}
+
+function writeSparse(fd: number, bytes: Buffer, offset: number): void {
+  for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
+    const page = bytes.subarray(at, at + PAGE_BYTES);
+    if (page.equals(ZERO_PAGE.subarray(0, page.length))) continue;
+    writeAll(fd, page, offset + at);
+  }
+}
+
+/** pwrite(2) until all bytes are there. */
+export function writeAll(fd: number, bytes: Buffer, offset: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  }
+}
+
+function setAttributes(fd: number, { mode, uid, gid, mtimeNs }: FileDescription): void {
+  const stat = fstatSync(fd);
+  if (stat.uid !== uid || stat.gid !== gid) fchownSync(fd, uid, gid);
+  fchmodSync(fd, mode & 0o7777);
+  const seconds = Number(mtimeNs) / 1e9;
+  futimesSync(fd, seconds, seconds);
+}

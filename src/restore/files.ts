@@ -1,0 +1,127 @@
+/**
+ * The program's descriptors: opens every open file once in cr, where the restored process inherits it, after
+ * deciding and refusing everything that can be refused. Nothing changes on disk before `commit`, which cuts grown
+ * files back; what is decided about a file is in regular-file.ts and descriptor-plan.ts.
+ */
+import { closeSync } from "node:fs";
+import type { FileState } from "../state/fd.js";
+import type { SoftError } from "../state/soft-error.js";
+import type { Vma } from "../state/vma.js";
+import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
+import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
+import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
+import type { FilesPolicy } from "./regular-file.js";
+import { type CutsDone, cutBack } from "./rollback.js";
+
+export interface PrepareOptions {
+  readonly policy: FilesPolicy;
+  readonly placements: readonly FdPlacement[];
+  /** The core by name: tails of rolled back files are saved beside it. */
+  readonly corePath: string;
+  /** The core, open for reading: deleted files are in it. */
+  readonly coreFd: number;
+  /** Mappings of the program: what it had mapped shared is rolled back through them. */
+  readonly vmas: readonly Vma[];
+  /** The boot of the checkpoint is this one (HostNote.bootId). */
+  readonly sameBoot: boolean;
+  /** A core of another tool, which has no descriptors. */
+  readonly foreign: boolean;
+}
+
+/** One descriptor that the program is to have. */
+export interface RestoredDescriptor {
+  readonly fd: number;
+  readonly cloexec: boolean;
+  /** Index in `sources`. */
+  readonly source: number;
+}
+
+/** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
+export interface PreparedFiles extends Disposable {
+  readonly sources: readonly FileSource[];
+  readonly descriptors: readonly RestoredDescriptor[];
+  readonly softErrors: readonly SoftError[];
+  /**
+   * Rolls grown files back; to be called last before the program starts. Throws RESTORE_FAILED or FILE_CHANGED
+   * with all files as they were. Returns a soft error for each file that was cut, which names the saved tail.
+   */
+  commit(): SoftError[];
+  /** Takes the rollback back, when something fails between `commit` and the program's start. */
+  undo(): void;
+}
+
+/**
+ * Decides about all descriptors, then opens what they need. Throws FD_OUTSIDE, FILE_MISSING, FILE_CHANGED,
+ * NOT_PERMITTED, CORE_CORRUPT or USAGE with nothing left open.
+ */
+export function prepareFiles(files: FileState, options: PrepareOptions): PreparedFiles {
+  const planned = planDescriptors(files, options);
+  const wanted = [
+    ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
+  ];
+  const opened = openDescriptions(wanted, options);
+  const placed = new Map<FdPlacement, PlacedDescriptor>();
+  try {
+    for (const plan of planned) {
+      if (plan.to !== "placement" || placed.has(plan.placement)) continue;
+      placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
+    }
+  } catch (error) {
+    for (const one of placed.values()) discardPlacement(one);
+    opened[Symbol.dispose]();
+    throw error;
+  }
+  return assemble({ planned, opened, placed, corePath: options.corePath });
+}
+
+interface Parts {
+  readonly planned: readonly PlannedDescriptor[];
+  readonly opened: OpenedDescriptions;
+  readonly placed: ReadonlyMap<FdPlacement, PlacedDescriptor>;
+  readonly corePath: string;
+}
+
+function assemble({ planned, opened, placed, corePath }: Parts): PreparedFiles {
+  const sources: FileSource[] = [];
+  const descriptors = planned.map(({ fd, cloexec, ...plan }): RestoredDescriptor => {
+    const source =
+      plan.to === "description" ? opened.byId.get(plan.description.id) : asSource(placed.get(plan.placement));
+    if (source === undefined) throw new RangeError(`descriptor ${fd} was planned but not opened`);
+    return { fd, cloexec, source: indexOf(sources, source) };
+  });
+  let cuts: CutsDone | null = null;
+  return {
+    sources,
+    descriptors,
+    softErrors: opened.softErrors,
+    commit() {
+      cuts = cutBack(opened.cuts, corePath);
+      return cuts.done.map(({ path, tailPath, tailBytes }) => ({
+        kind: "file",
+        id: path,
+        message: `file ${path} was cut back by ${tailBytes} bytes, which are saved in ${tailPath}`,
+      }));
+    },
+    undo() {
+      cuts?.undo();
+      cuts = null;
+    },
+    [Symbol.dispose]() {
+      for (const one of placed.values()) {
+        if (cuts === null) discardPlacement(one);
+        else if (one.owned) closeSync(one.fd);
+      }
+      opened[Symbol.dispose]();
+    },
+  };
+}
+
+function asSource(placed: PlacedDescriptor | undefined): FileSource | undefined {
+  return placed && { fd: placed.fd, position: placed.position, descriptionId: null };
+}
+
+/** Descriptors that share a description share a source; the caller's 0 may be inherited more than once, too. */
+function indexOf(sources: FileSource[], source: FileSource): number {
+  const found = sources.findIndex(({ fd }) => fd === source.fd);
+  return found >= 0 ? found : sources.push(source) - 1;
+}

@@ -1,0 +1,160 @@
+/**
+ * Cutting grown files back to their recorded length. What is cut off is saved beside the core first, and all of
+ * it can be put back until the program starts. Which files are cut is decided in regular-file.ts.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  futimesSync,
+  openSync,
+  readSync,
+  unlinkSync,
+} from "node:fs";
+import { basename, dirname } from "node:path";
+import { CrError, isErrno } from "../errors.js";
+import { writeAll } from "./deleted-file.js";
+
+/** A file to cut; `fd` is open for reading and writing. */
+export interface Cut {
+  readonly path: string;
+  readonly fd: number;
+  readonly toBytes: number;
+  /** Modification time to put back, so that the next restore finds the file as recorded. */
+  readonly mtimeNs: bigint;
+}
+
+/** A cut that was made, and where its tail is. */
+export interface CutDone {
+  readonly path: string;
+  readonly tailPath: string;
+  readonly tailBytes: number;
+}
+
+export interface CutsDone {
+  readonly done: readonly CutDone[];
+  /** Puts all tails back and removes their copies. */
+  undo(): void;
+}
+
+interface Tail extends CutDone {
+  readonly cut: Cut;
+  readonly fd: number;
+  /** Time that an undo puts back. */
+  readonly mtimeNs: bigint;
+}
+
+const CHUNK_BYTES = 1 << 20;
+const TAILS_MAX = 10_000;
+
+/**
+ * Saves the tails of all files as `CORE.tail.N.NAME` (mode 0600, on disk before anything is cut), then cuts all.
+ * On any failure everything is as before: RESTORE_FAILED, or FILE_CHANGED for a file that shrank meanwhile.
+ */
+export function cutBack(cuts: readonly Cut[], corePath: string): CutsDone {
+  const tails: Tail[] = [];
+  const undo = () => putBack(tails);
+  try {
+    for (const cut of cuts) tails.push(saveTail(cut, corePath));
+    if (tails.length > 0) syncFolder(dirname(corePath));
+    for (const { cut } of tails) {
+      ftruncateSync(cut.fd, cut.toBytes);
+      setTime(cut.fd, cut.mtimeNs);
+    }
+  } catch (error) {
+    undo();
+    throw error instanceof CrError ? error : cutFailed(error);
+  } finally {
+    for (const { fd } of tails) closeSync(fd);
+  }
+  return { done: tails.map(({ path, tailPath, tailBytes }) => ({ path, tailPath, tailBytes })), undo };
+}
+
+/** Sets the modification time where the caller may (it takes the file's owner); the length is what matters. */
+export function setTime(fd: number, mtimeNs: bigint): void {
+  try {
+    const seconds = Number(mtimeNs) / 1e9;
+    futimesSync(fd, seconds, seconds);
+  } catch (error) {
+    if (!isErrno(error, "EPERM", "EACCES")) throw error;
+  }
+}
+
+function saveTail(cut: Cut, corePath: string): Tail {
+  const stat = fstatSync(cut.fd, { bigint: true });
+  const tailBytes = Number(stat.size) - cut.toBytes;
+  if (tailBytes < 0) {
+    throw new CrError("FILE_CHANGED", `cut back ${cut.path}: it shrank to ${stat.size} bytes meanwhile`, {
+      hint: "find out who writes to it, then restore again",
+    });
+  }
+  const { tailPath, fd } = createTail(corePath, basename(cut.path));
+  try {
+    copy(cut.fd, fd, { from: cut.toBytes, to: 0, lengthBytes: tailBytes });
+    fsyncSync(fd);
+  } catch (error) {
+    closeSync(fd);
+    unlinkSync(tailPath);
+    throw error;
+  }
+  return { path: cut.path, tailPath, tailBytes, cut, fd, mtimeNs: stat.mtimeNs };
+}
+
+function createTail(corePath: string, name: string): { tailPath: string; fd: number } {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  for (let number = 1; number <= TAILS_MAX; number += 1) {
+    const tailPath = `${corePath}.tail.${number}.${name}`;
+    try {
+      return { tailPath, fd: openSync(tailPath, flags, 0o600) };
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw error;
+    }
+  }
+  throw new CrError("RESTORE_FAILED", `save the end of ${name}: ${TAILS_MAX} tails lie beside ${corePath}`, {
+    hint: "move or remove the tails of earlier restores",
+  });
+}
+
+function putBack(tails: Tail[]): void {
+  for (const tail of tails.splice(0)) {
+    const fd = openSync(tail.tailPath, "r");
+    copy(fd, tail.cut.fd, { from: 0, to: tail.cut.toBytes, lengthBytes: tail.tailBytes });
+    closeSync(fd);
+    setTime(tail.cut.fd, tail.mtimeNs);
+    unlinkSync(tail.tailPath);
+  }
+}
+
+function copy(
+  source: number,
+  target: number,
+  range: { from: number; to: number; lengthBytes: number },
+): void {
+  const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, range.lengthBytes));
+  for (let done = 0; done < range.lengthBytes; ) {
+    const wanted = Math.min(chunk.length, range.lengthBytes - done);
+    const read = readSync(source, chunk, 0, wanted, range.from + done);
+    if (read === 0) throw new Error(`the file ended ${range.lengthBytes - done} bytes early`);
+    writeAll(target, chunk.subarray(0, read), range.to + done);
+    done += read;
+  }
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function cutFailed(error: unknown): CrError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new CrError("RESTORE_FAILED", `roll grown files back: ${reason}; all files are as they were`, {
+    hint: "make room or give write permission beside the core, or restore with --files keep",
+    cause: error,
+  });
+}
