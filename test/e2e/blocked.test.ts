@@ -1,0 +1,112 @@
+/**
+ * Programs that sit in a blocked system call while they are checkpointed, and after they were restored: no spurious
+ * EINTR, no timeout that ends too early, none that ends grossly late, no wake-up lost or doubled.
+ */
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { describeResult, jsonOf } from "../harness/cr.js";
+import { checkpoint, restore, running } from "../harness/cycle.js";
+import { sleep } from "../harness/eventually.js";
+import { runsFreely } from "../harness/process.js";
+import { type Scene, withScene } from "../harness/scene.js";
+import { fixture, type Target } from "../harness/target.js";
+
+const TIMED = [
+  "nanosleep", "clock-relative", "clock-absolute", "clock-realtime", "poll", "ppoll", "select", "pselect", "futex",
+  "futex-absolute", "sigtimedwait", "semtimedop",
+]; // biome-ignore format: a list of calls reads best in rows
+const TIME_MS = 2_000;
+/** A checkpoint may cost the call this much; a restore may, by re-issuing it, cost its whole time once more. */
+const LATE_MS = { checkpoint: 700, restore: 15_000 };
+
+async function begin(scene: Scene, call: string, lateMs: number): Promise<Target> {
+  const target = await scene.start([fixture("blocked"), "FOLDER", call, `${TIME_MS}`, `${TIME_MS + lateMs}`]);
+  await target.says("ready");
+  await sleep(300);
+  return target;
+}
+
+async function expectOk(target: Target): Promise<void> {
+  expect(await target.ended(), target.output()).toBe("exited 0");
+  expect(target.output()).toMatch(/ok\n$/);
+}
+
+describe("a timed call", () => {
+  test.concurrent.each(TIMED)("%s does not notice two checkpoints", (call) =>
+    withScene(async (scene) => {
+      const target = await begin(scene, call, LATE_MS.checkpoint);
+      await checkpoint(scene, { target, core: join(scene.folder, "core") });
+      await checkpoint(scene, { target, core: join(scene.folder, "core.2") });
+      await expectOk(target);
+    }),
+  );
+
+  test.concurrent.each(TIMED)("%s goes on after a restore", (call) =>
+    withScene(async (scene) => {
+      const target = await begin(scene, call, LATE_MS.restore);
+      const core = join(scene.folder, "core");
+      await checkpoint(scene, { target, core });
+      const { cr } = await restore(scene, { target, core });
+      const end = await cr.done;
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+      expect(target.output()).toMatch(/ok\n$/);
+    }),
+  );
+});
+
+/** What ends each call that waits for ever. */
+const WOKEN: Readonly<Record<string, (scene: Scene, target: Target) => Promise<void>>> = {
+  pause: bySignal,
+  sigsuspend: bySignal,
+  sigwaitinfo: bySignal,
+  "futex-wake": byFutex,
+};
+
+async function bySignal(_scene: Scene, { pid }: Target): Promise<void> {
+  process.kill(pid, "SIGUSR1");
+}
+
+async function byFutex(scene: Scene, target: Target): Promise<void> {
+  const waker = await scene.start([fixture("blocked"), target.folder, "wake", "0", "5000"]);
+  await expectOk(waker);
+}
+
+describe("a call that waits to be woken", () => {
+  test.concurrent.each(Object.entries(WOKEN))("%s does not notice a checkpoint", (call, wake) =>
+    withScene(async (scene) => {
+      const target = await begin(scene, call, 60_000);
+      await checkpoint(scene, { target, core: join(scene.folder, "core") });
+      await sleep(200);
+      expect(target.output()).toBe("ready\n");
+      await wake(scene, target);
+      await expectOk(target);
+    }),
+  );
+
+  test.concurrent.each(Object.entries(WOKEN))("%s is woken after a restore", (call, wake) =>
+    withScene(async (scene) => {
+      const target = await begin(scene, call, 60_000);
+      const core = join(scene.folder, "core");
+      await checkpoint(scene, { target, core });
+      const restored = await restore(scene, { target, core });
+      await running(restored);
+      await sleep(200);
+      expect(target.output()).toBe("ready\n");
+      await wake(scene, target);
+      const end = await restored.cr.done;
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    }),
+  );
+});
+
+test("epoll_wait does not notice a checkpoint, nor that it is refused", () =>
+  withScene(async (scene) => {
+    const target = await begin(scene, "epoll", LATE_MS.checkpoint);
+    const args = ["checkpoint", String(target.pid), "-o", join(scene.folder, "core"), "--json"];
+    const result = await scene.cr(args);
+    // Its descriptor is of a kind that cannot be restored yet, and says so.
+    expect(result.status, describeResult(result)).toBe(1);
+    expect(jsonOf(result)).toMatchObject({ error: { code: "UNSUPPORTED_STATE" } });
+    expect(runsFreely(target)).toBe(true);
+    await expectOk(target);
+  }));

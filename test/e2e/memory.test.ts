@@ -1,0 +1,58 @@
+/** A large sparse process: absent and zero pages take no room in the core, and cr itself stays small. */
+import { readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { describeResult, type RunningCr } from "../harness/cr.js";
+import { sleep } from "../harness/eventually.js";
+import { killHard, runsFreely } from "../harness/process.js";
+import { withScene } from "../harness/scene.js";
+import { fixture } from "../harness/target.js";
+
+const MIB = 2 ** 20;
+
+test(
+  "4 GiB sparse, 2 GiB resident, half of it zero: less than 1.2 GiB of disk and 150 MiB of memory",
+  {
+    timeout: 240_000,
+  },
+  () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("sparse"), "FOLDER", "4096"]);
+      await target.says("ready", { timeoutMs: 60_000 });
+      const core = join(scene.folder, "core");
+      const taking = scene.startCr(["checkpoint", String(target.pid), "-o", core], { timeoutMs: 120_000 });
+      const peakMib = await peakMemoryMib(taking);
+      const result = await taking.done;
+      expect(result.status, describeResult(result)).toBe(0);
+      expect(runsFreely(target)).toBe(true);
+      expect((statSync(core).blocks * 512) / MIB).toBeLessThan(1.2 * 1024);
+      expect(peakMib).toBeLessThan(150);
+      expect(peakMib).toBeGreaterThan(10);
+      await killHard(target);
+      const restoring = scene.startCr(["restore", core], { timeoutMs: 120_000 });
+      target.go();
+      expect(await peakMemoryMib(restoring)).toBeLessThan(150);
+      const end = await restoring.done;
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+      rmSync(core);
+    }),
+);
+
+/** The most memory cr had resident until its end (VmHWM of proc_pid_status(5)), in MiB. */
+async function peakMemoryMib({ pid, done }: RunningCr): Promise<number> {
+  let ended = false;
+  let peakKib = 0;
+  done.then(() => {
+    ended = true;
+  });
+  while (!ended) {
+    try {
+      const line = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmHWM:\s*(\d+) kB$/m);
+      peakKib = Math.max(peakKib, Number(line?.[1] ?? 0));
+    } catch {
+      // cr has ended: its last value stands.
+    }
+    await sleep(20);
+  }
+  return peakKib / 1024;
+}
