@@ -110,6 +110,8 @@ CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *
 /* pagemap.c: fills runs of pages that are present, swapped or guards; *next gets where it stopped. */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t legacy);
+/* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
+CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
 /* spawn.c */
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,

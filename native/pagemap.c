@@ -88,3 +88,24 @@ CR_API int64_t cr_scan(int32_t fd, int64_t start, int64_t end, uint8_t *out, int
   memcpy(next, &stopped, sizeof stopped);
   return count;
 }
+
+CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
+                             uint8_t *next) {
+  struct cr_range *spans = (struct cr_range *)out;
+  size_t cap = size > 0 ? (size_t)size / sizeof *spans : 0, count = 0;
+  off_t at = start;
+  while (count < cap && at < end) {
+    off_t data = lseek(fd, at, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) return -errno;
+    if (data < 0 || data >= end) {
+      at = end;
+      break;
+    }
+    off_t hole = lseek(fd, data, SEEK_HOLE);
+    if (hole < 0) return -errno;
+    at = hole < end ? hole : end;
+    spans[count++] = (struct cr_range){0, (uint64_t)(at - data), (uint64_t)data};
+  }
+  memcpy(next, &at, sizeof at);
+  return (int64_t)count;
+}

@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { failUsage } from "./report.js";
-import { VERSION } from "./version.js";
+import { VERSION } from "../version.js";
 
 type Verb = { register(program: Command): void };
 

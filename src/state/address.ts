@@ -6,6 +6,9 @@ export type Address = bigint;
 /** Page size of x86-64 in bytes; the only one Recore supports. */
 export const PAGE_BYTES = 4096;
 
+/** Bytes a run of pages in a core may have at most: the unit of a checksum (pages.ts). */
+export const RUN_BYTES_MAX = 1 << 20;
+
 /** First address that user space cannot have (47-bit TASK_SIZE, Documentation/arch/x86/x86_64/mm.rst). */
 export const USER_END: Address = 0x7fff_ffff_f000n;
 

@@ -2,12 +2,12 @@
  * Which memory is in the core. A run is a page-aligned range of one VMA whose bytes stand in the core file,
  * one after the other, at a page-aligned offset; all-zero pages inside are holes of the file.
  * Pages of a VMA in no run: zero if the VMA is anonymous, the file's own bytes if it maps a file.
+ * In cores of others offsets are not page-aligned, and a run may end inside a page, whose rest is then zero.
  */
 import type { Address } from "./address.js";
 import { u64, z } from "./schema.js";
 
-/** Bytes a run may have at most: the unit of a checksum. */
-export const RUN_BYTES_MAX = 1 << 20;
+export { RUN_BYTES_MAX } from "./address.js";
 
 export const runSchema = z.object({
   address: u64,

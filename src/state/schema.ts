@@ -11,7 +11,7 @@ export { z };
 export const u64 = z
   .string()
   .regex(/^0x[0-9a-f]{1,16}$/)
-  .transform((text) => BigInt(text));
+  .transform((text): bigint => BigInt(text));
 
 /** Bytes: base64 in JSON, `Buffer` in memory. */
-export const bytes = z.base64().transform((text) => Buffer.from(text, "base64"));
+export const bytes = z.base64().transform((text): Buffer => Buffer.from(text, "base64"));

@@ -1,0 +1,181 @@
+/**
+ * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask the process; copy
+ * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
+ */
+
+import { planCore } from "../core/layout.js";
+import { writeCoreTail } from "../core/writer.js";
+import { CrError } from "../errors.js";
+import { faultPoint } from "../fault.js";
+import type { ProcessState } from "../state/process.js";
+import type { SoftError } from "../state/soft-error.js";
+import { copyMemoryTo } from "../tracee/memory.js";
+import { isNativeError } from "../tracee/native-error.js";
+import { Pagemap } from "../tracee/pagemap.js";
+import { findGadgets } from "../tracee/site.js";
+import type { Tracee } from "../tracee/tracee.js";
+import { vdsoCrc32c } from "../tracee/vdso.js";
+import { askInterior, assembleState, type CapturedState, type Frozen } from "./capture.js";
+import { copyDeletedFiles } from "./contents.js";
+import { changed, freeze, seize } from "./freeze.js";
+import { lookAtProcess } from "./look.js";
+import { MappedFiles } from "./mappings.js";
+import { OutputFile, outputFailed } from "./output.js";
+import { planPages } from "./pages.js";
+import { refuse } from "./refusal.js";
+import { attempt, checkTarget, lookFailed } from "./target.js";
+
+/** Threads of the bulk copy: one reads while another writes. */
+const COPY_THREADS = 4;
+const TIMEOUT_MS = 30_000;
+
+export interface CheckpointOptions {
+  /** Path of the core; default `core.<pid>` in the current folder. */
+  readonly output?: string;
+  /** Replace an existing core. */
+  readonly force?: boolean;
+  /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
+  readonly then?: "continue" | "kill" | "stop";
+  /** Refuse when anything can only be saved with a soft error. */
+  readonly strict?: boolean;
+  /** How long the process may take to stop, in ms; default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface CheckpointResult {
+  readonly pid: number;
+  /** The program's name (comm). */
+  readonly name: string;
+  /** Full path of the core. */
+  readonly core: string;
+  readonly mode: "live" | "fork" | "stop";
+  /** How long the program stood still, and the whole operation, in ms. */
+  readonly stopMs: number;
+  readonly totalMs: number;
+  /** Bytes of memory written, and pages stored. */
+  readonly bytes: number;
+  readonly pages: number;
+  readonly rounds: number;
+  readonly threads: number;
+  readonly processes: number;
+  readonly softErrors: readonly SoftError[];
+}
+
+/**
+ * Saves a running process into a core file. The process goes on whatever happens, unless `then` says otherwise
+ * and the core is durable. Throws `CrError`: NO_SUCH_PROCESS, NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS,
+ * UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ */
+export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
+  if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
+  const begin = performance.now();
+  checkTarget(pid);
+  const mappedFiles = new MappedFiles();
+  const before = attempt(pid, () => lookAtProcess(pid, mappedFiles));
+  refuse(pid, before.refusals);
+  const gadgets = findGadgets(pid, before.facts.vmas);
+  const vdso = attempt(pid, () => vdsoCrc32c(pid));
+  using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
+  using pagemap = attempt(pid, () => new Pagemap(pid));
+  using tracee = seize(pid);
+  faultPoint("after-seize");
+  const stopped = performance.now();
+  const thread = freeze(tracee, options.timeoutMs ?? TIMEOUT_MS);
+  faultPoint("after-freeze");
+  const look = attempt(pid, () => lookAtProcess(pid, mappedFiles));
+  if (look.facts.stat.startTicks !== before.facts.stat.startTicks) throw lookFailed(pid, { code: "ENOENT" });
+  refuse(pid, look.refusals);
+  const frozen: Frozen = { tracee, thread, look, gadgets };
+  const interior = askInterior(frozen);
+  refuse(
+    pid,
+    interior.settings.mdwe === 0n
+      ? []
+      : [{ kind: "mdwe", id: "", what: "write-execute denial (PR_SET_MDWE)" }],
+  );
+  faultPoint("after-remote");
+  const captured = assembleState(frozen, interior, vdso);
+  refuseSoft(pid, captured, options.strict ?? false);
+  const copied = copyOut(captured, { tracee, output, pagemap });
+  faultPoint("after-copy");
+  if (options.then !== "kill") letGo(tracee, options.then);
+  const stopMs = performance.now() - stopped;
+  finish(output, copied);
+  if (options.then === "kill") tracee.kill();
+  return {
+    pid,
+    name: captured.process.comm,
+    core: output.path,
+    mode: "stop",
+    stopMs,
+    totalMs: performance.now() - begin,
+    bytes: copied.writtenBytes,
+    pages: copied.pages,
+    rounds: 1,
+    threads: captured.threads.length,
+    processes: 1,
+    softErrors: captured.softErrors,
+  };
+}
+
+interface Copied {
+  readonly state: ProcessState;
+  readonly layout: ReturnType<typeof planCore>;
+  readonly tailOffset: number;
+  readonly writtenBytes: number;
+  readonly pages: number;
+}
+
+/** Copies the memory and the deleted files of the stopped process to their places in the core. */
+function copyOut(
+  captured: CapturedState,
+  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap },
+): Copied {
+  const { tracee, output, pagemap } = to;
+  try {
+    const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
+    const layout = planCore(vmas, stored);
+    const memory = copyMemoryTo(tracee.pid, output.fd, { ranges: layout.runs, threads: COPY_THREADS });
+    const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
+    const { files, end } = copyDeletedFiles(tracee.pid, captured.files, {
+      fd: output.fd,
+      fileOffset: layout.extraOffset,
+    });
+    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
+    return {
+      state: { ...captured, vmas, files, runs },
+      layout,
+      tailOffset: end,
+      writtenBytes: memory.writtenBytes,
+      pages,
+    };
+  } catch (error) {
+    if (isNativeError(error, "ESRCH")) throw changed(tracee.pid, error);
+    throw outputFailed(output.path, error);
+  }
+}
+
+function letGo(tracee: Tracee, then: CheckpointOptions["then"]): void {
+  if (then === "stop") tracee.releaseStopped();
+  else tracee.release();
+}
+
+/** Headers, notes and durability: the program already runs again. */
+function finish(output: OutputFile, copied: Copied): void {
+  const { layout, state, tailOffset } = copied;
+  try {
+    writeCoreTail(output.fd, { layout, state, tailOffset });
+  } catch (error) {
+    throw outputFailed(output.path, error);
+  }
+  faultPoint("before-commit");
+  output.commit();
+}
+
+function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
+  if (!strict || captured.softErrors.length === 0) return;
+  const list = captured.softErrors.map((soft) => soft.message).join("; ");
+  throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
+    hint: "leave out --strict to accept this",
+  });
+}

@@ -1,0 +1,111 @@
+/** Seizes and stops a process without a signal, and mends what the stop itself did to a system call in progress. */
+import { CrError } from "../errors.js";
+import { getRegister, withRegisters } from "../state/registers.js";
+import { isNativeError } from "../tracee/native-error.js";
+import { readStatus } from "../tracee/proc-status.js";
+import { readThread, type ThreadRegisters } from "../tracee/thread.js";
+import { Tracee, UnexpectedStop } from "../tracee/tracee.js";
+import { alreadyTraced, lookFailed, notPermitted } from "./target.js";
+
+/**
+ * Calls that end in EINTR when any stop interrupts them, though no signal was delivered (signal(7),
+ * "Interruption of system calls and library functions by stop signals"), by number.
+ */
+const ENDED_BY_STOPS = new Map<bigint, string>([
+  [65n, "semop"],
+  [70n, "msgrcv"],
+  [69n, "msgsnd"],
+  [128n, "rt_sigtimedwait"],
+  [208n, "io_getevents"],
+  [220n, "semtimedop"],
+  [232n, "epoll_wait"],
+  [281n, "epoll_pwait"],
+  [333n, "io_pgetevents"],
+  [441n, "epoll_pwait2"],
+]);
+const EINTR = -4n;
+/** Tells the kernel to restart the call unless a handler is to run first (include/linux/errno.h). */
+const ERESTARTNOHAND = -514n;
+
+/** Seizes `pid`. Throws NOT_PERMITTED, ALREADY_TRACED or NO_SUCH_PROCESS. */
+export function seize(pid: number): Tracee {
+  try {
+    return Tracee.seize(pid);
+  } catch (error) {
+    if (!isNativeError(error, "EPERM", "ESRCH", "EIO")) throw error;
+    throw seizeFailed(pid, error);
+  }
+}
+
+function seizeFailed(pid: number, error: unknown): unknown {
+  let tracer = 0;
+  try {
+    tracer = Number(readStatus(pid).get("TracerPid") ?? "0");
+  } catch (gone) {
+    return lookFailed(pid, gone);
+  }
+  return tracer !== 0 ? alreadyTraced(pid, tracer) : notPermitted(pid, error);
+}
+
+/**
+ * Stops a seized process and reads its registers. Throws FREEZE_TIMEOUT after `timeoutMs`, TARGET_CHANGED when
+ * it ended or a signal stopped it first.
+ */
+export function freeze(tracee: Tracee, timeoutMs: number): ThreadRegisters {
+  try {
+    tracee.stop(timeoutMs);
+    return mend(tracee, readThread(tracee.pid));
+  } catch (error) {
+    throw freezeFailed(tracee.pid, error, timeoutMs);
+  }
+}
+
+/** Puts an EINTR that our own stop caused back to "restart", in the process and in what is saved. */
+function mend(tracee: Tracee, thread: ThreadRegisters): ThreadRegisters {
+  const call = getRegister(thread.registers, "orig_rax");
+  const result = BigInt.asIntN(64, getRegister(thread.registers, "rax"));
+  if (result !== EINTR || !ENDED_BY_STOPS.has(call)) return thread;
+  const registers = withRegisters(thread.registers, { rax: ERESTARTNOHAND });
+  tracee.setRegisters(registers);
+  return { ...thread, registers };
+}
+
+function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
+  if (isNativeError(error, "ETIMEDOUT")) {
+    return new CrError(
+      "FREEZE_TIMEOUT",
+      `cannot stop process ${pid}: it did not stop within ${timeoutMs} ms`,
+      {
+        hint: `it sits in an uninterruptible wait (cat /proc/${pid}/wchan); try again later or with a longer --timeout`,
+      },
+    );
+  }
+  if (isNativeError(error, "ENOEXEC")) {
+    return new CrError("UNSUPPORTED_PROCESS", `cannot checkpoint process ${pid}: it runs 32-bit code`, {
+      hint: "use a 64-bit build of the program",
+    });
+  }
+  if (error instanceof UnexpectedStop || isNativeError(error, "ESRCH", "ECHILD")) return changed(pid, error);
+  return error;
+}
+
+/** The error for a process that went its own way while it was looked at. */
+export function changed(pid: number, cause: unknown): CrError {
+  const ended = isNativeError(cause, "ESRCH", "ECHILD");
+  const how =
+    cause instanceof UnexpectedStop ? describe(cause) : ended ? "it ended" : "a signal came in between";
+  return new CrError(
+    "TARGET_CHANGED",
+    `cannot checkpoint process ${pid}: ${how} while it was being stopped`,
+    {
+      hint: `look at it (ps -p ${pid}) and try again`,
+      cause,
+    },
+  );
+}
+
+function describe({ stop }: UnexpectedStop): string {
+  if (stop.kind === "exited") return `it exited with status ${stop.status}`;
+  if (stop.kind === "signaled") return `it was killed by signal ${stop.signal}`;
+  return "signal" in stop ? `signal ${stop.signal} stopped it` : "it was stopped otherwise";
+}

@@ -1,0 +1,117 @@
+/**
+ * What only the process itself can ask the kernel: one guarded batch of remote calls for signal dispositions,
+ * alternate stack, program break, interval timers and process settings.
+ */
+import type { SignalState } from "../state/signal.js";
+import type { ThreadState } from "../state/thread.js";
+import type { TimerState } from "../state/timer.js";
+import type { RemoteCall } from "../tracee/remote.js";
+
+const SIGNALS = 64;
+const SIGKILL = 9;
+const SIGSTOP = 19;
+/** struct kernel_sigaction: handler, flags, restorer, mask. */
+const SIGACTION_BYTES = 32;
+const STACK_AT = SIGNALS * SIGACTION_BYTES;
+const TIMERS_AT = STACK_AT + 24;
+const TIMER_BYTES = 32;
+const TIMERS = [0, 1, 2];
+const WORDS_AT = TIMERS_AT + TIMERS.length * TIMER_BYTES;
+
+/** Options of prctl(2) that write an int (or a pointer) through their second argument. */
+const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37, tidAddress: 40 } as const;
+/** Options of prctl(2) whose value is the result. */
+const READ_RESULT = { dumpable: 3, securebits: 27, noNewPrivs: 39, thpDisable: 42, mdwe: 66 } as const;
+type Through = keyof typeof READ_THROUGH;
+type Result = keyof typeof READ_RESULT;
+
+/** Bytes of the target that the batch needs for its results. */
+export const INTERIOR_SCRATCH_BYTES = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
+
+export interface Interior {
+  readonly actions: SignalState["actions"];
+  readonly altStack: ThreadState["altStack"];
+  readonly brk: bigint;
+  readonly itimers: TimerState["itimers"];
+  readonly settings: Readonly<Record<Through | Result, bigint>>;
+}
+
+/** The calls, with result buffers in scratch memory at `place`. */
+export function interiorCalls(place: bigint): RemoteCall[] {
+  const at = (offset: number) => place + BigInt(offset);
+  const signals = askable().map(
+    (signal): RemoteCall => ({
+      name: "rt_sigaction",
+      args: [signal, 0, at((signal - 1) * SIGACTION_BYTES), 8],
+    }),
+  );
+  const timers = TIMERS.map(
+    (which): RemoteCall => ({ name: "getitimer", args: [which, at(TIMERS_AT + which * TIMER_BYTES)] }),
+  );
+  const through = Object.values(READ_THROUGH).map(
+    (option, index): RemoteCall => ({ name: "prctl", args: [option, at(WORDS_AT + index * 8)] }),
+  );
+  const result = Object.values(READ_RESULT).map((option): RemoteCall => ({ name: "prctl", args: [option] }));
+  return [
+    { name: "brk", args: [0] },
+    { name: "sigaltstack", args: [0, at(STACK_AT)] },
+    ...signals,
+    ...timers,
+    ...through,
+    ...result,
+  ];
+}
+
+/** Decodes the results of `interiorCalls`. Throws RangeError with the failed call when one failed. */
+export function decodeInterior(results: readonly bigint[], scratch: Buffer): Interior {
+  const calls = interiorCalls(0n);
+  const prctls = calls.length - Object.keys(READ_RESULT).length;
+  results.slice(0, prctls).forEach((value, index) => {
+    if (value < 0n && value > -4096n) throw new RangeError(`${calls[index]?.name} failed: errno ${-value}`);
+  });
+  const settings = Object.fromEntries([
+    ...Object.keys(READ_THROUGH).map((key, index) => [key, scratch.readBigUInt64LE(WORDS_AT + index * 8)]),
+    // A kernel that does not know an option has it off.
+    ...Object.keys(READ_RESULT).map((key, index) => [key, max(0n, results[prctls + index] ?? 0n)]),
+  ]) as Record<Through | Result, bigint>;
+  return {
+    brk: results[0] ?? 0n,
+    altStack: {
+      sp: scratch.readBigUInt64LE(STACK_AT),
+      flags: scratch.readInt32LE(STACK_AT + 8),
+      sizeBytes: scratch.readBigUInt64LE(STACK_AT + 16),
+    },
+    actions: askable().flatMap((signal) => decodeAction(signal, scratch)),
+    itimers: TIMERS.flatMap((which) => decodeTimer(which, scratch)),
+    settings,
+  };
+}
+
+/** Every signal but the two that have no disposition. */
+function askable(): number[] {
+  return Array.from({ length: SIGNALS }, (_, index) => index + 1).filter(
+    (signal) => signal !== SIGKILL && signal !== SIGSTOP,
+  );
+}
+
+function decodeAction(signal: number, scratch: Buffer): SignalState["actions"] {
+  const at = (signal - 1) * SIGACTION_BYTES;
+  const [handler = 0n, flags = 0n, restorer = 0n, mask = 0n] = [0, 8, 16, 24].map((offset) =>
+    scratch.readBigUInt64LE(at + offset),
+  );
+  const isDefault = handler === 0n && flags === 0n && mask === 0n;
+  return isDefault ? [] : [{ signal, handler, flags, restorer, mask }];
+}
+
+function decodeTimer(which: number, scratch: Buffer): TimerState["itimers"] {
+  const at = TIMERS_AT + which * TIMER_BYTES;
+  const microseconds = (offset: number) =>
+    scratch.readBigInt64LE(at + offset) * 1_000_000n + scratch.readBigInt64LE(at + offset + 8);
+  const intervalUs = microseconds(0);
+  const valueUs = microseconds(16);
+  return valueUs === 0n ? [] : [{ which, valueUs, intervalUs }];
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

@@ -1,0 +1,92 @@
+/** Mappings: which kinds are refused by name, and the identity of the files behind the others. */
+import { statSync } from "node:fs";
+import { isErrno } from "../errors.js";
+import { readBuildId } from "../host/build-id.js";
+import { hex } from "../state/address.js";
+import type { Vma } from "../state/vma.js";
+import { otherMappers, pathInside } from "../tracee/maps.js";
+import type { Refusal } from "./refusal.js";
+
+/** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
+const REFUSED_FLAGS: Readonly<Record<string, string>> = {
+  ht: "huge pages of hugetlbfs",
+  io: "memory of a device",
+  pf: "memory of a device",
+  um: "memory watched by a userfaultfd",
+  uw: "memory write-protected by a userfaultfd",
+  ui: "memory watched by a userfaultfd",
+  ss: "a shadow stack",
+  sl: "memory sealed by mseal",
+  dp: "memory the kernel may drop",
+};
+const REFUSED_PATHS: readonly [RegExp, string][] = [
+  [/^\/memfd:/, "a memfd"],
+  [/^\/SYSV/, "a System V shared memory segment"],
+  [/^\/\[aio\]/, "an asynchronous I/O context (io_setup)"],
+  [/^\/anon_hugepage/, "huge pages of hugetlbfs"],
+  [/^\/secretmem/, "secret memory (memfd_secret)"],
+  [/^(anon_inode:|socket:|\/dev\/(?!shm\/|zero$))/, "memory of a device or kernel object"],
+];
+
+/** The mappings of a process that cannot be saved, each with its address. */
+export function refusedMappings(vmas: readonly Vma[]): Refusal[] {
+  return vmas.flatMap((vma) => {
+    const what = refusedFor(vma);
+    return what === null ? [] : [{ kind: "mapping", id: hex(vma.start), what }];
+  });
+}
+
+function refusedFor(vma: Vma): string | null {
+  if (vma.kind === "special") return vma.path === "[uprobes]" ? "a probe of the kernel's (uprobes)" : null;
+  const path = REFUSED_PATHS.find(([pattern]) => pattern.test(vma.path));
+  if (path) return `${path[1]} (${vma.path})`;
+  const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
+  if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
+  const ofFile = vma.kind === "file" || vma.kind === "shared-file";
+  if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
+  return null;
+}
+
+/** Looks up the files behind mappings, each once; reading ELF files happens outside the stop. */
+export class MappedFiles {
+  readonly #known = new Map<string, Vma["file"]>();
+
+  /** The mappings with `file` filled in. A file is looked at again when its size or time changed. */
+  identify(pid: number, vmas: readonly Vma[]): Vma[] {
+    return vmas.map((vma) => {
+      if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
+      return { ...vma, file: this.#fileOf(pid, vma.path) };
+    });
+  }
+
+  #fileOf(pid: number, path: string): Vma["file"] {
+    const outside = pathInside(pid, path);
+    const stat = statSync(outside, { bigint: true, throwIfNoEntry: false });
+    if (stat === undefined) return null;
+    const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const file = { sizeBytes: Number(stat.size), mtimeNs: stat.mtimeNs, buildId: buildIdOf(outside) };
+    this.#known.set(key, file);
+    return file;
+  }
+}
+
+/** The build-id of a file we may read; a file that is only executable has none for us. */
+export function buildIdOf(path: string): string | null {
+  try {
+    return readBuildId(path);
+  } catch (error) {
+    if (isErrno(error, "EACCES", "EPERM", "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
+export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
+  return vmas.flatMap((vma) => {
+    const others = vma.kind === "shared-anonymous" ? otherMappers(pid, vma) : [];
+    if (others.length === 0) return [];
+    return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * The core's file on disk: unnamed while it is written, so that a killed cr leaves nothing; then fsync, a
+ * temporary name, rename, fsync of the folder. Mode 0600, never through a symbolic link.
+ */
+import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { CrError, isErrno } from "../errors.js";
+import { call } from "../tracee/native.js";
+import { isNativeError } from "../tracee/native-error.js";
+
+/** O_TMPFILE of open(2) on x86-64, which Node does not name. */
+const O_TMPFILE = 0o20200000;
+const MODE = 0o600;
+
+export class OutputFile {
+  readonly path: string;
+  readonly fd: number;
+  readonly #force: boolean;
+  /** Name of the unfinished file in the folder; null while it has none. */
+  #temporary: string | null;
+  #done = false;
+
+  private constructor(path: string, opened: { fd: number; temporary: string | null }, force: boolean) {
+    this.path = path;
+    this.fd = opened.fd;
+    this.#temporary = opened.temporary;
+    this.#force = force;
+  }
+
+  /** Checks the path and opens the unfinished file. OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED. */
+  static create(path: string, options: { readonly force: boolean }): OutputFile {
+    const full = resolve(path);
+    checkPath(full, options.force);
+    try {
+      return new OutputFile(full, openUnfinished(full), options.force);
+    } catch (error) {
+      throw outputFailed(full, error);
+    }
+  }
+
+  /** Makes the file durable under its name; afterwards the core is whole and survives a crash of the machine. */
+  commit(): void {
+    try {
+      fsyncSync(this.fd);
+      this.#temporary ??= this.#giveName();
+      call("cr_rename", this.#temporary, this.path, this.#force ? 1 : 0);
+      this.#temporary = null;
+      syncFolder(dirname(this.path));
+      this.#done = true;
+    } catch (error) {
+      throw outputFailed(this.path, error);
+    }
+  }
+
+  #giveName(): string {
+    const name = temporaryName(this.path);
+    call("cr_link_fd", this.fd, name);
+    return name;
+  }
+
+  /** Closes the file; an unfinished one is gone. */
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+    if (this.#temporary !== null && !this.#done) unlinkSync(this.#temporary);
+  }
+}
+
+function checkPath(path: string, force: boolean): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isFile()) {
+    const what = stat.isSymbolicLink()
+      ? "a symbolic link"
+      : stat.isDirectory()
+        ? "a folder"
+        : "not a regular file";
+    throw new CrError("OUTPUT_UNSAFE", `cannot write core ${path}: it is ${what}, required is a new file`, {
+      hint: "choose another path with -o",
+    });
+  }
+  if (!force) {
+    throw new CrError("OUTPUT_EXISTS", `cannot write core ${path}: the file exists`, {
+      hint: "choose another path with -o, or replace it with --force",
+    });
+  }
+}
+
+function openUnfinished(path: string): { fd: number; temporary: string | null } {
+  try {
+    return { fd: openSync(dirname(path), O_TMPFILE | constants.O_RDWR, MODE), temporary: null };
+  } catch (error) {
+    // Some file systems (NFS, older overlayfs) have no unnamed files.
+    if (!isErrno(error, "EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL")) throw error;
+  }
+  const temporary = temporaryName(path);
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  return { fd: openSync(temporary, flags, MODE), temporary };
+}
+
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The error for a core that could not be written, by what the kernel said. */
+export function outputFailed(path: string, error: unknown): unknown {
+  const errno = isNativeError(error) ? null : (error as NodeJS.ErrnoException).code;
+  const name = errno ?? (error as { errno?: string }).errno ?? "";
+  if (name === "EEXIST") {
+    return new CrError("OUTPUT_EXISTS", `cannot write core ${path}: the file exists by now`, {
+      hint: "choose another path with -o, or replace it with --force",
+      cause: error,
+    });
+  }
+  const reason = REASONS[name];
+  if (reason === undefined) return error;
+  return new CrError("OUTPUT_FAILED", `cannot write core ${path}: ${reason[0]}`, {
+    hint: reason[1],
+    cause: error,
+  });
+}
+
+const REASONS: Readonly<Record<string, readonly [string, string]>> = {
+  ENOSPC: ["the disk is full", "free space there (df -h), or choose another place with -o"],
+  EDQUOT: ["the disk quota is used up", "free space there, or choose another place with -o"],
+  EFBIG: ["it would be larger than the file system or ulimit -f allows", "choose another place with -o"],
+  ENOENT: ["the folder does not exist", "make it first: mkdir -p"],
+  ENOTDIR: ["a part of the path is not a folder", "choose another path with -o"],
+  EACCES: ["the folder is not writable for you", "choose another place with -o"],
+  EPERM: ["the folder is not writable for you", "choose another place with -o"],
+  EROFS: ["the file system is read-only", "choose another place with -o"],
+  EIO: ["the disk reports an error", "look at dmesg, and choose another place with -o"],
+};

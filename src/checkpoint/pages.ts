@@ -1,0 +1,121 @@
+/**
+ * Which pages go into the core: what the process itself holds. Clean pages of private file mappings stay with
+ * their file, absent pages are not stored, and pages that turn out all zero become holes when copied.
+ */
+import { closeSync, openSync } from "node:fs";
+import { isErrno } from "../errors.js";
+import { type Address, PAGE_BYTES, pageUp } from "../state/address.js";
+import type { Vma } from "../state/vma.js";
+import { dataSpans } from "../tracee/data-spans.js";
+import { mapFile } from "../tracee/maps.js";
+import { readMemory } from "../tracee/memory.js";
+import { isNativeError } from "../tracee/native-error.js";
+import type { Pagemap, PageSpan } from "../tracee/pagemap.js";
+
+/** Absent pages between two stored ones that are stored too (as a hole), to keep runs few. */
+const GAP_BYTES_MAX = BigInt(8 * PAGE_BYTES);
+const ELF_MAGIC = Buffer.from("\x7fELF", "latin1");
+
+/** A range to store, inside one VMA, page-aligned. */
+export interface StoredRange {
+  readonly address: Address;
+  readonly lengthBytes: number;
+  readonly sameAsFile: boolean;
+}
+
+/** What to store of a stopped process, in order of address, and its mappings with guard regions filled in. */
+export function planPages(
+  pid: number,
+  vmas: readonly Vma[],
+  pagemap: Pagemap,
+): { readonly vmas: Vma[]; readonly stored: StoredRange[] } {
+  const stored: StoredRange[] = [];
+  const guarded = vmas.map((vma) => {
+    const spans = vma.kind === "special" ? [] : pagemap.spans(vma.start, vma.end);
+    const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
+    stored.push(...rangesOf(pid, vma, spans));
+    return { ...vma, guards };
+  });
+  return { vmas: guarded, stored };
+}
+
+function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRange[] {
+  switch (vma.kind) {
+    case "special":
+      return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
+    case "anonymous":
+      return join(
+        spans.filter((span) => !span.guard && !span.zero),
+        GAP_BYTES_MAX,
+      );
+    case "shared-anonymous":
+      return sharedRanges(pid, vma);
+    case "shared-file":
+      return vma.flags.includes("mw") || vma.prot[1] === "w" ? wholeFileRange(vma) : [];
+    case "file": {
+      const own = join(
+        spans.filter((span) => !span.guard && !span.file),
+        0n,
+      );
+      return own[0]?.address === vma.start ? own : [...elfHeader(pid, vma), ...own];
+    }
+  }
+}
+
+/** Joins spans that touch, or lie no further apart than `gap` with no guard page between them. */
+function join(spans: readonly { start: Address; end: Address }[], gap: bigint): StoredRange[] {
+  const ranges: { start: Address; end: Address }[] = [];
+  for (const span of spans) {
+    const last = ranges.at(-1);
+    if (last && span.start - last.end <= gap) last.end = span.end;
+    else ranges.push({ start: span.start, end: span.end });
+  }
+  return ranges.map(({ start, end }) => range(start, end));
+}
+
+/** Shared memory has pages that this process never touched: the object behind the mapping knows them. */
+function sharedRanges(pid: number, vma: Vma): StoredRange[] {
+  let fd: number;
+  try {
+    fd = openSync(mapFile(pid, vma), "r");
+  } catch (error) {
+    // Without CAP_CHECKPOINT_RESTORE the object cannot be opened: then all of it is read.
+    if (isErrno(error, "EPERM", "EACCES", "ENOENT")) return [range(vma.start, vma.end)];
+    throw error;
+  }
+  try {
+    const offset = Number(vma.offset);
+    const spans = dataSpans(fd, offset, offset + Number(vma.end - vma.start)).map((span) => {
+      const start = vma.start + BigInt(span.fileOffset - offset);
+      return { start, end: pageUp(start + BigInt(span.lengthBytes)) };
+    });
+    return join(spans, GAP_BYTES_MAX);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The part of a writable shared file mapping that lies within the file. */
+function wholeFileRange(vma: Vma): StoredRange[] {
+  if (vma.prot[0] !== "r" && vma.prot[1] !== "w") return [];
+  const inFile = BigInt(vma.file?.sizeBytes ?? 0) - vma.offset;
+  const end = pageUp(vma.start + (inFile > 0n ? inFile : 0n));
+  const stop = end < vma.end ? end : vma.end;
+  return stop > vma.start ? [range(vma.start, stop)] : [];
+}
+
+/** Debuggers find the build-id of a program or library through the first page of its mapping in the core. */
+function elfHeader(pid: number, vma: Vma): StoredRange[] {
+  if (vma.offset !== 0n || vma.prot[0] !== "r") return [];
+  try {
+    if (!readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC)) return [];
+  } catch (error) {
+    if (isNativeError(error, "EFAULT", "EIO")) return [];
+    throw error;
+  }
+  return [{ address: vma.start, lengthBytes: PAGE_BYTES, sameAsFile: true }];
+}
+
+function range(start: Address, end: Address): StoredRange {
+  return { address: start, lengthBytes: Number(end - start), sameAsFile: false };
+}

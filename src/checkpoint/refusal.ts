@@ -1,0 +1,25 @@
+/** State that cannot be saved yet: collected, so that the user sees all of it at once, before anything stops. */
+import { CrError } from "../errors.js";
+
+export interface Refusal {
+  /** Kind of state in the words of docs/limits.md: `thread`, `descriptor`, `mapping`, … */
+  readonly kind: string;
+  /** Which one: `fd:7`, an address, a tid; empty when there is only one. */
+  readonly id: string;
+  /** What it is, for the user. */
+  readonly what: string;
+}
+
+/** Throws UNSUPPORTED_STATE that names every item; does nothing when there is none. */
+export function refuse(pid: number, refusals: readonly Refusal[]): void {
+  if (refusals.length === 0) return;
+  const items = refusals.map(({ id, what }) => (id ? `${id}: ${what}` : what));
+  throw new CrError(
+    "UNSUPPORTED_STATE",
+    `cannot checkpoint process ${pid}: it has state that cannot be saved: ${items.join("; ")}`,
+    {
+      hint: "docs/limits.md lists what is supported; the process was not changed and goes on",
+      data: { refusals },
+    },
+  );
+}

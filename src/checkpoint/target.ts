@@ -1,0 +1,121 @@
+/** Is this a process that can be checkpointed at all? Looked at before it is touched, each "no" with its code. */
+import { CrError, isErrno } from "../errors.js";
+import { explainTraceDenied } from "../host/ptrace-scope.js";
+import { readStat, readStatus } from "../tracee/proc-status.js";
+import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import type { Refusal } from "./refusal.js";
+
+/** PF_KTHREAD of linux/sched.h. */
+const PF_KTHREAD = 0x0020_0000;
+
+/** Refuses what is no ordinary, running, 64-bit program of which we may be the tracer. */
+export function checkTarget(pid: number): void {
+  if (pid === process.pid) {
+    throw unsupported(pid, "it is cr itself", "give the pid of the program to save");
+  }
+  const stat = attempt(pid, () => readStat(pid));
+  if (stat.flags & PF_KTHREAD) {
+    throw unsupported(
+      pid,
+      `${stat.comm} is a thread of the kernel`,
+      "only programs can be saved; ps shows kernel threads in brackets",
+    );
+  }
+  if (stat.state === "Z" || stat.state === "X") {
+    throw unsupported(
+      pid,
+      "it has ended and waits for its parent (zombie)",
+      `its parent is process ${stat.ppid}`,
+    );
+  }
+  const tracer = Number(attempt(pid, () => readStatus(pid)).get("TracerPid") ?? "0");
+  if (tracer !== 0) throw alreadyTraced(pid, tracer);
+  if (stat.state === "T") {
+    throw unsupported(
+      pid,
+      "it is stopped by a signal, required is a running process",
+      `continue it first: kill -CONT ${pid}`,
+    );
+  }
+  if (attempt(pid, () => elfClass(pid)) === 1) {
+    throw unsupported(
+      pid,
+      "it is a 32-bit program, required is a 64-bit one",
+      "use a 64-bit build of the program",
+    );
+  }
+}
+
+/** The error for a process under another tracer. */
+export function alreadyTraced(pid: number, tracer: number): CrError {
+  const who = tracer > 0 ? `process ${tracer} (${commOf(tracer)})` : "another process";
+  return new CrError("ALREADY_TRACED", `cannot trace process ${pid}: ${who} traces it already`, {
+    hint:
+      tracer > 0 ? `let it go there first: detach or end process ${tracer}` : "end the other tracer first",
+    data: { pid, tracer },
+  });
+}
+
+/** What of the whole process this version does not carry; files and mappings are looked at elsewhere. */
+export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
+  const refusals: Refusal[] = [];
+  const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
+  const { stat, status } = facts;
+  if (stat.threads > 1) add("thread", "", `${stat.threads} threads, required is a single one`);
+  const children = childrenOf(pid);
+  if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
+  if (status.get("Seccomp") !== "0") {
+    add("seccomp", "", "a seccomp filter, which would see the calls cr runs inside the process");
+  }
+  if (status.get("x86_Thread_features")?.includes("shstk")) {
+    add("shadow-stack", "", "a user shadow stack (CET)");
+  }
+  for (const kind of foreignNamespaces(pid)) {
+    add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);
+  }
+  if (facts.timers !== "") add("timer", "", "POSIX timers (timer_create)");
+  if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
+  if (facts.cwd.path.endsWith(" (deleted)")) add("cwd", "", `a deleted working folder (${facts.cwd.path})`);
+  return refusals;
+}
+
+/** Runs a look at /proc and turns its errno into the user's words. */
+export function attempt<T>(pid: number, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw lookFailed(pid, error);
+  }
+}
+
+/** The error for a failed look at a process. */
+export function lookFailed(pid: number, error: unknown): unknown {
+  if (isErrno(error, "ENOENT", "ESRCH")) {
+    return new CrError("NO_SUCH_PROCESS", `cannot look at process ${pid}: there is no such process`, {
+      hint: `check the pid: ps -p ${pid}`,
+      cause: error,
+    });
+  }
+  if (isErrno(error, "EACCES", "EPERM")) return notPermitted(pid, error);
+  return error;
+}
+
+/** The error for a process that we may not trace, with the reason found on this host. */
+export function notPermitted(pid: number, cause: unknown): CrError {
+  return new CrError("NOT_PERMITTED", `cannot trace process ${pid}: the kernel does not permit it`, {
+    hint: explainTraceDenied(pid),
+    cause,
+  });
+}
+
+function unsupported(pid: number, why: string, hint: string): CrError {
+  return new CrError("UNSUPPORTED_PROCESS", `cannot checkpoint process ${pid}: ${why}`, { hint });
+}
+
+function commOf(pid: number): string {
+  try {
+    return readStat(pid).comm;
+  } catch {
+    return "ended meanwhile";
+  }
+}

@@ -1,0 +1,99 @@
+/** The mappings of a process from /proc/PID/smaps: one Vma each, with VmFlags (proc_pid_smaps(5)). */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import type { Vma } from "../state/vma.js";
+
+const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/;
+const DELETED = " (deleted)";
+
+/** All mappings in order of address, [vsyscall] left out: it is the same in every process. */
+export function readMappings(pid: number): Vma[] {
+  const vmas = parseSmaps(readFileSync(`/proc/${pid}/smaps`, "utf8"));
+  return vmas.map((vma) => (vma.deleted && isThere(pid, vma) ? undelete(vma) : vma));
+}
+
+/** A path as the process sees it, for us to open: under its own root folder. */
+export function pathInside(pid: number, path: string): string {
+  return `/proc/${pid}/root${path}`;
+}
+
+/** The file behind exactly this mapping, whatever its name does; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
+export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
+  return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
+}
+
+/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
+export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids
+    .map(Number)
+    .filter((other) => other !== pid && mapsText(other).includes(` ${vma.dev} ${vma.ino} `));
+}
+
+/** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
+function mapsText(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+/** Parses the text of smaps or maps (then without flags). */
+export function parseSmaps(text: string): Vma[] {
+  const vmas: Vma[] = [];
+  for (const line of text.split("\n")) {
+    const match = HEADER.exec(line);
+    if (match) {
+      const vma = parseHeader(match);
+      if (vma.path !== "[vsyscall]") vmas.push(vma);
+    } else if (line.startsWith("VmFlags:")) {
+      vmas.at(-1)?.flags.push(...line.slice(8).split(" ").filter(Boolean));
+    }
+  }
+  return vmas;
+}
+
+function parseHeader(match: RegExpExecArray): Vma {
+  const [, start = "", end = "", prot = "", offset = "", dev = "", ino = "", name = ""] = match;
+  const deleted = name.endsWith(DELETED);
+  const path = withNewlines(deleted ? name.slice(0, -DELETED.length) : name);
+  return {
+    start: BigInt(`0x${start}`),
+    end: BigInt(`0x${end}`),
+    prot,
+    offset: BigInt(`0x${offset}`),
+    path,
+    deleted,
+    dev,
+    ino: BigInt(ino),
+    flags: [],
+    kind: kindOf(path, { prot, ino, deleted }),
+    file: null,
+    guards: [],
+  };
+}
+
+function kindOf(path: string, facts: { prot: string; ino: string; deleted: boolean }): Vma["kind"] {
+  const shared = facts.prot.endsWith("s");
+  if (path.startsWith("[v") || path === "[uprobes]") return "special";
+  if (path === "/dev/zero") return shared ? "shared-anonymous" : "anonymous";
+  if (path.startsWith("[anon_shmem:")) return "shared-anonymous";
+  if (path === "" || path.startsWith("[")) return facts.ino === "0" ? "anonymous" : "shared-anonymous";
+  return shared ? "shared-file" : "file";
+}
+
+/** seq_path() writes newlines as \012. */
+function withNewlines(name: string): string {
+  return name.includes("\\012") ? name.replaceAll("\\012", "\n") : name;
+}
+
+/** A file may really be called `x (deleted)`. */
+function isThere(pid: number, vma: Vma): boolean {
+  if (!vma.path.startsWith("/")) return false;
+  const stat = statSync(pathInside(pid, vma.path + DELETED), { bigint: true, throwIfNoEntry: false });
+  return stat?.ino === vma.ino;
+}
+
+function undelete(vma: Vma): Vma {
+  return { ...vma, path: vma.path + DELETED, deleted: false };
+}

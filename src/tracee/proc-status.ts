@@ -1,0 +1,105 @@
+/** /proc/PID/status, stat, limits and friends, parsed (proc_pid_status(5), proc_pid_stat(5)). */
+import { readFileSync, readlinkSync, statSync } from "node:fs";
+import type { Credentials } from "../state/credentials.js";
+import type { MmBounds } from "../state/vma.js";
+
+/** The fields of /proc/PID/stat that are used, by name. */
+export interface ProcStat {
+  readonly comm: string;
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgid: number;
+  readonly sid: number;
+  readonly flags: number;
+  readonly threads: number;
+  readonly startTicks: bigint;
+  readonly mm: Omit<MmBounds, "brk">;
+}
+
+/** Parses /proc/PID/stat; the name may hold blanks and brackets, so it ends at the last one. */
+export function parseStat(text: string): ProcStat {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  const rest = text
+    .slice(close + 2)
+    .trim()
+    .split(" ");
+  /** Field numbers as in the man page, from 3 on. */
+  const field = (number: number): string => rest[number - 3] ?? "0";
+  const word = (number: number): bigint => BigInt(field(number));
+  return {
+    comm: text.slice(open + 1, close),
+    state: field(3),
+    ppid: Number(field(4)),
+    pgid: Number(field(5)),
+    sid: Number(field(6)),
+    flags: Number(field(9)),
+    threads: Number(field(20)),
+    startTicks: word(22),
+    mm: {
+      startCode: word(26),
+      endCode: word(27),
+      startStack: word(28),
+      startData: word(45),
+      endData: word(46),
+      startBrk: word(47),
+      argStart: word(48),
+      argEnd: word(49),
+      envStart: word(50),
+      envEnd: word(51),
+    },
+  };
+}
+
+/** Reads and parses /proc/PID/stat. Throws the errno error of the read (ENOENT, ESRCH: gone). */
+export function readStat(pid: number): ProcStat {
+  return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+}
+
+/** /proc/PID/status as a map of its lines. */
+export function readStatus(pid: number): ReadonlyMap<string, string> {
+  const lines = readFileSync(`/proc/${pid}/status`, "latin1").split("\n");
+  return new Map(lines.map((line) => [line.split(":")[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
+}
+
+/** uid, gid, groups and capabilities out of a status map; securebits come from inside the process. */
+export function credentialsOf(status: ReadonlyMap<string, string>, securebits: number): Credentials {
+  const four = (key: string) => {
+    const [real = 0, effective = 0, saved = 0, fs = 0] = numbers(status.get(key));
+    return { real, effective, saved, fs };
+  };
+  const mask = (key: string) => BigInt(`0x${status.get(key) ?? "0"}`);
+  return {
+    uid: four("Uid"),
+    gid: four("Gid"),
+    groups: numbers(status.get("Groups")),
+    capabilities: {
+      inheritable: mask("CapInh"),
+      permitted: mask("CapPrm"),
+      effective: mask("CapEff"),
+      bounding: mask("CapBnd"),
+      ambient: mask("CapAmb"),
+    },
+    securebits,
+  };
+}
+
+function numbers(text = ""): number[] {
+  return text
+    .split(/\s+/)
+    .filter((part) => part !== "")
+    .map(Number);
+}
+
+/** The namespaces of a process: kind to `kind:[inode]`. */
+export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
+  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "time"];
+  return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
+}
+
+/** True when the process sees another root folder than we do (chroot, mount namespace). */
+export function hasOtherRoot(pid: number): boolean {
+  const theirs = statSync(`/proc/${pid}/root/.`, { bigint: true });
+  const ours = statSync("/.", { bigint: true });
+  return theirs.ino !== ours.ino || theirs.dev !== ours.dev;
+}

@@ -1,0 +1,97 @@
+/** What /proc shows of a process from outside, in one reading: before the stop to refuse, in the stop to record. */
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from "node:fs";
+import { isErrno } from "../errors.js";
+import type { Rlimit } from "../state/process.js";
+import type { Vma } from "../state/vma.js";
+import { type OpenDescriptor, readDescriptors } from "./descriptors.js";
+import { readLimits } from "./limits.js";
+import { readMappings } from "./maps.js";
+import { hasOtherRoot, namespaceLinks, type ProcStat, readStat, readStatus } from "./proc-status.js";
+
+export interface ProcessFacts {
+  readonly stat: ProcStat;
+  readonly status: ReadonlyMap<string, string>;
+  /** Link of /proc/PID/exe, ` (deleted)` included. */
+  readonly exe: string;
+  readonly cwd: { readonly path: string; readonly dev: bigint; readonly ino: bigint };
+  readonly auxv: Buffer;
+  readonly cmdline: string;
+  readonly vmas: readonly Vma[];
+  readonly descriptors: readonly OpenDescriptor[];
+  readonly limits: readonly Rlimit[];
+  /** Lines of /proc/PID/timers; empty without POSIX timers. */
+  readonly timers: string;
+  readonly personality: number;
+  readonly oomScoreAdj: number;
+  readonly coredumpFilter: number;
+  readonly timerSlackNs: bigint;
+}
+
+/** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
+export function readProcessFacts(pid: number): ProcessFacts {
+  const cwd = statSync(`/proc/${pid}/cwd`, { bigint: true });
+  return {
+    stat: readStat(pid),
+    status: readStatus(pid),
+    exe: readlinkSync(`/proc/${pid}/exe`),
+    cwd: { path: readlinkSync(`/proc/${pid}/cwd`), dev: cwd.dev, ino: cwd.ino },
+    auxv: readFileSync(`/proc/${pid}/auxv`),
+    cmdline: text(pid, "cmdline"),
+    vmas: readMappings(pid),
+    descriptors: readDescriptors(pid),
+    limits: readLimits(pid),
+    timers: optionalText(pid, "timers"),
+    personality: Number.parseInt(text(pid, "personality"), 16),
+    oomScoreAdj: Number(text(pid, "oom_score_adj")),
+    coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
+    timerSlackNs: BigInt(optionalText(pid, "timerslack_ns").trim() || "50000"),
+  };
+}
+
+/** Pids of the children of a process, from the parents that all processes name. */
+export function childrenOf(pid: number): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((other) => parentOf(other) === pid);
+}
+
+function parentOf(pid: number): number | null {
+  try {
+    return readStat(pid).ppid;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return null;
+    throw error;
+  }
+}
+
+/** Namespace kinds in which a process differs from us, and `root` when its root folder does. */
+export function foreignNamespaces(pid: number): string[] {
+  const ours = namespaceLinks("self");
+  const differing = [...namespaceLinks(pid)].filter(([kind, link]) => ours.get(kind) !== link);
+  return [...differing.map(([kind]) => kind), ...(hasOtherRoot(pid) ? ["root"] : [])];
+}
+
+/** ELF class byte of the executable: 1 for 32 bit, 2 for 64 bit, 0 when it cannot be told. */
+export function elfClass(pid: number): number {
+  const fd = openSync(`/proc/${pid}/exe`, "r");
+  try {
+    const ident = Buffer.alloc(5);
+    readSync(fd, ident, 0, 5, 0);
+    return ident.toString("latin1", 0, 4) === "\x7fELF" ? (ident[4] ?? 0) : 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function text(pid: number, name: string): string {
+  return readFileSync(`/proc/${pid}/${name}`, "utf8");
+}
+
+/** A file that some kernels lack or that needs more rights than reading the rest. */
+function optionalText(pid: number, name: string): string {
+  try {
+    return text(pid, name);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "EACCES", "EPERM")) return "";
+    throw error;
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Finds where a target can run remote calls without risk: instructions its code already has, and memory that
+ * is proven free for the frame an orphan would return through. Nothing of the target is changed here.
+ */
+import type { Address } from "../state/address.js";
+import { PAGE_BYTES } from "../state/address.js";
+import { getRegister, withRegisters } from "../state/registers.js";
+import type { Vma } from "../state/vma.js";
+import { readMemory } from "./memory.js";
+import { isNativeError } from "./native-error.js";
+import { Pagemap } from "./pagemap.js";
+import type { GuardedSite } from "./remote.js";
+
+/** Instructions of a target by address. */
+export interface Gadgets {
+  /** `syscall; ret` */
+  readonly syscallRet: Address;
+  /** Words after a `ret` that end in rt_sigreturn with the stack pointer behind the last one. */
+  readonly chain: readonly bigint[];
+}
+
+const SYSCALL_RET = Buffer.from([0x0f, 0x05, 0xc3]);
+/** `mov $15,%rax; syscall` and `mov $15,%eax; syscall`: rt_sigreturn. */
+const SIGRETURNS = [
+  Buffer.from([0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05]),
+  Buffer.from([0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]),
+];
+const POP_RAX_RET = Buffer.from([0x58, 0xc3]);
+const SIGRETURN_NUMBER = 15n;
+const CHUNK_BYTES = 1 << 20;
+const PATTERN_BYTES_MAX = 16;
+/** The x86-64 ABI lets a leaf function use 128 bytes below its stack pointer. */
+const RED_ZONE_BYTES = 128n;
+
+/** Searches executable file mappings, smallest first; null when the program has no such instructions. */
+export function findGadgets(pid: number, vmas: readonly Vma[]): Gadgets | null {
+  const code = vmas.filter((vma) => vma.prot[2] === "x" && vma.prot[0] === "r");
+  const bySize = [...code].sort((a, b) => Number(a.end - a.start - (b.end - b.start)));
+  const found = { syscallRet: 0n, sigreturn: 0n, popRaxRet: 0n };
+  for (const vma of bySize) {
+    searchMapping(pid, vma, found);
+    if (found.syscallRet && found.sigreturn) {
+      return { syscallRet: found.syscallRet, chain: [found.sigreturn] };
+    }
+  }
+  if (!found.syscallRet || !found.popRaxRet) return null;
+  return { syscallRet: found.syscallRet, chain: [found.popRaxRet, SIGRETURN_NUMBER, found.syscallRet] };
+}
+
+function searchMapping(
+  pid: number,
+  vma: Vma,
+  found: { syscallRet: bigint; sigreturn: bigint; popRaxRet: bigint },
+): void {
+  for (let at = vma.start; at < vma.end; at += BigInt(CHUNK_BYTES)) {
+    const left = Number(vma.end - at);
+    const bytes = readCode(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX));
+    const where = (pattern: Buffer): bigint => {
+      const index = bytes.indexOf(pattern);
+      return index < 0 ? 0n : at + BigInt(index);
+    };
+    found.syscallRet ||= where(SYSCALL_RET);
+    found.popRaxRet ||= where(POP_RAX_RET);
+    for (const pattern of SIGRETURNS) found.sigreturn ||= where(pattern);
+    if (found.syscallRet && found.sigreturn) return;
+  }
+}
+
+/** Code that cannot be read (a file cut short under its mapping) holds nothing for us. */
+function readCode(pid: number, address: Address, lengthBytes: number): Buffer {
+  try {
+    return readMemory(pid, address, lengthBytes);
+  } catch (error) {
+    if (isNativeError(error, "EFAULT", "EIO")) return Buffer.alloc(0);
+    throw error;
+  }
+}
+
+/** True while the instructions are still where they were found. */
+export function stillThere(pid: number, gadgets: Gadgets): boolean {
+  const at = readCode(pid, gadgets.syscallRet, SYSCALL_RET.length);
+  const first = gadgets.chain[0] ?? 0n;
+  const patterns = gadgets.chain.length === 1 ? SIGRETURNS : [POP_RAX_RET];
+  const end = readCode(pid, first, PATTERN_BYTES_MAX);
+  return (
+    at.equals(SYSCALL_RET) && patterns.some((pattern) => end.subarray(0, pattern.length).equals(pattern))
+  );
+}
+
+/**
+ * Borrowed memory for a stopped target: the bottom of the main stack's mapping when the stack pointer is well
+ * above it, or else pages nothing was ever written to. Null when no place is proven free.
+ */
+export function findPlace(
+  pid: number,
+  facts: { readonly vmas: readonly Vma[]; readonly rsp: Address; readonly placeBytes: number },
+): Address | null {
+  const { vmas, rsp, placeBytes } = facts;
+  const stack = vmas.find((vma) => vma.path === "[stack]");
+  const size = BigInt(placeBytes);
+  if (stack && rsp >= stack.start && rsp < stack.end) {
+    if (stack.start + size + RED_ZONE_BYTES <= rsp) return stack.start;
+  }
+  const candidates = vmas.filter((vma) => vma.kind === "anonymous" && vma.prot === "rw-p" && vma !== stack);
+  using pagemap = new Pagemap(pid);
+  for (const vma of stack ? [stack, ...candidates] : candidates) {
+    const holdsRsp = rsp >= vma.start && rsp <= vma.end;
+    const place = holdsRsp ? null : untouched(pagemap, vma, size);
+    if (place !== null) return place;
+  }
+  return null;
+}
+
+/** The lowest run of pages in a mapping that were never touched. */
+function untouched(pagemap: Pagemap, vma: Vma, size: bigint): Address | null {
+  if (vma.guards.length > 0 || vma.end - vma.start < size) return null;
+  let at = vma.start;
+  for (const span of pagemap.spans(vma.start, vma.end)) {
+    if (span.start - at >= size) return at;
+    at = span.end;
+  }
+  return vma.end - at >= size ? at : null;
+}
+
+/** Puts a site together for a target with these true registers. */
+export function guardedSite(
+  gadgets: Gadgets,
+  place: Address,
+  facts: { readonly placeBytes: number; readonly registers: Buffer },
+): GuardedSite {
+  return {
+    syscallAt: gadgets.syscallRet,
+    chain: gadgets.chain,
+    place,
+    placeBytes: facts.placeBytes,
+    orphan: orphanRegisters(facts.registers),
+  };
+}
+
+/** Pages needed for scratch bytes and the frame of a thread with an XSAVE area of this size. */
+export function placeBytesFor(scratchBytes: number, xstateBytes: number): number {
+  const frame = 440 + xstateBytes + 512;
+  return Math.ceil((scratchBytes + frame) / PAGE_BYTES) * PAGE_BYTES;
+}
+
+/**
+ * Registers with which an orphan goes on. rt_sigreturn ends the kernel's restart logic, so an interrupted call
+ * (rax -512, -513, -514, -516, orig_rax its number) is wound back here to be issued again.
+ */
+export function orphanRegisters(registers: Buffer): Buffer {
+  const call = BigInt.asIntN(64, getRegister(registers, "orig_rax"));
+  const result = BigInt.asIntN(64, getRegister(registers, "rax"));
+  const restarts = call >= 0n && [-512n, -513n, -514n, -516n].includes(result);
+  if (!restarts) return Buffer.from(registers);
+  return withRegisters(registers, { rax: call, rip: getRegister(registers, "rip") - 2n });
+}
