@@ -1,0 +1,123 @@
+// npm run bench: checkpoints and restores of growing heaps by cr, beside gcore on the same process in the same run.
+// Options: --quick (small heaps, few runs, results only in bench/out), --tools cr,gcore, --dirty MIB_PER_S,
+// --out FOLDER (where cores go; default bench/out). A full run writes docs/bench.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { compareCheckpoints } from "./checkpoints.mjs";
+import { describeMachine } from "./machine.mjs";
+import { renderLines } from "./plot.mjs";
+import { heapName, renderReport } from "./report.mjs";
+import { measureRestores } from "./restores.mjs";
+import { digits, median, mib } from "./stats.mjs";
+import { TOOLS } from "./tools.mjs";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const DOCS = fileURLToPath(new URL("../docs/bench", import.meta.url));
+
+/** Heap sizes in MiB (0: the tiny process) and how many runs count; one more warms up. */
+const FULL = [
+  { mib: 0, runs: 9 },
+  { mib: 16, runs: 9 },
+  { mib: 256, runs: 5 },
+  { mib: 2048, runs: 3 },
+];
+const QUICK = [
+  { mib: 0, runs: 3 },
+  { mib: 16, runs: 3 },
+  { mib: 64, runs: 3 },
+];
+
+const PLOTS = [
+  { file: "stop.svg", title: "How long the program stands still", measure: "stopMs", unit: "ms" },
+  { file: "wall.svg", title: "How long the tool takes", measure: "wallMs", unit: "ms" },
+  { file: "memory.svg", title: "How much memory the tool needs", measure: "peakBytes", unit: "MiB" },
+];
+
+async function main() {
+  const { values: options } = parseArgs({
+    options: {
+      quick: { type: "boolean", default: false },
+      tools: { type: "string", default: "cr,gcore" },
+      dirty: { type: "string", default: "50" },
+      out: { type: "string", default: `${HERE}out` },
+    },
+  });
+  const chosen = options.tools.split(",");
+  const tools = TOOLS.filter(({ name }) => chosen.includes(name));
+  const usable = tools.filter(isThere);
+  build();
+  mkdirSync(options.out, { recursive: true });
+  const folder = mkdtempSync(`${realpathSync(options.out)}/run-`);
+  try {
+    const plan = options.quick ? QUICK : FULL;
+    const results = await measure({ plan, usable, folder, dirtyMibPerS: Number(options.dirty) });
+    const settings = { runsText: describeRuns(plan), dirtyMibPerS: options.dirty };
+    const machine = describeMachine(folder, tools);
+    publish({ ...results, tools, machine, settings }, options.quick ? options.out : DOCS);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** cr must be there; a peer that is not is said. */
+function isThere(tool) {
+  const missing = tool.missing();
+  if (missing === null) return true;
+  if (tool.name === "cr") throw new Error(`cannot bench cr: ${missing}`);
+  console.error(`bench: not measured: ${missing}`);
+  return false;
+}
+
+function build() {
+  const made = spawnSync("make", ["-s", "-C", HERE], { stdio: "inherit" });
+  if (made.status !== 0) throw new Error("cannot build bench/heap.c: needs gcc, make and libc6-dev");
+}
+
+async function measure({ plan, usable, folder, dirtyMibPerS }) {
+  const checkpoints = [];
+  const restores = [];
+  for (const { mib: size, runs } of plan) {
+    const shared = { mib: size, runs, dirtyMibPerS, folder };
+    console.error(`bench: checkpoint, ${heapName(size)}`);
+    checkpoints.push(await compareCheckpoints({ ...shared, tools: usable }));
+    if (!usable.some(({ name }) => name === "cr")) continue;
+    console.error(`bench: restore, ${heapName(size)}`);
+    restores.push(await measureRestores(shared));
+  }
+  return { checkpoints, restores };
+}
+
+function publish(results, target) {
+  mkdirSync(target, { recursive: true });
+  for (const plot of PLOTS)
+    writeFileSync(`${target}/${plot.file}`, drawCheckpoints(results.checkpoints, plot));
+  const page = renderReport(results, PLOTS);
+  writeFileSync(`${target}/results.md`, page);
+  console.log(page);
+  console.error(`bench: written to ${target}`);
+}
+
+/** A line a tool over the heap sizes; the tiny process has no place on a logarithmic axis. */
+function drawCheckpoints(checkpoints, { title, measure: key, unit }) {
+  const sized = checkpoints.filter(({ mib: size }) => size > 0);
+  const inUnit = (value) => (unit === "MiB" ? mib(value) : value);
+  const names = Object.keys(sized[0]?.samples ?? {});
+  return renderLines({
+    title,
+    yUnit: unit,
+    xTicks: sized.map(({ mib: size }) => [size, heapName(size)]),
+    series: names.map((name) => ({
+      name,
+      points: sized.map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
+    })),
+    format: digits,
+  });
+}
+
+function describeRuns(plan) {
+  return plan.map(({ mib: size, runs }) => `${runs} runs (${heapName(size)})`).join(", ");
+}
+
+await main();
