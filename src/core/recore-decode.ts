@@ -1,0 +1,107 @@
+/**
+ * Recore's own notes, reading side: the envelope first (format, required), then the schema of the noun. What a
+ * newer minor version added is ignored; an unknown major or an unknown required note is refused.
+ */
+import { CrError } from "../errors.js";
+import { credentialsSchema } from "../state/credentials.js";
+import { filesSchema } from "../state/fd.js";
+import { pagesSchema } from "../state/pages.js";
+import { hostSchema, limitsSchema, processSchema } from "../state/process.js";
+import { z } from "../state/schema.js";
+import { signalsSchema } from "../state/signal.js";
+import { softErrorsSchema } from "../state/soft-error.js";
+import { threadsSchema } from "../state/thread.js";
+import { timersSchema } from "../state/timer.js";
+import { mmSchema, vmasSchema } from "../state/vma.js";
+import { badCore } from "./byte-source.js";
+import type { Note } from "./note.js";
+import { FORMAT, RECORE_NOTES, RECORE_OWNER, type RecoreNoteName } from "./recore-notes.js";
+
+const SCHEMAS = {
+  HOST: hostSchema,
+  PROCESS: processSchema,
+  THREADS: threadsSchema,
+  MM: mmSchema,
+  VMAS: vmasSchema,
+  SIGNALS: signalsSchema,
+  TIMERS: timersSchema,
+  FILES: filesSchema,
+  LIMITS: limitsSchema,
+  CREDENTIALS: credentialsSchema,
+  PAGES: pagesSchema,
+  SOFT: softErrorsSchema,
+  CHECKSUM: z.object({ crc32c: z.string().regex(/^[0-9a-f]{8}$/) }),
+} as const;
+
+type Bodies = { readonly [Name in RecoreNoteName]: z.infer<(typeof SCHEMAS)[Name]> };
+
+const envelopeSchema = z.object({
+  format: z.tuple([z.int(), z.int()]),
+  required: z.boolean(),
+  body: z.unknown(),
+});
+
+/** Every noun of a core of ours; BAD_CORE names the note that is missing, doubled or malformed, FORMAT_VERSION
+ * the one this version does not know. */
+export function decodeRecoreNotes(notes: readonly Note[], path: string): Bodies {
+  const bodies: Partial<Record<RecoreNoteName, unknown>> = {};
+  for (const note of notes) {
+    if (note.owner !== RECORE_OWNER) continue;
+    const name = nameOf(note);
+    const body = openEnvelope(note, name, path);
+    if (name === undefined) continue;
+    if (name in bodies) throw badCore(path, `the note RECORE/${name} is there twice`);
+    bodies[name] = parse(SCHEMAS[name], body, { name, path });
+  }
+  for (const name of Object.keys(RECORE_NOTES)) {
+    if (!(name in bodies)) throw badCore(path, `the note RECORE/${name} is missing`);
+  }
+  return bodies as Bodies;
+}
+
+/** The digits of the CHECKSUM note; refuses another major version before anything is trusted. */
+export function decodeChecksumNote(note: Note, path: string): string {
+  const body = openEnvelope(note, "CHECKSUM", path);
+  return (parse(SCHEMAS.CHECKSUM, body, { name: "CHECKSUM", path }) as Bodies["CHECKSUM"]).crc32c;
+}
+
+function nameOf({ type }: Note): RecoreNoteName | undefined {
+  return (Object.keys(RECORE_NOTES) as RecoreNoteName[]).find((name) => RECORE_NOTES[name] === type);
+}
+
+function openEnvelope(note: Note, known: RecoreNoteName | undefined, path: string): unknown {
+  const name = known ?? `type ${note.type}`;
+  const envelope = parse(envelopeSchema, readJson(note, { name, path }), { name, path }) as z.infer<
+    typeof envelopeSchema
+  >;
+  const [major, minor] = envelope.format;
+  if (major !== FORMAT[0]) throw unknownFormat(path, `the note RECORE/${name} has format ${major}.${minor}`);
+  if (known === undefined && envelope.required) {
+    throw unknownFormat(path, `it has a note RECORE/${name} that a reader must know`);
+  }
+  return envelope.body;
+}
+
+function readJson(note: Note, { name, path }: { name: string; path: string }): unknown {
+  try {
+    return JSON.parse(note.desc.toString("utf8"));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw badCore(path, `the note RECORE/${name} is not JSON: ${reason}`);
+  }
+}
+
+function parse(schema: z.ZodType, value: unknown, { name, path }: { name: string; path: string }): unknown {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = issue?.path.join(".") || "its body";
+  throw badCore(path, `the note RECORE/${name} is malformed: ${where}: ${issue?.message ?? "wrong shape"}`);
+}
+
+function unknownFormat(path: string, what: string): CrError {
+  return new CrError("FORMAT_VERSION", `read core ${path}: ${what}, this version reads ${FORMAT.join(".")}`, {
+    hint: "use the version of Recore that wrote it, or a newer one",
+    data: { path },
+  });
+}

@@ -1,0 +1,77 @@
+/**
+ * Recore's own notes (owner RECORE), writing side: one type number a noun, a JSON body in an envelope that says
+ * its format and whether a reader must know it. Free of schemas, because checkpoints load it; reading is
+ * recore-decode.ts. The table is docs/core-format.md.
+ */
+import { encodeNoteJson } from "../state/note-json.js";
+import type { PageRun } from "../state/pages.js";
+import type { ProcessState } from "../state/process.js";
+import type { ThreadNote, ThreadState } from "../state/thread.js";
+import { encodeNote, noteDescOffset } from "./note.js";
+
+export const RECORE_OWNER = "RECORE";
+
+/** Major and minor version of the notes: a reader refuses another major, and ignores what a minor added. */
+export const FORMAT = [1, 0] as const;
+
+/** Type numbers; never reused. */
+export const RECORE_NOTES = {
+  HOST: 1,
+  PROCESS: 2,
+  THREADS: 3,
+  MM: 4,
+  VMAS: 5,
+  SIGNALS: 6,
+  TIMERS: 7,
+  FILES: 8,
+  LIMITS: 9,
+  CREDENTIALS: 10,
+  PAGES: 11,
+  SOFT: 12,
+  CHECKSUM: 13,
+} as const;
+export type RecoreNoteName = keyof typeof RECORE_NOTES;
+
+/** Notes that a reader may pass over. */
+const OPTIONAL: ReadonlySet<RecoreNoteName> = new Set(["HOST", "SOFT", "CHECKSUM"]);
+
+/** The digits of a checksum that is not known yet; they count as this when it is computed. */
+export const NO_CHECKSUM = "00000000";
+
+/** All notes of a process but CHECKSUM, encoded. */
+export function encodeRecoreNotes(state: ProcessState): Buffer[] {
+  return [
+    encodeRecoreNote("HOST", state.host),
+    encodeRecoreNote("PROCESS", state.process),
+    encodeRecoreNote("THREADS", state.threads.map(noteOfThread)),
+    encodeRecoreNote("MM", state.mm),
+    encodeRecoreNote("VMAS", state.vmas),
+    encodeRecoreNote("SIGNALS", state.signals),
+    encodeRecoreNote("TIMERS", state.timers),
+    encodeRecoreNote("FILES", state.files),
+    encodeRecoreNote("LIMITS", state.limits),
+    encodeRecoreNote("CREDENTIALS", state.credentials),
+    encodeRecoreNote("PAGES", { runs: state.runs.map(rowOfRun) }),
+    encodeRecoreNote("SOFT", state.softErrors),
+  ];
+}
+
+/** The note CHECKSUM with eight digits to be filled in, and where in it they stand. */
+export function encodeChecksumNote(): { bytes: Buffer; digitsAt: number } {
+  const bytes = encodeRecoreNote("CHECKSUM", { crc32c: NO_CHECKSUM });
+  return { bytes, digitsAt: bytes.indexOf(NO_CHECKSUM, noteDescOffset(RECORE_OWNER), "latin1") };
+}
+
+export function encodeRecoreNote(name: RecoreNoteName, body: unknown): Buffer {
+  const desc = encodeNoteJson({ format: FORMAT, required: !OPTIONAL.has(name), body });
+  return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES[name], desc });
+}
+
+/** The regsets stand in the standard notes and are left out here. */
+function noteOfThread({ registers, fpregs, xstate, ...note }: ThreadState): ThreadNote {
+  return note;
+}
+
+function rowOfRun({ address, lengthBytes, fileOffset, crc32c, sameAsFile }: PageRun): unknown[] {
+  return [address, lengthBytes, fileOffset, crc32c, sameAsFile ? 1 : 0];
+}

@@ -1,0 +1,66 @@
+/**
+ * Writes what stands behind the data of a core, and last its first page: a file without ELF header is not taken
+ * for a core. The caller has put the page data in place and makes the file durable.
+ *
+ *   tailOffset: notes (CHECKSUM last) | program headers, 8-aligned | section header 0 (PN_XNUM only)
+ */
+import { ftruncateSync, writeSync } from "node:fs";
+import { PAGE_BYTES } from "../state/address.js";
+import type { ProcessState } from "../state/process.js";
+import { crc32c } from "./crc32c.js";
+import { encodeCoreHeader, encodeProgramHeaders, type Segment } from "./elf.js";
+import type { CoreLayout } from "./layout.js";
+import { encodeChecksumNote, encodeRecoreNotes } from "./recore-notes.js";
+import { encodeStandardNotes } from "./standard-notes.js";
+
+export interface CoreTail {
+  readonly layout: Pick<CoreLayout, "segments">;
+  /** The process with its runs and their checksums. */
+  readonly state: ProcessState;
+  /** Page-aligned offset behind all data, in bytes. */
+  readonly tailOffset: number;
+}
+
+/**
+ * Writes notes, program headers and header of a core; returns its size in bytes. Failures of the system (ENOSPC,
+ * EIO, …) are thrown as Node reports them.
+ */
+export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTail): number {
+  if (tailOffset % PAGE_BYTES !== 0) throw new RangeError(`tail offset ${tailOffset} is not a whole page`);
+  const parts = [...encodeStandardNotes(state), ...encodeRecoreNotes(state)];
+  const checksum = encodeChecksumNote();
+  const digitsAt = sizeOf(parts) + checksum.digitsAt;
+  parts.push(checksum.bytes);
+  const noteBytes = sizeOf(parts);
+  const tableAt = Math.ceil(noteBytes / 8) * 8;
+  parts.push(Buffer.alloc(tableAt - noteBytes));
+  const segments = [noteSegment(tailOffset, noteBytes), ...layout.segments];
+  parts.push(encodeProgramHeaders(segments));
+  const tail = Buffer.concat(parts);
+  const headerPage = Buffer.alloc(PAGE_BYTES);
+  encodeCoreHeader(tailOffset + tableAt, segments.length).copy(headerPage);
+  tail.write(checksumDigits(crc32c(tail, crc32c(headerPage))), digitsAt, "latin1");
+  writeFully(fd, tail, tailOffset);
+  const sizeBytes = tailOffset + tail.length;
+  ftruncateSync(fd, sizeBytes);
+  writeFully(fd, headerPage, 0);
+  return sizeBytes;
+}
+
+/** A checksum as its note spells it: eight hex digits. */
+export function checksumDigits(value: number): string {
+  return value.toString(16).padStart(8, "0");
+}
+
+function noteSegment(offset: number, fileBytes: number): Segment {
+  return { kind: "note", prot: "r--", offset, address: 0n, fileBytes, memoryBytes: 0 };
+}
+
+function sizeOf(parts: readonly Buffer[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
+}
+
+function writeFully(fd: number, bytes: Buffer, offset: number): void {
+  let done = 0;
+  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
