@@ -36,15 +36,20 @@ export function makeCpuset(parent: CpusetParent, name: string, cpus: readonly nu
   const folder = join(top, `${name.replace(/[^\w.-]/g, "_")}.${process.pid}`);
   attempt(folder, () => {
     if (parent.version === 2) enableController(parent.mount);
-    mkdirSync(top, { recursive: true });
+    makeGroup(top);
     // An empty v1 cpuset takes no tasks: both levels need CPUs and memory nodes. The upper level is `cr`'s own.
     writeValue(join(top, "cpuset.cpus"), parent.ownCpus);
     writeValue(join(top, "cpuset.mems"), parent.ownMems);
     if (parent.version === 2) enableController(top);
     removeLeftovers(top);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "cpuset.cpus"), formatCpuList(cpus));
-    writeFileSync(join(folder, "cpuset.mems"), parent.ownMems);
+    makeGroup(folder);
+    try {
+      writeFileSync(join(folder, "cpuset.cpus"), formatCpuList(cpus));
+      writeFileSync(join(folder, "cpuset.mems"), parent.ownMems);
+    } catch (error) {
+      removeIfEmpty(folder);
+      throw error;
+    }
   });
   const procsFile = join(folder, "cgroup.procs");
   return {
@@ -53,6 +58,14 @@ export function makeCpuset(parent: CpusetParent, name: string, cpus: readonly nu
     join: (pid) => attempt(folder, () => writeFileSync(procsFile, String(pid))),
     remove: () => removeIfEmpty(folder),
   };
+}
+
+function makeGroup(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
 }
 
 /** Removes groups that no process is in and whose maker is gone (it may not have put its program in yet). */

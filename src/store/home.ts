@@ -1,8 +1,8 @@
 /** Where jobs live: $CR_HOME, else /var/lib/recore for root, else the user's state folder (XDG base directories). */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
-import { CrError } from "../errors.js";
+import { dirname, join, resolve } from "node:path";
+import { CrError, isErrno } from "../errors.js";
 
 /** The folder of all jobs, as an absolute path; it need not exist. */
 export function homeFolder(env: NodeJS.ProcessEnv = process.env, uid = process.geteuid?.() ?? 0): string {
@@ -13,9 +13,14 @@ export function homeFolder(env: NodeJS.ProcessEnv = process.env, uid = process.g
 
 /** Makes a folder and those above it, for its owner only: cores hold memory, hence secrets. OUTPUT_FAILED. */
 export function makePrivateFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makePrivateFolder(dirname(folder));
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // One level at a time: Node's own `recursive` never returns where mkdir gives ENOENT below an existing
+    // folder, as in /proc.
+    mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
+    if (isErrno(error, "EEXIST")) return;
     const reason = error instanceof Error ? error.message : String(error);
     throw new CrError("OUTPUT_FAILED", `making the folder ${folder}: ${reason}`, {
       hint: "name a folder you can write to: CR_HOME=/path/to/jobs",
