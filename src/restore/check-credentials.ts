@@ -5,14 +5,22 @@
 
 import { CrError } from "../errors.js";
 import { capabilityNames } from "../host/capabilities.js";
-import type { OwnCredentials } from "../host/own-credentials.js";
 import { userName } from "../host/user.js";
 import type { Credentials } from "../state/credentials.js";
+import { credentialsOf, readStatus } from "../tracee/proc-status.js";
+
+/** Who cr itself is, without its securebits. */
+export type OwnCredentials = Omit<Credentials, "securebits">;
 
 export interface CredentialsContext {
   readonly own: OwnCredentials;
   /** A core of another tool, which tells nothing but the real uid. */
   readonly foreign: boolean;
+}
+
+/** The credentials of this process. */
+export function ownCredentials(): OwnCredentials {
+  return credentialsOf(readStatus(process.pid), 0);
 }
 
 /** Refuses a program whose ids, groups, capabilities or securebits cr cannot give it: CREDENTIALS. */

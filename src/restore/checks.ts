@@ -4,10 +4,9 @@
  * (check-owner.ts); descriptors by files.ts.
  */
 import { CrError } from "../errors.js";
-import { ownCredentials } from "../host/own-credentials.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { checkCredentials } from "./check-credentials.js";
+import { checkCredentials, ownCredentials } from "./check-credentials.js";
 import { checkLimits, ownBounds } from "./check-limits.js";
 import { checkMachine, type Machine } from "./check-machine.js";
 import { checkMappedFiles } from "./check-mapped-files.js";

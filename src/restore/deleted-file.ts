@@ -17,9 +17,8 @@ import {
 } from "node:fs";
 import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
-import { PAGE_BYTES } from "../state/address.js";
+import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
-import { RUN_BYTES_MAX } from "../state/pages.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { openFailed } from "./file-look.js";
 import { openFlags } from "./open-flags.js";
@@ -68,7 +67,7 @@ export function recreateDeleted(descriptions: readonly FileDescription[], coreFd
 /** The program would read these bytes unseen by any other check. */
 function checkContent({ content, path }: FileDescription, coreFd: number): void {
   if (content === null) return;
-  const ranges = content.crc32c.map((_, index) => ({
+  const ranges = Array.from({ length: Math.ceil(content.lengthBytes / RUN_BYTES_MAX) }, (_, index) => ({
     fileOffset: content.fileOffset + index * RUN_BYTES_MAX,
     lengthBytes: Math.min(RUN_BYTES_MAX, content.lengthBytes - index * RUN_BYTES_MAX),
   }));
