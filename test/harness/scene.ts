@@ -54,9 +54,12 @@ export async function withScene(act: (scene: Scene) => Promise<void>): Promise<v
     });
     passed = true;
   } finally {
-    for (const identity of owned) await killHard(identity);
-    await clearAway(`RECORE_SCENE=${folder}`, passed);
-    rmSync(folder, { recursive: true, force: true });
+    try {
+      for (const identity of owned) await killHard(identity);
+      await clearAway(`RECORE_SCENE=${folder}`, passed);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
 }
 

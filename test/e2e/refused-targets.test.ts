@@ -1,0 +1,155 @@
+/** Processes that cannot be checkpointed: each is refused by name, is not disturbed, and no file appears. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import type { ErrorCode } from "../../src/errors.js";
+import { describeResult, jsonOf } from "../harness/cr.js";
+import { eventually } from "../harness/eventually.js";
+import { killHard, runsFreely, statOf, statusLine } from "../harness/process.js";
+import { expectRefusal, listing } from "../harness/refusal.js";
+import { type Scene, withScene } from "../harness/scene.js";
+import { fixture, type Target } from "../harness/target.js";
+
+const CR = fileURLToPath(new URL("../../bin/cr", import.meta.url));
+
+async function ready(scene: Scene, argv: readonly string[]): Promise<Target> {
+  const target = await scene.start(argv);
+  await target.says("ready");
+  return target;
+}
+
+/** A checkpoint that must be refused with the code, and leave neither a file nor the temporary of one. */
+async function refuses(
+  scene: Scene,
+  pid: number,
+  { code, ...options }: { code: ErrorCode; names?: RegExp; asNobody?: boolean },
+): Promise<void> {
+  const before = listing(scene.folder);
+  const output = join(scene.folder, "core");
+  const result = await scene.cr(["checkpoint", String(pid), "-o", output], options);
+  expectRefusal(result, { codes: [code], ...(options.names && { names: options.names }) });
+  expect(listing(scene.folder)).toEqual(before);
+}
+
+async function endsWell(target: Target): Promise<void> {
+  expect(runsFreely(target), `state ${statOf(target.pid)?.state}`).toBe(true);
+  target.go();
+  expect(await target.ended(), target.output()).toBe("exited 0");
+}
+
+describe("cr checkpoint refuses", () => {
+  test.concurrent("a pid that nobody has", () =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("calls"), "FOLDER"]);
+      await killHard(target);
+      await refuses(scene, target.pid, { code: "NO_SUCH_PROCESS", names: new RegExp(`${target.pid}`) });
+    }));
+
+  test.concurrent("a kernel thread", () =>
+    withScene((scene) => refuses(scene, 2, { code: "UNSUPPORTED_PROCESS", names: /kernel thread/ })));
+
+  test.concurrent("a zombie", () =>
+    withScene(async (scene) => {
+      const parent = await ready(scene, [fixture("unsupported"), "FOLDER", "zombie"]);
+      const zombie = Number(parent.output().match(/child (\d+)/)?.[1]);
+      await refuses(scene, zombie, { code: "UNSUPPORTED_PROCESS", names: /zombie/ });
+      await endsWell(parent);
+    }));
+
+  test.concurrent("somebody else's process", () =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("calls"), "FOLDER"]);
+      await refuses(scene, target.pid, { code: "NOT_PERMITTED", asNobody: true });
+      await endsWell(target);
+    }));
+
+  test.concurrent("a process that somebody traces", () =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("calls"), "FOLDER"]);
+      const tracer = await ready(scene, [fixture("trace"), "FOLDER", String(target.pid)]);
+      await refuses(scene, target.pid, { code: "ALREADY_TRACED", names: new RegExp(`${tracer.pid}`) });
+      expect(statusLine(target.pid, "TracerPid")).toBe(String(tracer.pid));
+      tracer.go();
+      expect(await tracer.ended()).toBe("exited 0");
+      await endsWell(target);
+    }));
+
+  test.concurrent("a 32-bit process", () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("loop32")]);
+      await refuses(scene, target.pid, { code: "UNSUPPORTED_PROCESS", names: /32-bit/ });
+      expect(runsFreely(target)).toBe(true);
+    }));
+
+  test.concurrent("a process that is stopped, and leaves it stopped", () =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("calls"), "FOLDER"]);
+      process.kill(target.pid, "SIGSTOP");
+      await eventually("it is stopped", () => statOf(target.pid)?.state === "T");
+      await refuses(scene, target.pid, { code: "UNSUPPORTED_PROCESS", names: /stopped/ });
+      expect(statOf(target.pid)?.state).toBe("T");
+      process.kill(target.pid, "SIGCONT");
+      await eventually("it goes on", () => runsFreely(target));
+      await endsWell(target);
+    }));
+
+  test.concurrent("itself", () =>
+    withScene(async (scene) => {
+      const script = `exec ${CR} checkpoint $$ -o core`;
+      const self = await scene.start(["sh", "-c", script]);
+      expect(await self.ended()).toBe("exited 1");
+      expect(existsSync(join(self.folder, "core"))).toBe(false);
+      const said = await scene.cr(["explain", "UNSUPPORTED_PROCESS"]);
+      expect(said.stdout).toMatch(/cr itself/);
+    }));
+
+  test.concurrent.each(["abc", "0", "-5", "1.5", ""])("the pid '%s' as wrong usage", (pid) =>
+    withScene(async (scene) => {
+      const result = await scene.cr(["checkpoint", "-o", join(scene.folder, "core"), "--", pid]);
+      expect(result.status, describeResult(result)).toBe(2);
+      expect(listing(scene.folder)).toEqual([]);
+    }),
+  );
+});
+
+/** Each kind of state of a later version, with a word its message must hold. */
+const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
+  ["thread", /thread/],
+  ["child", /child/],
+  ["zombie", /child/],
+  ["timer", /timer/],
+  ["pipe", /fd:\d+.*pipe/],
+  ["socketpair", /fd:\d+.*socket/],
+  ["tcp", /fd:\d+.*socket/],
+  ["eventfd", /fd:\d+.*eventfd/],
+  ["epoll", /fd:\d+.*(epoll|eventpoll)/],
+  ["signalfd", /fd:\d+.*signalfd/],
+  ["timerfd", /fd:\d+.*timerfd/],
+  ["inotify", /fd:\d+.*inotify/],
+  ["memfd", /fd:\d+.*mem/],
+  ["pidfd", /fd:\d+.*pidfd/],
+  ["io_uring", /fd:\d+.*io_uring/],
+  ["o_path", /fd:\d+.*O_PATH/],
+];
+
+describe("cr checkpoint refuses by name, before it stops anything,", () => {
+  test.concurrent.each(UNSUPPORTED)("a process with: %s", (kind, names) =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("unsupported"), "FOLDER", kind]);
+      await refuses(scene, target.pid, { code: "UNSUPPORTED_STATE", names });
+      await endsWell(target);
+    }),
+  );
+
+  test.concurrent("and tells all of it with --json", () =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("unsupported"), "FOLDER", "socketpair"]);
+      const result = await scene.cr(["checkpoint", String(target.pid), "--json"]);
+      expect(result.status).toBe(1);
+      const { error } = jsonOf(result) as { error: Record<string, unknown> };
+      expect(error).toMatchObject({ code: "UNSUPPORTED_STATE", hint: expect.any(String) });
+      expect(JSON.stringify(error).match(/fd:\d+/g)?.length).toBeGreaterThanOrEqual(2);
+      await endsWell(target);
+    }));
+});
