@@ -12,6 +12,7 @@ type Verb = { register(program: Command): void };
 export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
+  watch: () => import("./watch.js"),
 };
 
 /** The program with the verbs named, or with all of them. */

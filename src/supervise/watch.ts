@@ -37,7 +37,7 @@ export interface WatchOptions {
   readonly name?: string;
   /** Folder of all jobs; `homeFolder()` when left out. */
   readonly home?: string;
-  /** Longest time one checkpoint may take. */
+  /** How long the process may take to stop for one checkpoint, in ms. */
   readonly timeoutMs?: number;
   /** Ends the watch; a checkpoint under way is finished first. */
   readonly signal?: AbortSignal;
