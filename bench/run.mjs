@@ -1,5 +1,5 @@
 // npm run bench: checkpoints and restores of growing heaps by cr, beside gcore on the same process in the same run.
-// Options: --quick (small heaps, few runs, results only in bench/out), --tools cr,gcore, --dirty MIB_PER_S,
+// Options: --quick (small heaps, few runs, results only printed), --tools cr,gcore, --dirty MIB_PER_S,
 // --out FOLDER (where cores go; default bench/out). A full run writes docs/bench.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
@@ -55,7 +55,9 @@ async function main() {
     const results = await measure({ plan, usable, folder, dirtyMibPerS: Number(options.dirty) });
     const settings = { runsText: describeRuns(plan), dirtyMibPerS: options.dirty };
     const machine = describeMachine(folder, tools);
-    publish({ ...results, tools, machine, settings }, options.quick ? options.out : DOCS);
+    const all = { ...results, tools, machine, settings };
+    console.log(renderReport(all, PLOTS));
+    if (!options.quick) publish(all);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -89,14 +91,11 @@ async function measure({ plan, usable, folder, dirtyMibPerS }) {
   return { checkpoints, restores };
 }
 
-function publish(results, target) {
-  mkdirSync(target, { recursive: true });
-  for (const plot of PLOTS)
-    writeFileSync(`${target}/${plot.file}`, drawCheckpoints(results.checkpoints, plot));
-  const page = renderReport(results, PLOTS);
-  writeFileSync(`${target}/results.md`, page);
-  console.log(page);
-  console.error(`bench: written to ${target}`);
+function publish(results) {
+  mkdirSync(DOCS, { recursive: true });
+  for (const plot of PLOTS) writeFileSync(`${DOCS}/${plot.file}`, drawCheckpoints(results.checkpoints, plot));
+  writeFileSync(`${DOCS}/results.md`, renderReport(results, PLOTS));
+  console.error(`bench: written to ${DOCS}`);
 }
 
 /** A line a tool over the heap sizes; the tiny process has no place on a logarithmic axis. */
@@ -120,4 +119,9 @@ function describeRuns(plan) {
   return plan.map(({ mib: size, runs }) => `${runs} runs (${heapName(size)})`).join(", ");
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+}
