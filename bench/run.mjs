@@ -56,7 +56,7 @@ async function main() {
     const settings = { runsText: describeRuns(plan), dirtyMibPerS: options.dirty };
     const machine = describeMachine(folder, tools);
     const all = { ...results, tools, machine, settings };
-    console.log(renderReport(all, PLOTS));
+    console.log(renderReport(all, options.quick ? [] : PLOTS));
     if (!options.quick) publish(all);
   } finally {
     rmSync(folder, { recursive: true, force: true });
