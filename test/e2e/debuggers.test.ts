@@ -30,11 +30,14 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What gdb says to the commands, standard error included. */
+/**
+ * What gdb says to the commands, standard error included. Of cores the kernel itself writes on an AMD CPU with
+ * AVX-512, gdb 13 says that their vector section is too small: it knows Intel's layout only (gdb 14 knows both).
+ */
 async function gdb(...commands: readonly string[]): Promise<string> {
   const args = ["-nx", "-batch", ...commands.flatMap((command) => ["-ex", command]), EXE, core];
   const { stdout, stderr } = await run("gdb", args);
-  return stdout + stderr;
+  return (stdout + stderr).replaceAll(/^warning: Section `.reg-xstate\/\d+' in core file too small.$/gm, "");
 }
 
 describe("gdb exe core", () => {
@@ -53,8 +56,9 @@ describe("gdb exe core", () => {
     expect(text).toMatch(/^rip\s+0x[0-9a-f]+\s+0x[0-9a-f]+ <.*nanosleep/m);
     expect(text).toMatch(/^rsp\s+0x7ff/m);
     expect(text).toMatch(/^cs\s+0x33/m);
-    expect(text).toMatch(/v4_float/);
-    expect(text).not.toMatch(/unavailable|void/);
+    expect(text).toMatch(/^\$1 = .*v4_float = \{[-0-9]/m);
+    expect(text).toMatch(/^\$2 = \[ IM/m);
+    expect(text).toMatch(/^\$3 = [-0-9]/m);
   });
 
   test("shows heap data, the auxiliary vector, mappings and the thread", async () => {
@@ -91,7 +95,7 @@ describe("readelf", () => {
     const { stdout, stderr } = await run("eu-readelf", ["-n", core]);
     expect(stderr).toBe("");
     expect(stdout).toMatch(new RegExp(`pid: ${pid}, ppid: \\d+`));
-    expect(stdout).toMatch(/fname: calls, psargs: /);
+    expect(stdout).toMatch(/fname: calls,\s+psargs: /);
     const standard = stdout.split("\n").filter((line) => !line.includes("RECORE"));
     expect(standard.filter((line) => COMPLAINT.test(line))).toEqual([]);
   });

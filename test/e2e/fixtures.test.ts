@@ -38,7 +38,7 @@ async function begin(scene: Scene, [name = "", ...rest]: readonly string[]): Pro
   return target;
 }
 
-describe.each(FIXTURES.map((argv) => ({ title: argv.join(" "), argv })))("$title", ({ argv }) => {
+describe.each(FIXTURES.map((argv) => [argv.join(" "), argv] as const))("%s", (_title, argv) => {
   test.concurrent("does not notice a checkpoint", () =>
     withScene(async (scene) => {
       const target = await begin(scene, argv);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { NOBODY } from "./cr.js";
 import { eventually, type Patience } from "./eventually.js";
-import { type Identity, identify, isAlive } from "./process.js";
+import { type Identity, isAlive, statOf } from "./process.js";
 
 const FIXTURES = fileURLToPath(new URL("../../fixtures/bin/", import.meta.url));
 const run = promisify(execFile);
@@ -66,7 +66,8 @@ export async function launch(
 
 function describeTarget(pid: number, folder: string, outputFile: string): Target {
   const output = () => read(outputFile);
-  const identity = identify(pid);
+  // It may have ended by now; then this names no process of the past or future.
+  const identity = { pid, startTicks: statOf(pid)?.startTicks ?? "ended" };
   return {
     ...identity,
     folder,
