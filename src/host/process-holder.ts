@@ -39,7 +39,8 @@ export function whoHolds(pid: number): PidHolder | undefined {
 
 /** A phrase for messages: `process 812 (sleep 100) of root`. */
 export function describeHolder(holder: PidHolder): string {
-  const what = holder.commandLine || holder.comm;
+  // One line, whatever the program calls itself.
+  const what = (holder.commandLine || holder.comm).replace(/[\s\p{Cc}]+/gu, " ");
   const shown = what.length > 60 ? `${what.slice(0, 59)}…` : what;
   const zombie = holder.state === "Z" ? `, a zombie that its parent ${holder.ppid} has not reaped` : "";
   const prefix = holder.as === "process" ? "" : `a ${holder.as} of `;

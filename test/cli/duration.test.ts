@@ -1,0 +1,37 @@
+/** Times, counts and pids on the command line. */
+import { expect, test } from "vitest";
+import { parseCount, parseDurationMs, parsePid } from "../../src/cli/duration.js";
+import { formatBytes } from "../../src/cli/size.js";
+
+test.each([
+  ["500ms", 500],
+  ["5s", 5000],
+  ["1.5m", 90_000],
+  ["1h", 3_600_000],
+  [" 2d ", 172_800_000],
+])("%j is %i ms", (text, ms) => {
+  expect(parseDurationMs(text)).toBe(ms);
+});
+
+test.each(["", "5", "s", "0s", "-1s", "1e3s", "5 s", "1.2345s", "5sec"])("%j is no time", (text) => {
+  expect(() => parseDurationMs(text)).toThrow("write a time above zero with its unit");
+});
+
+test.each(["0", "-1", "1.5", "three", ""])("%j is no count", (text) => {
+  expect(() => parseCount(text)).toThrow("write a whole number of at least 1");
+  expect(parseCount("12")).toBe(12);
+});
+
+test.each(["0", "self", "4294967296", ""])("%j is no pid", (text) => {
+  expect(() => parsePid(text)).toThrow("write a pid");
+  expect(parsePid("4194304")).toBe(4194304);
+});
+
+test.each([
+  [812, "812 bytes"],
+  [4096, "4.0 KiB"],
+  [1.5 * 2 ** 30, "1.5 GiB"],
+  [2 ** 52, "4096.0 TiB"],
+])("%d bytes read %j", (bytes, text) => {
+  expect(formatBytes(bytes)).toBe(text);
+});
