@@ -23,6 +23,7 @@ export const ERROR_TABLE = {
     "The core could not be written: the disk is full, or the folder is missing or not writable. The process goes on, an earlier core under that name is intact, and no partial file was left.",
   BAD_CORE:
     "The file is not a core that can be read: not ELF, not a core, for another machine, or with headers, segments or notes that contradict one another.",
+  CORE_UNREADABLE: "The core file is missing, or cr may not open it. Check the path and its permissions.",
   CORE_TRUNCATED:
     "The core ends before the data that its headers promise. It was cut short, mostly by a full disk or an interrupted copy.",
   CORE_CORRUPT:

@@ -3,11 +3,12 @@
  * names of types and flags; its addresses are doubles and it cannot read PN_XNUM or cores without sections,
  * so it is fed a header and tables it can read, and 64-bit fields are read here.
  */
-import { type ElfyHeader, Parser } from "elfy";
-import { type ByteSource, badCore, requireBytes, truncated } from "./byte-source.js";
+import elfy, { type ElfyHeader } from "elfy";
+import { type ByteSource, badCore, requireBytes } from "./byte-source.js";
 import {
   ELF_HEADER_BYTES,
   type ElfHeader,
+  encodeCoreHeader,
   PN_XNUM,
   PROGRAM_HEADER_BYTES,
   SECTION_HEADER_BYTES,
@@ -66,8 +67,7 @@ function nameHeader(bytes: Buffer, path: string): ElfyHeader {
   const wordBits = bytes[4] === 1 ? "32-bit" : `class ${bytes[4]}`;
   if (bytes[4] !== 2) throw badCore(path, `it is ${wordBits} ELF, 64-bit is required`, NOT_A_CORE);
   if (bytes[5] !== 1) throw badCore(path, "it is big-endian ELF, little-endian is required", NOT_A_CORE);
-  const header = new Parser().parseHeader(bytes);
-  // elfy calls EM_X86_64 by its number's name in its own table; the number is what counts.
+  const header = new elfy.Parser().parseHeader(bytes);
   const machine = bytes.readUInt16LE(18);
   if (machine !== 62) {
     const name = header.machine ?? `machine ${machine}`;
@@ -97,22 +97,15 @@ function readSegmentCount(source: ByteSource, bytes: Buffer, shoff: number): num
 }
 
 function decodeProgramHeaders(table: Buffer, count: number): Segment[] {
-  // parsePrograms takes a table offset of 0 for "none": 64 bytes stand for the header.
-  const bytes = Buffer.concat([Buffer.alloc(ELF_HEADER_BYTES), table]);
-  const programs = new Parser().parsePrograms(bytes, {
-    class: "64",
-    endian: "lsb",
-    type: "core",
-    machine: undefined,
-    phoff: ELF_HEADER_BYTES,
-    phnum: count,
-    phentsize: PROGRAM_HEADER_BYTES,
-  });
+  // A header of our own with the table right behind it: elfy wants both, and counts below PN_XNUM.
+  const bytes = Buffer.concat([encodeCoreHeader(ELF_HEADER_BYTES, count), table]);
+  const parser = new elfy.Parser();
+  const programs = parser.parsePrograms(bytes, parser.parseHeader(bytes));
   return programs.map(({ type, flags }, index): Segment => {
     const at = index * PROGRAM_HEADER_BYTES;
     return {
       kind: type === "load" || type === "note" ? type : "other",
-      prot: `${flags["r"] ? "r" : "-"}${flags["w"] ? "w" : "-"}${flags["x"] ? "x" : "-"}`,
+      prot: `${flags.r ? "r" : "-"}${flags.w ? "w" : "-"}${flags.x ? "x" : "-"}`,
       offset: readSize(table, at + 8),
       address: table.readBigUInt64LE(at + 16),
       fileBytes: readSize(table, at + 32),

@@ -14,21 +14,24 @@ export const RECORE_OWNER = "RECORE";
 /** Major and minor version of the notes: a reader refuses another major, and ignores what a minor added. */
 export const FORMAT = [1, 0] as const;
 
-/** Type numbers; never reused. */
+/**
+ * Type numbers, never reused: `RC` in the high half, because BFD (gdb, objdump) reads small numbers of any owner
+ * as the standard core notes of that type.
+ */
 export const RECORE_NOTES = {
-  HOST: 1,
-  PROCESS: 2,
-  THREADS: 3,
-  MM: 4,
-  VMAS: 5,
-  SIGNALS: 6,
-  TIMERS: 7,
-  FILES: 8,
-  LIMITS: 9,
-  CREDENTIALS: 10,
-  PAGES: 11,
-  SOFT: 12,
-  CHECKSUM: 13,
+  HOST: 0x5243_0001,
+  PROCESS: 0x5243_0002,
+  THREADS: 0x5243_0003,
+  MM: 0x5243_0004,
+  VMAS: 0x5243_0005,
+  SIGNALS: 0x5243_0006,
+  TIMERS: 0x5243_0007,
+  FILES: 0x5243_0008,
+  LIMITS: 0x5243_0009,
+  CREDENTIALS: 0x5243_000a,
+  PAGES: 0x5243_000b,
+  SOFT: 0x5243_000c,
+  CHECKSUM: 0x5243_000d,
 } as const;
 export type RecoreNoteName = keyof typeof RECORE_NOTES;
 

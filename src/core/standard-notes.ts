@@ -22,7 +22,8 @@ export const NT = {
 } as const;
 
 export const FPREGSET_BYTES = 512;
-const SIGINFO_BYTES = 128;
+/** siginfo_t of sigaction(2). */
+export const SIGINFO_BYTES = 128;
 
 /** A thread as the standard notes have it; regsets that are not there are empty. */
 export interface NotedThread {

@@ -1,0 +1,145 @@
+/**
+ * Whether a decoded core of ours agrees with itself: mappings, runs, threads, descriptors, and the segments that
+ * debuggers see. Shapes have been checked by the schemas.
+ */
+import { type Address, hex, PAGE_BYTES, RUN_BYTES_MAX, USER_END } from "../state/address.js";
+import type { ProcessState } from "../state/process.js";
+import type { Vma } from "../state/vma.js";
+import { badCore } from "./byte-source.js";
+import type { Segment } from "./elf.js";
+import { DATA_OFFSET } from "./layout.js";
+import { VSYSCALL_ADDRESS } from "./segments.js";
+import { SIGINFO_BYTES } from "./standard-notes.js";
+
+const PAGE_MASK = BigInt(PAGE_BYTES - 1);
+
+export interface CoreFacts {
+  readonly path: string;
+  readonly segments: readonly Segment[];
+  /** End of the data, in bytes. */
+  readonly tailOffset: number;
+}
+
+/** Refuses (BAD_CORE) a state whose parts contradict one another or the segments. */
+export function checkConsistency(state: ProcessState, core: CoreFacts): void {
+  const refuse = (what: string): never => {
+    throw badCore(core.path, what);
+  };
+  checkVmas(state.vmas, refuse);
+  checkRuns(state, { ...core, refuse });
+  checkSegmentsOfVmas(state, { ...core, refuse });
+  checkDescriptors(state, { ...core, refuse });
+  checkPending(state, refuse);
+  checkMm(state, refuse);
+}
+
+type Refuse = (what: string) => never;
+type Context = CoreFacts & { readonly refuse: Refuse };
+
+function checkVmas(vmas: readonly Vma[], refuse: Refuse): void {
+  let end: Address = 0n;
+  for (const vma of vmas) {
+    const name = `the mapping ${hex(vma.start)}-${hex(vma.end)}`;
+    if (vma.start >= vma.end || (vma.start | vma.end) & PAGE_MASK) refuse(`${name} is not whole pages`);
+    if (vma.start < end) refuse(`${name} overlaps the one before it or is out of order`);
+    if (vma.end > USER_END && vma.start !== VSYSCALL_ADDRESS) refuse(`${name} is outside user space`);
+    for (const [from, to] of vma.guards) {
+      if (from >= to || from < vma.start || to > vma.end || (from | to) & PAGE_MASK) {
+        refuse(`${name} has a guard region at ${hex(from)} that is not inside it`);
+      }
+    }
+    end = vma.end;
+  }
+}
+
+/** Runs are in order, apart, each inside one mapping, and dense in the file from the second page on. */
+function checkRuns({ vmas, runs }: ProcessState, { tailOffset, refuse }: Context): void {
+  let vmaIndex = 0;
+  let end: Address = 0n;
+  let offset = DATA_OFFSET;
+  for (const run of runs) {
+    const name = `the run of pages at ${hex(run.address)}`;
+    const runEnd = run.address + BigInt(run.lengthBytes);
+    if (run.address & PAGE_MASK || run.lengthBytes % PAGE_BYTES !== 0) refuse(`${name} is not whole pages`);
+    if (run.lengthBytes > RUN_BYTES_MAX) refuse(`${name} is longer than ${RUN_BYTES_MAX} bytes`);
+    if (run.address < end) refuse(`${name} overlaps the one before it or is out of order`);
+    if (run.fileOffset !== offset) refuse(`${name} stands at ${run.fileOffset}, ${offset} is required`);
+    if (run.crc32c > 0xffff_ffff) refuse(`${name} has a checksum of more than 32 bits`);
+    while ((vmas[vmaIndex]?.end ?? USER_END) <= run.address && vmaIndex < vmas.length) vmaIndex += 1;
+    const vma = vmas[vmaIndex];
+    if (vma === undefined || run.address < vma.start || runEnd > vma.end) refuse(`${name} is in no mapping`);
+    end = runEnd;
+    offset += run.lengthBytes;
+  }
+  if (offset > tailOffset) refuse(`its pages end at ${offset}, behind its notes at ${tailOffset}`);
+}
+
+/** The segments tile the mappings with the same permissions, and hold each run where it says. */
+function checkSegmentsOfVmas({ vmas, runs }: ProcessState, { segments, refuse }: Context): void {
+  const loads = segments.filter(({ kind }) => kind === "load");
+  let next = 0;
+  let nextRun = 0;
+  for (const vma of vmas) {
+    if (vma.start === VSYSCALL_ADDRESS) continue;
+    let at = vma.start;
+    while (at < vma.end) {
+      const load = loads[next];
+      if (load === undefined || load.address !== at || load.prot !== vma.prot.slice(0, 3)) {
+        refuse(`no segment shows the mapping ${hex(vma.start)}-${hex(vma.end)} at ${hex(at)} as it is`);
+        return;
+      }
+      const stored = load.address + BigInt(load.fileBytes);
+      for (let run = runs[nextRun]; run !== undefined && run.address < stored; run = runs[nextRun]) {
+        const isThere = load.offset + Number(run.address - load.address) === run.fileOffset;
+        if (!isThere) refuse(`the segment at ${hex(load.address)} and the run at ${hex(run.address)} differ`);
+        nextRun += 1;
+      }
+      at += BigInt(load.memoryBytes);
+      next += 1;
+    }
+    if (at !== vma.end) refuse(`a segment reaches past the mapping ${hex(vma.start)}-${hex(vma.end)}`);
+  }
+  if (next !== loads.length) refuse("it has a segment that is no mapping");
+  if (nextRun !== runs.length) refuse(`no segment holds the run at ${hex(runs[nextRun]?.address ?? 0n)}`);
+}
+
+function checkDescriptors({ files }: ProcessState, { tailOffset, refuse }: Context): void {
+  const ids = new Set(files.descriptions.map(({ id }) => id));
+  if (ids.size !== files.descriptions.length) refuse("two open file descriptions have one id");
+  const fds = new Set(files.descriptors.map(({ fd }) => fd));
+  if (fds.size !== files.descriptors.length) refuse("a descriptor is there twice");
+  for (const { fd, description } of files.descriptors) {
+    if (!ids.has(description))
+      refuse(`descriptor ${fd} refers to description ${description}, which is missing`);
+  }
+  for (const { path, content } of files.descriptions) {
+    if (content === null) continue;
+    const { fileOffset, lengthBytes, crc32c } = content;
+    const isInside = fileOffset >= DATA_OFFSET && lengthBytes >= 0 && fileOffset + lengthBytes <= tailOffset;
+    if (!isInside || fileOffset % PAGE_BYTES !== 0) refuse(`the content of ${path} is outside the data`);
+    if (crc32c.length !== Math.ceil(lengthBytes / RUN_BYTES_MAX)) {
+      refuse(`the content of ${path} has ${crc32c.length} checksums for ${lengthBytes} bytes`);
+    }
+  }
+}
+
+function checkPending({ signals, threads }: ProcessState, refuse: Refuse): void {
+  for (const info of [...signals.pending, ...threads.flatMap(({ pending }) => pending)]) {
+    if (info.length !== SIGINFO_BYTES)
+      refuse(`a pending signal has ${info.length} bytes, not ${SIGINFO_BYTES}`);
+  }
+}
+
+/** What PR_SET_MM_MAP would refuse (validate_prctl_map_addr of kernel/sys.c), in short. */
+function checkMm({ mm }: ProcessState, refuse: Refuse): void {
+  for (const [name, address] of Object.entries(mm)) {
+    if (address >= USER_END) refuse(`the memory bound ${name} ${hex(address)} is outside user space`);
+  }
+  const isOrdered =
+    mm.startCode <= mm.endCode &&
+    mm.startData <= mm.endData &&
+    mm.startBrk <= mm.brk &&
+    mm.argStart <= mm.argEnd &&
+    mm.envStart <= mm.envEnd;
+  if (!isOrdered) refuse("its memory bounds end before they start");
+}
