@@ -18,12 +18,12 @@ import { vdsoCrc32c } from "../tracee/vdso.js";
 import { askInterior, assembleState, type CapturedState, type Frozen } from "./capture.js";
 import { copyDeletedFiles } from "./contents.js";
 import { changed, freeze, seize } from "./freeze.js";
-import { lookAtProcess } from "./look.js";
+import { type Look, lookAtProcess } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
 import { refuse } from "./refusal.js";
-import { attempt, checkTarget, lookFailed } from "./target.js";
+import { attempt, checkTarget } from "./target.js";
 
 /** Threads of the bulk copy: one reads while another writes. */
 const COPY_THREADS = 4;
@@ -35,9 +35,11 @@ export interface CheckpointOptions {
   /** Replace an existing core. */
   readonly force?: boolean;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
-  readonly then?: "continue" | "kill" | "stop";
+  readonly after?: "continue" | "kill" | "stop";
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
+  /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
+  readonly startTicks?: bigint;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
 }
@@ -62,7 +64,7 @@ export interface CheckpointResult {
 }
 
 /**
- * Saves a running process into a core file. The process goes on whatever happens, unless `then` says otherwise
+ * Saves a running process into a core file. The process goes on whatever happens, unless `after` says otherwise
  * and the core is durable. Throws `CrError`: NO_SUCH_PROCESS, NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS,
  * UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
@@ -72,6 +74,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const before = attempt(pid, () => lookAtProcess(pid, mappedFiles));
+  requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
@@ -83,7 +86,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const thread = freeze(tracee, options.timeoutMs ?? TIMEOUT_MS);
   faultPoint("after-freeze");
   const look = attempt(pid, () => lookAtProcess(pid, mappedFiles));
-  if (look.facts.stat.startTicks !== before.facts.stat.startTicks) throw lookFailed(pid, { code: "ENOENT" });
+  requireStart(pid, look, before.facts.stat.startTicks);
   refuse(pid, look.refusals);
   const frozen: Frozen = { tracee, thread, look, gadgets };
   const interior = askInterior(frozen);
@@ -98,10 +101,10 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   refuseSoft(pid, captured, options.strict ?? false);
   const copied = copyOut(captured, { tracee, output, pagemap });
   faultPoint("after-copy");
-  if (options.then !== "kill") letGo(tracee, options.then);
+  if (options.after !== "kill") letGo(tracee, options.after);
   const stopMs = performance.now() - stopped;
   finish(output, copied);
-  if (options.then === "kill") tracee.kill();
+  if (options.after === "kill") tracee.kill();
   return {
     pid,
     name: captured.process.comm,
@@ -116,6 +119,18 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
     processes: 1,
     softErrors: captured.softErrors,
   };
+}
+
+/** A pid alone does not name a process: it may be another's by now. */
+function requireStart(pid: number, look: Look, startTicks: bigint): void {
+  if (look.facts.stat.startTicks === startTicks) return;
+  throw new CrError(
+    "NO_SUCH_PROCESS",
+    `cannot checkpoint process ${pid}: it ended and another process has its pid`,
+    {
+      hint: `look who has it now: ps -p ${pid}`,
+    },
+  );
 }
 
 interface Copied {
@@ -135,7 +150,10 @@ function copyOut(
   try {
     const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
     const layout = planCore(vmas, stored);
-    const memory = copyMemoryTo(tracee.pid, output.fd, { ranges: layout.runs, threads: COPY_THREADS });
+    const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
+      ranges: layout.runs,
+      threads: COPY_THREADS,
+    });
     const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
     const { files, end } = copyDeletedFiles(tracee.pid, captured.files, {
       fd: output.fd,
@@ -155,8 +173,8 @@ function copyOut(
   }
 }
 
-function letGo(tracee: Tracee, then: CheckpointOptions["then"]): void {
-  if (then === "stop") tracee.releaseStopped();
+function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
+  if (after === "stop") tracee.releaseStopped();
   else tracee.release();
 }
 

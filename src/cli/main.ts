@@ -3,13 +3,15 @@
  * Node's own start. Each verb file exports `register(program)`: parse, call one operation, print.
  */
 import { Command, CommanderError } from "commander";
-import { failUsage } from "./report.js";
 import { VERSION } from "../version.js";
+import { failUsage } from "./report.js";
 
 type Verb = { register(program: Command): void };
 
 /** Verbs in the order of the help page. */
 export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  checkpoint: () => import("./checkpoint.js"),
+  restore: () => import("./restore.js"),
   doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
   watch: () => import("./watch.js"),

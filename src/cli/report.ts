@@ -19,7 +19,7 @@ export async function runVerb(options: ReportOptions, action: () => Promise<void
     await action();
   } catch (error) {
     reportError(error, options);
-    process.exitCode = options.failureStatus ?? 1;
+    process.exitCode = options.failureStatus ?? (error instanceof CrError && error.code === "USAGE" ? 2 : 1);
   }
 }
 
@@ -65,6 +65,6 @@ function asInternal(error: unknown): CrError {
 }
 
 function paint(style: "red" | "bold", text: string): string {
-  const plain = process.env["NO_COLOR"] || !process.stderr.isTTY;
+  const plain = process.env.NO_COLOR || !process.stderr.isTTY;
   return plain ? text : styleText(style, text);
 }

@@ -1,4 +1,4 @@
-/** Amounts of memory and disk for people; --json always has plain bytes. */
+/** Amounts of memory, disk and time for people; --json always has plain bytes and ms. */
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 
@@ -11,4 +11,10 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** `0.42 ms`, `12 ms`, `1.5 s`. */
+export function formatMs(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }

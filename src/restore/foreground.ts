@@ -10,10 +10,8 @@ import { signalChild, waitChild } from "../tracee/child.js";
 import { type JobTerminal, openJobTerminal } from "./job-terminal.js";
 
 export interface ForegroundChild {
-  /** Our child, not yet reaped. */
+  /** Our child, not yet reaped, in a process group of its own or in cr's. */
   readonly pid: number;
-  /** Its process group: its own, or cr's. */
-  readonly group: number;
 }
 
 export interface Foreground extends Disposable {
@@ -22,7 +20,8 @@ export interface Foreground extends Disposable {
 }
 
 interface Job {
-  readonly child: ForegroundChild;
+  readonly pid: number;
+  readonly group: number;
   readonly terminal: JobTerminal | null;
   /** The child is in cr's own group, where the terminal reaches it without us. */
   readonly sharesGroup: boolean;
@@ -53,16 +52,17 @@ const HANDLER_MS = 20;
  * Takes over the duties of a parent in the foreground: signals, and the terminal if cr is in its foreground.
  * Call it before the program is let go; disposing it gives everything back.
  */
-export function openForeground(child: ForegroundChild): Foreground {
-  const sharesGroup = processStatus(process.pid)?.pgid === child.group;
-  const job: Job = { child, sharesGroup, terminal: openJobTerminal(), continued: 0 };
+export function openForeground({ pid }: ForegroundChild): Foreground {
+  const group = processStatus(pid)?.pgid ?? pid;
+  const sharesGroup = processStatus(process.pid)?.pgid === group;
+  const job: Job = { pid, group, sharesGroup, terminal: openJobTerminal(), continued: 0 };
   const release = handleSignals(job);
-  if (!sharesGroup) job.terminal?.giveTo(child.group);
+  if (!sharesGroup) job.terminal?.giveTo(group);
   return {
     finished: () => follow(job),
     [Symbol.dispose]() {
       release();
-      job.terminal?.takeBack(child.group);
+      job.terminal?.takeBack(group);
       job.terminal?.[Symbol.dispose]();
     },
   };
@@ -70,7 +70,7 @@ export function openForeground(child: ForegroundChild): Foreground {
 
 async function follow(job: Job): Promise<number> {
   for (;;) {
-    const event = await waitChild(job.child.pid);
+    const event = await waitChild(job.pid);
     if (event.kind === "exited") return event.status;
     if (event.kind === "signaled") return 128 + event.signal;
     if (event.kind === "stopped") await stopLikewise(job, event.signal);
@@ -79,9 +79,9 @@ async function follow(job: Job): Promise<number> {
 
 /** Installs the handlers; the result removes them. */
 function handleSignals(job: Job): () => void {
-  const { child, sharesGroup, terminal } = job;
+  const { pid, sharesGroup, terminal } = job;
   const handlers = new Map<NodeJS.Signals, () => void>();
-  const forward = (name: NodeJS.Signals) => () => signalChild(child.pid, constants.signals[name]);
+  const forward = (name: NodeJS.Signals) => () => signalChild(pid, constants.signals[name]);
   for (const name of FORWARDED) handlers.set(name, forward(name));
   const reached = sharesGroup && terminal !== null;
   // Even then a handler is needed, so that cr outlives the program and tells its status.
@@ -106,7 +106,7 @@ function handleSignals(job: Job): () => void {
 async function stopLikewise(job: Job, signal: number): Promise<void> {
   if (job.terminal === null || job.sharesGroup) return;
   const name = signalName(signal);
-  job.terminal.takeBack(job.child.group);
+  job.terminal.takeBack(job.group);
   const before = job.continued;
   const handlers = process.listeners(name);
   for (const handler of handlers) process.removeListener(name, handler);
@@ -118,9 +118,9 @@ async function stopLikewise(job: Job, signal: number): Promise<void> {
 }
 
 /** Continues the program, in the foreground if the shell put cr there. */
-function resume({ child, terminal, sharesGroup }: Job): void {
-  if (!sharesGroup) terminal?.giveTo(child.group);
-  signalChild(sharesGroup ? child.pid : -child.group, constants.signals.SIGCONT);
+function resume({ pid, group, terminal, sharesGroup }: Job): void {
+  if (!sharesGroup) terminal?.giveTo(group);
+  signalChild(sharesGroup ? pid : -group, constants.signals.SIGCONT);
 }
 
 function signalName(signal: number): NodeJS.Signals {

@@ -38,6 +38,11 @@ function mapsText(pid: number): string {
   }
 }
 
+/** Text of /proc/PID/maps of a process of our own. */
+export function readMapsText(pid: number): string {
+  return readFileSync(`/proc/${pid}/maps`, "latin1");
+}
+
 /** Parses the text of smaps or maps (then without flags). */
 export function parseSmaps(text: string): Vma[] {
   const vmas: Vma[] = [];

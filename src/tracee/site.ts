@@ -19,6 +19,7 @@ export interface Gadgets {
   readonly chain: readonly bigint[];
 }
 
+const SYSCALL = Buffer.from([0x0f, 0x05]);
 const SYSCALL_RET = Buffer.from([0x0f, 0x05, 0xc3]);
 /** `mov $15,%rax; syscall` and `mov $15,%eax; syscall`: rt_sigreturn. */
 const SIGRETURNS = [
@@ -153,4 +154,17 @@ export function orphanRegisters(registers: Buffer): Buffer {
   const restarts = call >= 0n && [-512n, -513n, -514n, -516n].includes(result);
   if (!restarts) return Buffer.from(registers);
   return withRegisters(registers, { rax: call, rip: getRegister(registers, "rip") - 2n });
+}
+
+/** Any `syscall` instruction of a process of our own, in its code or the vdso; null when there is none. */
+export function findSyscall(pid: number, vmas: readonly Vma[]): Address | null {
+  const code = vmas.filter((vma) => vma.prot[2] === "x" && vma.prot[0] === "r");
+  for (const vma of [...code].sort((a, b) => Number(a.end - a.start - (b.end - b.start)))) {
+    for (let at = vma.start; at < vma.end; at += BigInt(CHUNK_BYTES)) {
+      const left = Number(vma.end - at);
+      const index = readCode(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX)).indexOf(SYSCALL);
+      if (index >= 0) return at + BigInt(index);
+    }
+  }
+  return null;
 }

@@ -1,0 +1,71 @@
+/** `cr checkpoint <pid>`: save a running process into a core. */
+import { type Command, Option } from "commander";
+import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
+import { CrError } from "../errors.js";
+import { parseDurationMs, parsePid } from "./duration.js";
+import { printJson, runVerb, say } from "./report.js";
+import { formatBytes, formatMs } from "./size.js";
+
+interface Flags {
+  readonly output?: string;
+  readonly force?: boolean;
+  readonly kill?: boolean;
+  readonly stop?: boolean;
+  readonly strict?: boolean;
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("checkpoint")
+    .description("save a running process into a core file; it goes on unless told otherwise")
+    .argument("<pid>", "process to save", parsePid)
+    .addOption(new Option("-o, --output <file>", "the core (default: core.<pid> here)").env("CR_OUTPUT"))
+    .addOption(new Option("--force", "replace an existing core").env("CR_FORCE"))
+    .addOption(
+      new Option("--kill", "kill the program once the core is durable").env("CR_KILL").conflicts("stop"),
+    )
+    .addOption(new Option("--stop", "leave the program stopped (SIGSTOP)").env("CR_STOP"))
+    .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
+    .addOption(
+      new Option("--timeout <time>", "how long the program may take to stop")
+        .default(30_000, "30s")
+        .argParser(parseDurationMs)
+        .env("CR_TIMEOUT"),
+    )
+    .addOption(new Option("--json", "one JSON object on standard output").env("CR_JSON"))
+    .action((pid: number, flags: Flags) => runVerb(flags, () => run(pid, flags)));
+}
+
+async function run(pid: number, flags: Flags): Promise<void> {
+  const options: CheckpointOptions = {
+    ...(flags.output !== undefined && { output: fileName(flags.output) }),
+    force: flags.force ?? false,
+    strict: flags.strict ?? false,
+    after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
+    timeoutMs: flags.timeout,
+  };
+  const { checkpoint } = await import("../checkpoint/checkpoint.js");
+  const result = await checkpoint(pid, options);
+  if (flags.json) printJson(result);
+  else tell(result, options.after);
+}
+
+function fileName(output: string): string {
+  if (output !== "-") return output;
+  throw new CrError("USAGE", "cannot stream a checkpoint to standard output in this version", {
+    hint: "name a file with -o",
+  });
+}
+
+const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };
+
+function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void {
+  process.stdout.write(
+    `saved ${result.name} (process ${result.pid}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
+      `stopped for ${formatMs(result.stopMs)}, ${formatMs(result.totalMs)} in all; ` +
+      `${OUTCOMES[after ?? "continue"]}\n`,
+  );
+  for (const soft of result.softErrors) say(`warning: ${soft.message}`);
+}

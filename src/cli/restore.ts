@@ -1,0 +1,84 @@
+/** `cr restore <core> [exe]`: restart the program of a core. */
+import { type Command, Option } from "commander";
+import { parseCpuList } from "../cpus/cpu-list.js";
+import type { FdPlacement } from "../restore/fd-placement.js";
+import type { Restored } from "../restore/restore.js";
+import { printJson, runVerb, say } from "./report.js";
+
+interface Flags {
+  readonly detach?: boolean;
+  readonly stopped?: boolean;
+  readonly cpus?: string;
+  readonly pid: "keep" | "new";
+  readonly trust?: boolean;
+  readonly fd: readonly string[];
+  readonly files: "rollback" | "keep";
+  readonly json?: boolean;
+}
+
+/** Status of every failure of cr itself: others are the program's. */
+const FAILURE_STATUS = 125;
+
+export function register(program: Command): void {
+  program
+    .command("restore")
+    .description("restart the program of a core file where it was saved")
+    .argument("<core>", "core written by cr checkpoint, gcore or the kernel")
+    .argument("[exe]", "its executable (default: the one the core names)")
+    .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
+    .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
+    .addOption(new Option("--cpus <list>", "the only CPUs it may use, such as 0,2-3").env("CR_CPUS"))
+    .addOption(
+      new Option("--pid <which>", "its own pid, or any")
+        .choices(["keep", "new"])
+        .default("keep")
+        .env("CR_PID"),
+    )
+    .addOption(new Option("--trust", "restore a core that belongs to another user").env("CR_TRUST"))
+    .addOption(
+      new Option("--fd <N=PATH|inherit|null...>", "where descriptor N leads").default([]).env("CR_FD"),
+    )
+    .addOption(
+      new Option("--files <policy>", "put files back that grew since, or leave all alone")
+        .choices(["rollback", "keep"])
+        .default("rollback")
+        .env("CR_FILES"),
+    )
+    .addOption(new Option("--json", "one JSON object (on standard error in the foreground)").env("CR_JSON"))
+    .action((core: string, exe: string | undefined, flags: Flags) =>
+      runVerb({ json: flags.json, failureStatus: FAILURE_STATUS }, () => run(core, exe, flags)),
+    );
+}
+
+async function run(core: string, exe: string | undefined, flags: Flags): Promise<void> {
+  const [{ restoreOn }, { parseFdPlacement }] = await Promise.all([
+    import("../supervise/restore-on.js"),
+    import("../restore/fd-placement.js"),
+  ]);
+  const fds: FdPlacement[] = flags.fd.map(parseFdPlacement);
+  const restored = await restoreOn(core, {
+    exe,
+    detach: flags.detach ?? false,
+    stopped: flags.stopped ?? false,
+    pid: flags.pid,
+    trust: flags.trust ?? false,
+    files: flags.files,
+    fds,
+    cpus: flags.cpus === undefined ? undefined : parseCpuList(flags.cpus),
+  });
+  tell(restored, flags);
+  if (restored.foreground === null) return;
+  using foreground = restored.foreground;
+  process.exitCode = await foreground.finished();
+}
+
+/** In the foreground standard output is the program's own. */
+function tell(restored: Restored, flags: Flags): void {
+  const { pid, softErrors, totalMs, foreground } = restored;
+  if (flags.json) {
+    printJson({ pid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    return;
+  }
+  for (const soft of softErrors) say(`warning: ${soft.message}`);
+  if (foreground === null) process.stdout.write(`${pid}\n`);
+}

@@ -1,0 +1,86 @@
+/** `rebuild`: the recipe inside the newborn, from its entry point to the instant before it is let go. */
+
+import { CrError } from "../errors.js";
+import type { ProcessState } from "../state/process.js";
+import { readMappings } from "../tracee/maps.js";
+import type { Newborn } from "../tracee/newborn.js";
+import { findSyscall } from "../tracee/site.js";
+import { mapAll, settle, vacate } from "./address-space.js";
+import { closeInherited, placeDescriptors } from "./descriptors.js";
+import type { PreparedFiles } from "./files.js";
+import { fillPages } from "./fill.js";
+import type { Inheritance } from "./inherit.js";
+import { restartable } from "./restart.js";
+import {
+  putGuards,
+  putLimits,
+  putMm,
+  putPending,
+  putScheduling,
+  putSettings,
+  putThread,
+  putTimers,
+  settingsBytes,
+} from "./settings.js";
+import { freeAddress, Workshop } from "./workshop.js";
+
+export interface RebuildParts {
+  readonly state: ProcessState;
+  readonly coreFd: number;
+  readonly inheritance: Inheritance;
+  readonly prepared: PreparedFiles;
+  readonly affinity: readonly number[];
+  /** A core of another tool: it has no settings to put back. */
+  readonly foreign: boolean;
+}
+
+/** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
+export function rebuild(newborn: Newborn, parts: RebuildParts): void {
+  const { state, inheritance, prepared, foreign } = parts;
+  const thread = state.threads[0];
+  if (thread === undefined) throw new RangeError("a process without threads");
+  const workshop = openWorkshop(newborn, state);
+  vacate(workshop, state.vmas);
+  mapAll(workshop, state.vmas, inheritance.mapped);
+  fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
+  settle(workshop, state.vmas);
+  putMm(workshop, state);
+  enterFolder(workshop, inheritance);
+  placeDescriptors(workshop, prepared, inheritance.sources);
+  closeInherited(workshop, inheritance.base);
+  if (!foreign) {
+    putSettings(workshop, state);
+    putScheduling(workshop, thread, parts.affinity);
+    putLimits(workshop, state);
+  }
+  putThread(workshop, thread);
+  putPending(workshop, state);
+  putTimers(workshop, state);
+  putGuards(workshop, state);
+  const syscallAt = findSyscall(newborn.pid, readMappings(newborn.pid));
+  if (syscallAt === null) {
+    throw new CrError(
+      "RESTORE_FAILED",
+      "cannot clear up in the program: neither it nor the vdso has a syscall instruction",
+    );
+  }
+  workshop.leave(syscallAt);
+  newborn.finish({ ...thread, registers: restartable(thread.registers) }, queuedSignals(state));
+}
+
+function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
+  const entry = newborn.runToEntry();
+  const dataBytes = settingsBytes(state);
+  const taken = [...state.vmas, ...readMappings(newborn.pid)];
+  return Workshop.open(newborn, entry, { start: freeAddress(taken, dataBytes + 8192), dataBytes });
+}
+
+function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
+  if (inheritance.cwd === null) return;
+  workshop.run("enter its working folder", [{ name: "fchdir", args: [inheritance.cwd] }]);
+}
+
+function queuedSignals(state: ProcessState): number[] {
+  const infos = [...state.signals.pending, ...state.threads.flatMap(({ pending }) => pending)];
+  return infos.map((info) => info.readInt32LE(0));
+}

@@ -1,0 +1,186 @@
+/**
+ * `restore`: the recipe. Read and check the core; check the host, the files, the pid; open what the program needs;
+ * start a newborn; rebuild it; roll files back; let it go. Until the last step nothing of the program runs, and
+ * whatever fails leaves no process and no changed file behind.
+ */
+import { fstatSync } from "node:fs";
+import { readState } from "../core/read-state.js";
+import { type CoreFile, openCore } from "../core/reader.js";
+import { verifyCore } from "../core/verify.js";
+import { CrError } from "../errors.js";
+import { faultPoint } from "../fault.js";
+import { bootId } from "../host/boot.js";
+import type { ProcessState } from "../state/process.js";
+import type { SoftError } from "../state/soft-error.js";
+import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { checkOwner } from "./check-owner.js";
+import { checkBeforeRestore } from "./checks.js";
+import type { FdPlacement } from "./fd-placement.js";
+import { type PreparedFiles, prepareFiles } from "./files.js";
+import { type Foreground, openForeground } from "./foreground.js";
+import { type Inheritance, inherit } from "./inherit.js";
+import { rebuild } from "./rebuild.js";
+import type { FilesPolicy } from "./regular-file.js";
+import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { spawn } from "./spawn.js";
+
+export interface RestoreOptions {
+  /** The executable; the core names it when left out. */
+  readonly exe?: string | undefined;
+  /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
+  readonly detach?: boolean;
+  /** Leave it stopped by SIGSTOP, for a debugger; implies `detach`. */
+  readonly stopped?: boolean;
+  /** Its own pid (default), or whatever the kernel gives. */
+  readonly pid?: "keep" | "new";
+  /** What becomes of files that changed since: put back (default) or left alone. */
+  readonly files?: FilesPolicy;
+  readonly fds?: readonly FdPlacement[];
+  /** Restore a core of somebody else's. */
+  readonly trust?: boolean;
+  /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
+  readonly place?: (recorded: readonly (readonly number[])[]) => Placed;
+}
+
+/** Where the program is to run. */
+export interface Placed {
+  /** One affinity a thread. */
+  readonly affinity: readonly (readonly number[])[];
+  readonly softErrors: readonly SoftError[];
+  /** Confines the process before it is rebuilt (cpuset). */
+  confine(pid: number): void;
+}
+
+export interface Restored {
+  readonly pid: number;
+  readonly softErrors: readonly SoftError[];
+  /** From the call to the program's first instruction, in ms. */
+  readonly totalMs: number;
+  /** Waits for the program's end and is its parent until then; null when it was detached. */
+  readonly foreground: Foreground | null;
+}
+
+/**
+ * Restarts the program of a core file. Throws `CrError` with nothing left behind: BAD_CORE, CORE_TRUNCATED,
+ * CORE_CORRUPT, CORE_NOT_OWNED, FORMAT_VERSION, FOREIGN_CORE, CREDENTIALS, XSTATE_MISMATCH, VDSO_MISMATCH,
+ * EXE_MISSING, EXE_CHANGED, FILE_CHANGED, FILE_MISSING, FD_OUTSIDE, PID_TAKEN, LIMIT_TOO_LOW, RESTORE_FAILED, ….
+ */
+export async function restore(path: string, options: RestoreOptions = {}): Promise<Restored> {
+  const begin = performance.now();
+  using core = openCore(path);
+  checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
+  const foreign = core.origin !== "recore";
+  const state = readState(core);
+  if (!foreign) requireIntact(core);
+  const policy = options.files ?? "rollback";
+  const sameBoot = state.host.bootId === bootId();
+  const soft = await checkBeforeRestore(state, {
+    machine: { components: cpuComponents(), vdsoCrc32c: ownVdsoCrc32c() },
+    coreFd: core.fd,
+    exe: options.exe,
+    policy,
+    sameBoot,
+    foreign,
+    keepPid: options.pid !== "new",
+  });
+  const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
+  using shared = openSharedMappings(state.vmas, policy);
+  using prepared = prepareFiles(state.files, {
+    policy,
+    placements: options.fds ?? [],
+    corePath: path,
+    coreFd: core.fd,
+    vmas: state.vmas,
+    sameBoot,
+    foreign,
+  });
+  const exe = options.exe ?? state.process.exe.path;
+  using inheritance = inherit({ state, coreFd: core.fd, prepared, shared, exe });
+  const started = start({
+    core,
+    state,
+    options,
+    placed,
+    inheritance,
+    prepared,
+    shared,
+    exe,
+    policy,
+    foreign,
+  });
+  const softErrors = [
+    ...state.softErrors,
+    ...soft,
+    ...placed.softErrors,
+    ...shared.softErrors,
+    ...prepared.softErrors,
+    ...started.softErrors,
+  ];
+  return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+}
+
+interface StartParts {
+  readonly core: CoreFile;
+  readonly state: ProcessState;
+  readonly options: RestoreOptions;
+  readonly placed: Placed;
+  readonly inheritance: Inheritance;
+  readonly prepared: PreparedFiles;
+  readonly shared: SharedMappings;
+  readonly exe: string;
+  readonly policy: FilesPolicy;
+  readonly foreign: boolean;
+}
+
+/** From the fork to the first instruction; the newborn dies with anything that fails in here. */
+function start(parts: StartParts): { pid: number; foreground: Foreground | null; softErrors: SoftError[] } {
+  const { core, state, options, placed, inheritance, prepared, shared } = parts;
+  const detach = (options.detach ?? false) || (options.stopped ?? false);
+  const ledGroup = state.process.pgid === state.process.pid;
+  const group = detach ? "session" : ledGroup ? "own" : "shared";
+  using newborn = spawn({ state, exe: parts.exe, keepPid: options.pid !== "new", group, inheritance });
+  faultPoint("restore-after-spawn");
+  placed.confine(newborn.pid);
+  rebuild(newborn, {
+    state,
+    coreFd: core.fd,
+    inheritance,
+    prepared,
+    affinity: placed.affinity[0] ?? [],
+    foreign: parts.foreign,
+  });
+  faultPoint("restore-after-rebuild");
+  let foreground: Foreground | null = null;
+  const softErrors = prepared.commit();
+  try {
+    if (parts.policy === "rollback") {
+      for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
+    }
+    if (!detach) foreground = openForeground({ pid: newborn.pid });
+    newborn.release({ stopped: options.stopped ?? false });
+  } catch (error) {
+    foreground?.[Symbol.dispose]();
+    prepared.undo();
+    throw error;
+  }
+  return { pid: newborn.pid, foreground, softErrors };
+}
+
+function recordedPlaces(state: ProcessState): Placed {
+  return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
+}
+
+/** Every checksum, before anything is started: a program must not run on altered memory. */
+function requireIntact(core: CoreFile): void {
+  const { ok, problems } = verifyCore(core, crc32cRanges);
+  if (ok) return;
+  throw new CrError(
+    "CORE_CORRUPT",
+    `cannot restore ${core.path}: ${problems[0] ?? "a checksum does not match"}`,
+    {
+      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
+      data: { problems },
+    },
+  );
+}

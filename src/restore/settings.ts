@@ -1,0 +1,163 @@
+/** What the kernel keeps for a process besides memory and descriptors, put back from inside the newborn. */
+import type { ProcessState } from "../state/process.js";
+import type { ThreadState } from "../state/thread.js";
+import type { RemoteCall } from "../tracee/remote.js";
+import { maskOf } from "../tracee/thread.js";
+import { Arguments } from "./arguments.js";
+import type { Workshop } from "./workshop.js";
+
+const PR = {
+  setDeathSignal: 1,
+  setDumpable: 4,
+  setName: 15,
+  setTimerSlack: 29,
+  setMm: 35,
+  setSubreaper: 36,
+  setNoNewPrivs: 38,
+  setThpDisable: 41,
+} as const;
+const PR_SET_MM_MAP = 14;
+const MM_MAP_BYTES = 104;
+const SIGINFO_SIGNAL_AT = 0;
+const SCHED_ATTR_BYTES = 48n;
+const SCHED_OTHER = 0;
+const IOPRIO_WHO_PROCESS = 1;
+const RLIMIT_NOFILE = 7;
+const SS_ONSTACK = 1;
+
+/** Room for arguments that `putSettings` and `putThread` need, in bytes. */
+export function settingsBytes(state: ProcessState): number {
+  const queued =
+    state.signals.pending.length + state.threads.reduce((sum, one) => sum + one.pending.length, 0);
+  return 32_768 + state.auxv.length + queued * 128;
+}
+
+/** Bounds of code, data, heap, stack, arguments and environment, and the auxiliary vector, all at once. */
+export function putMm(workshop: Workshop, state: ProcessState): void {
+  const { mm } = state;
+  const args = new Arguments(workshop.data);
+  const auxv = args.put(state.auxv);
+  const order = ["startCode", "endCode", "startData", "endData", "startBrk", "brk", "startStack"] as const;
+  const rest = ["argStart", "argEnd", "envStart", "envEnd"] as const;
+  const words = [...order, ...rest].map((name) => mm[name]);
+  // struct prctl_mm_map: … auxv, auxv_size and exe_fd as two 32-bit numbers; -1 keeps the executable.
+  const sizes = (0xffffffffn << 32n) | BigInt(state.auxv.length);
+  const map = args.words(...words, auxv, sizes);
+  workshop.run(
+    "set the bounds of its memory",
+    [{ name: "prctl", args: [PR.setMm, PR_SET_MM_MAP, map, MM_MAP_BYTES, 0] }],
+    args.bytes(),
+  );
+}
+
+/** Process-wide settings, from dispositions to limits; nothing here lets the program notice yet. */
+export function putSettings(workshop: Workshop, state: ProcessState): void {
+  const { process: note } = state;
+  const args = new Arguments(workshop.data);
+  const prctl = (option: number, ...rest: (bigint | number)[]): RemoteCall => ({
+    name: "prctl",
+    args: [option, ...rest],
+  });
+  const calls: RemoteCall[] = [
+    ...state.signals.actions.map(({ signal, handler, flags, restorer, mask }): RemoteCall => {
+      const action = args.words(handler, flags, restorer, mask);
+      return { name: "rt_sigaction", args: [signal, action, 0, 8] };
+    }),
+    { name: "umask", args: [note.umask] },
+    { name: "personality", args: [note.personality] },
+    prctl(PR.setName, args.text(note.comm)),
+    prctl(PR.setSubreaper, note.childSubreaper ? 1 : 0),
+    prctl(PR.setThpDisable, note.thpDisable ? 1 : 0, 0, 0, 0),
+    ...(note.noNewPrivs ? [prctl(PR.setNoNewPrivs, 1, 0, 0, 0)] : []),
+  ];
+  workshop.run("set its signal handlers and settings", calls, args.bytes());
+  workshop.newborn.writeProc("oom_score_adj", `${note.oomScoreAdj}`);
+  workshop.newborn.writeProc("coredump_filter", `0x${note.coredumpFilter.toString(16)}`);
+}
+
+/** What a parent's death does, and whether the program may dump core: last, because they guard us until then. */
+export function putGuards(workshop: Workshop, state: ProcessState): void {
+  const { parentDeathSignal, dumpable } = state.process;
+  workshop.run("set its last settings", [
+    // 2 (root only) cannot be set from inside; the kernel gives it by itself where it applies.
+    { name: "prctl", args: [PR.setDumpable, dumpable === 1 ? 1 : 0] },
+    { name: "prctl", args: [PR.setDeathSignal, parentDeathSignal] },
+  ]);
+}
+
+/** Resource limits; the one for open files comes after the descriptors are in place. */
+export function putLimits(workshop: Workshop, state: ProcessState): void {
+  const args = new Arguments(workshop.data);
+  const last = (resource: number) => (resource === RLIMIT_NOFILE ? 1 : 0);
+  const limits = [...state.limits].sort((a, b) => last(a.resource) - last(b.resource));
+  const calls = limits.map(({ resource, soft, hard }): RemoteCall => {
+    return { name: "prlimit64", args: [0, resource, args.words(soft, hard), 0] };
+  });
+  workshop.run("set its limits", calls, args.bytes());
+}
+
+/** Scheduling policy, I/O priority and the CPUs it may use. */
+export function putScheduling(workshop: Workshop, thread: ThreadState, affinity: readonly number[]): void {
+  const { policy, flags, nice, priority, runtimeNs, deadlineNs, periodNs, ioprio, timerSlackNs } =
+    thread.scheduling;
+  const args = new Arguments(workshop.data);
+  const low = (value: number) => BigInt(value >>> 0);
+  const attr = args.words(
+    SCHED_ATTR_BYTES | (low(policy) << 32n),
+    flags,
+    low(nice) | (low(priority) << 32n),
+    ...(policy === SCHED_OTHER ? [0n, 0n, 0n] : [runtimeNs, deadlineNs, periodNs]),
+  );
+  const mask = maskOf(affinity);
+  const calls: RemoteCall[] = [
+    { name: "sched_setattr", args: [0, attr, 0] },
+    { name: "ioprio_set", args: [IOPRIO_WHO_PROCESS, 0, ioprio] },
+    { name: "prctl", args: [PR.setTimerSlack, timerSlackNs] },
+  ];
+  if (affinity.length > 0) calls.push({ name: "sched_setaffinity", args: [0, mask.length, args.put(mask)] });
+  workshop.run("set its scheduling", calls, args.bytes());
+}
+
+/** The thread's own registrations: alternate stack, thread id address, robust list; rseq comes last of all. */
+export function putThread(workshop: Workshop, thread: ThreadState): void {
+  const args = new Arguments(workshop.data);
+  const { altStack, clearChildTid, robustList, rseq } = thread;
+  // ON_STACK only says where the stack pointer is; the kernel finds that out by itself.
+  const flags = BigInt(altStack.flags & ~SS_ONSTACK);
+  const stack = args.words(altStack.sp, BigInt.asUintN(32, flags), altStack.sizeBytes);
+  const calls: RemoteCall[] = [
+    { name: "sigaltstack", args: [stack, 0] },
+    { name: "set_tid_address", args: [clearChildTid] },
+  ];
+  if (robustList.head !== 0n) {
+    calls.push({ name: "set_robust_list", args: [robustList.head, robustList.lengthBytes] });
+  }
+  if (rseq !== null) {
+    calls.push({ name: "rseq", args: [rseq.address, rseq.sizeBytes, rseq.flags, rseq.signature] });
+  }
+  workshop.run("set its thread's registrations", calls, args.bytes());
+}
+
+/** Signals that waited in its queues, in order; all are blocked now. */
+export function putPending(workshop: Workshop, state: ProcessState): void {
+  const args = new Arguments(workshop.data);
+  const { pid } = workshop.newborn;
+  const signalOf = (info: Buffer) => info.readInt32LE(SIGINFO_SIGNAL_AT);
+  const shared = state.signals.pending.map((info): RemoteCall => {
+    return { name: "rt_sigqueueinfo", args: [pid, signalOf(info), args.put(info)] };
+  });
+  const own = (state.threads[0]?.pending ?? []).map((info): RemoteCall => {
+    return { name: "rt_tgsigqueueinfo", args: [pid, pid, signalOf(info), args.put(info)] };
+  });
+  workshop.run("queue its signals", [...shared, ...own], args.bytes());
+}
+
+/** Starts its interval timers with the time they had left. */
+export function putTimers(workshop: Workshop, state: ProcessState): void {
+  const args = new Arguments(workshop.data);
+  const timeval = (us: bigint) => [us / 1_000_000n, us % 1_000_000n];
+  const calls = state.timers.itimers.map(({ which, valueUs, intervalUs }): RemoteCall => {
+    return { name: "setitimer", args: [which, args.words(...timeval(intervalUs), ...timeval(valueUs)), 0] };
+  });
+  workshop.run("start its timers", calls, args.bytes());
+}
