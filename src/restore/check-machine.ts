@@ -49,12 +49,14 @@ export function checkMachine(state: ProcessState, machine: Machine): void {
       { hint: "restore it on a machine whose CPU has them (grep flags /proc/cpuinfo)", data: { names } },
     );
   }
-  const recorded = state.host.vdsoCrc32c;
-  if (recorded !== null && recorded !== machine.vdsoCrc32c) {
+  const { vdsoCrc32c, kernel } = state.host;
+  if (vdsoCrc32c !== null && vdsoCrc32c !== machine.vdsoCrc32c) {
+    // Cores of other tools do not say under which kernel they were taken.
+    const other = kernel === "" ? "the kernel the core was taken under" : `Linux ${kernel}`;
     throw new CrError(
       "VDSO_MISMATCH",
-      `restore the program: its vdso came from Linux ${state.host.kernel} and differs from this kernel's, they must be equal`,
-      { hint: `boot Linux ${state.host.kernel} to restore it`, data: { kernel: state.host.kernel } },
+      `restore the program: its vdso came from ${other} and differs from this kernel's, they must be equal`,
+      { hint: `boot ${other} to restore it`, data: { kernel } },
     );
   }
 }

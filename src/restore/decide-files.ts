@@ -69,8 +69,7 @@ function decideOne(
 ): Decisions {
   const [first] = descriptions;
   const [look] = looks;
-  if (first === undefined || look === undefined || first.kind === "device")
-    return { cuts: [], softErrors: [] };
+  if (first === undefined || look === undefined || isDevice(first)) return { cuts: [], softErrors: [] };
   const found = foundFile(look.stat);
   const mine = writers.filter(({ file }) => file.dev === found.dev && file.ino === found.ino);
   const context = { sameBoot, writers: mine, contentInCore: isContentInCore(first, vmas) };

@@ -100,13 +100,8 @@ function copyFromCore(stored: FileDescription, coreFd: number, fd: number): void
   const lengthBytes = Math.min(content?.lengthBytes ?? 0, sizeBytes);
   const chunk = Buffer.alloc(CHUNK_BYTES);
   for (let at = 0; at < lengthBytes; ) {
-    const read = readSync(
-      coreFd,
-      chunk,
-      0,
-      Math.min(CHUNK_BYTES, lengthBytes - at),
-      (content?.fileOffset ?? 0) + at,
-    );
+    const wanted = Math.min(CHUNK_BYTES, lengthBytes - at);
+    const read = readSync(coreFd, chunk, 0, wanted, (content?.fileOffset ?? 0) + at);
     if (read === 0) {
       throw new CrError(
         "CORE_TRUNCATED",
@@ -120,11 +115,17 @@ function copyFromCore(stored: FileDescription, coreFd: number, fd: number): void
 }
 
 function writeSparse(fd: number, bytes: Buffer, offset: number): void {
-  for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
-    const page = bytes.subarray(at, at + PAGE_BYTES);
-    if (page.equals(ZERO_PAGE.subarray(0, page.length))) continue;
-    writeAll(fd, page, offset + at);
+  for (let at = 0; at < bytes.length; ) {
+    const start = at;
+    while (at < bytes.length && !isZeroPage(bytes, at)) at += PAGE_BYTES;
+    if (at > start) writeAll(fd, bytes.subarray(start, at), offset + start);
+    while (at < bytes.length && isZeroPage(bytes, at)) at += PAGE_BYTES;
   }
+}
+
+function isZeroPage(bytes: Buffer, at: number): boolean {
+  const page = bytes.subarray(at, at + PAGE_BYTES);
+  return page.equals(ZERO_PAGE.subarray(0, page.length));
 }
 
 /** pwrite(2) until all bytes are there. */

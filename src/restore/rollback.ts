@@ -41,7 +41,6 @@ export interface CutsDone {
 
 interface Tail extends CutDone {
   readonly cut: Cut;
-  readonly fd: number;
   /** Time that an undo puts back. */
   readonly mtimeNs: bigint;
 }
@@ -66,8 +65,6 @@ export function cutBack(cuts: readonly Cut[], corePath: string): CutsDone {
   } catch (error) {
     undo();
     throw error instanceof CrError ? error : cutFailed(error);
-  } finally {
-    for (const { fd } of tails) closeSync(fd);
   }
   return { done: tails.map(({ path, tailPath, tailBytes }) => ({ path, tailPath, tailBytes })), undo };
 }
@@ -95,11 +92,12 @@ function saveTail(cut: Cut, corePath: string): Tail {
     copy(cut.fd, fd, { from: cut.toBytes, to: 0, lengthBytes: tailBytes });
     fsyncSync(fd);
   } catch (error) {
-    closeSync(fd);
     unlinkSync(tailPath);
     throw error;
+  } finally {
+    closeSync(fd);
   }
-  return { path: cut.path, tailPath, tailBytes, cut, fd, mtimeNs: stat.mtimeNs };
+  return { path: cut.path, tailPath, tailBytes, cut, mtimeNs: stat.mtimeNs };
 }
 
 function createTail(corePath: string, name: string): { tailPath: string; fd: number } {
@@ -117,14 +115,31 @@ function createTail(corePath: string, name: string): { tailPath: string; fd: num
   });
 }
 
+/** One tail that cannot be put back stays beside the core and keeps no other from being put back. */
 function putBack(tails: Tail[]): void {
+  const failed: string[] = [];
   for (const tail of tails.splice(0)) {
-    const fd = openSync(tail.tailPath, "r");
-    copy(fd, tail.cut.fd, { from: 0, to: tail.cut.toBytes, lengthBytes: tail.tailBytes });
-    closeSync(fd);
-    setTime(tail.cut.fd, tail.mtimeNs);
-    unlinkSync(tail.tailPath);
+    try {
+      putOneBack(tail);
+    } catch (error) {
+      failed.push(`${tail.tailPath} to ${tail.path} (${error instanceof Error ? error.message : error})`);
+    }
   }
+  if (failed.length === 0) return;
+  throw new CrError("RESTORE_FAILED", `put the ends of files back: it failed for ${failed.join(", ")}`, {
+    hint: "append these tails to their files by hand: cat TAIL >> FILE",
+  });
+}
+
+function putOneBack({ cut, tailPath, tailBytes, mtimeNs }: Tail): void {
+  const fd = openSync(tailPath, "r");
+  try {
+    copy(fd, cut.fd, { from: 0, to: cut.toBytes, lengthBytes: tailBytes });
+  } finally {
+    closeSync(fd);
+  }
+  setTime(cut.fd, mtimeNs);
+  unlinkSync(tailPath);
 }
 
 function copy(
