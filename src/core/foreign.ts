@@ -41,7 +41,7 @@ export function decodeForeign(core: CoreFile, options: ForeignOptions = {}): Pro
     process: foreignProcess(standard, found.exePath),
     host: {
       tool: core.origin === "kernel" ? "the kernel" : core.origin,
-      takenMs: core.mtimeMs,
+      takenMs: Math.round(core.mtimeMs),
       hostname: "",
       kernel: "",
       bootId: "",
