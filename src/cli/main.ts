@@ -12,6 +12,8 @@ type Verb = { register(program: Command): void };
 export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   checkpoint: () => import("./checkpoint.js"),
   restore: () => import("./restore.js"),
+  inspect: () => import("./inspect.js"),
+  verify: () => import("./verify.js"),
   doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
   watch: () => import("./watch.js"),
