@@ -58,7 +58,12 @@ function checkExe(state: ProcessState, options: MappedFilesOptions): void {
   const mtimeNs = known && options.exe === undefined ? exe.mtimeNs : null;
   const buildId = exe.buildId ?? buildIdFor(state, vmas, options);
   const changed = findChange(path, { buildId, sizeBytes: known ? exe.sizeBytes : null, mtimeNs });
-  if (changed !== null) throw changed;
+  if (changed === null) return;
+  if (options.exe === undefined) throw changed;
+  throw new CrError("EXE_CHANGED", changed.message, {
+    hint: `leave it out or name a copy of ${exe.path || "the executable that was running"}`,
+    data: { path, recorded: exe.path },
+  });
 }
 
 /** A deleted file cannot be mapped again, so the core has to hold all of it. */

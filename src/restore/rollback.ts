@@ -102,7 +102,7 @@ function saveTail(cut: Cut, corePath: string): Tail {
 
 function createTail(corePath: string, name: string): { tailPath: string; fd: number } {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  for (let number = 1; number <= TAILS_MAX; number += 1) {
+  for (let number = 0; number < TAILS_MAX; number += 1) {
     const tailPath = `${corePath}.tail.${number}.${name}`;
     try {
       return { tailPath, fd: openSync(tailPath, flags, 0o600) };

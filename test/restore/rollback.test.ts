@@ -42,11 +42,11 @@ describe("a rollback of grown files", () => {
     expect(readdirSync(folder)).toEqual(["a.log", "b.log"]);
     const soft = files.commit();
     expect(sizes()).toEqual([10, 10]);
-    const tail = join(folder, "core.1.tail.1.a.log");
+    const tail = join(folder, "core.1.tail.0.a.log");
     expect(readFileSync(tail, "utf8")).toBe("tail of a.log");
     expect(statSync(tail).mode & 0o777).toBe(0o600);
     expect(soft[0]?.message).toContain(tail);
-    expect(readFileSync(join(folder, "core.1.tail.1.b.log"), "utf8")).toBe("tail of b.log");
+    expect(readFileSync(join(folder, "core.1.tail.0.b.log"), "utf8")).toBe("tail of b.log");
     for (const [index, path] of paths.entries()) {
       expect(statSync(path).mtimeMs).toBeCloseTo(mtimes[index] ?? 0, 1);
     }
@@ -61,7 +61,7 @@ describe("a rollback of grown files", () => {
       expect(files.commit()).toHaveLength(round === 1 ? 2 : round === 3 ? 1 : 0);
       if (round === 2) appendFileSync(paths[0] ?? "", "again");
     }
-    expect(readFileSync(join(folder, "core.1.tail.2.a.log"), "utf8")).toBe("again");
+    expect(readFileSync(join(folder, "core.1.tail.1.a.log"), "utf8")).toBe("again");
   });
 
   it("puts the tails back on undo", () => {
