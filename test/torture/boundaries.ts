@@ -1,13 +1,15 @@
-/** Which of a run's boundaries to kill at: all with CR_TORTURE=all, else a sample of 60 or of CR_TORTURE=N. */
+/** Which of a run's boundaries to kill at: all with CR_TORTURE=all, else a sample, of CR_TORTURE=N if given. */
 import type { KilledRun } from "./killed-run.js";
 
-const SAMPLE_SIZE = 60;
 /** Share of the sample that falls before the target is seized, where less can go wrong. */
 const SHARE_BEFORE = 0.1;
 
-/** Boundary numbers in ascending order, spread evenly before the seize and, more densely, after it. */
-export function chooseBoundaries(run: Pick<KilledRun, "boundaries" | "seizedAt">): number[] {
-  const wanted = process.env.CR_TORTURE ?? String(SAMPLE_SIZE);
+/** About `sampleSize` boundary numbers in ascending order, spread evenly before the seize and, more densely, after it. */
+export function chooseBoundaries(
+  run: Pick<KilledRun, "boundaries" | "seizedAt">,
+  sampleSize: number,
+): number[] {
+  const wanted = process.env.CR_TORTURE ?? String(sampleSize);
   const count = wanted === "all" ? run.boundaries : Math.min(Number(wanted), run.boundaries);
   if (count === run.boundaries) return Array.from({ length: count }, (_, index) => index);
   const before = Math.min(Math.ceil(count * SHARE_BEFORE), run.seizedAt);

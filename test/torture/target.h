@@ -17,6 +17,8 @@ enum { COMPLAINT_BYTES = 512, SNAPSHOT_BYTES = 1 << 17 };
 struct control {
   volatile uint64_t pid;       /* set last, when the target is ready */
   volatile uint64_t heartbeat; /* +1 for each completed round of checks */
+  uint64_t hold;               /* set by the test: no snapshot, which would open files of /proc */
+  uint64_t in_snapshot;        /* 1 while such files may be open */
   char complaint[COMPLAINT_BYTES];
 };
 

@@ -11,15 +11,22 @@ import { buildPrograms } from "./build.js";
 import { findLoss, rememberCore } from "./earlier-core.js";
 import { type KilledRun, runKilled } from "./killed-run.js";
 import { checkpointCommand, corePath, IS_STAND_IN, requireBuilt } from "./tool.js";
-import { endTarget, findHarm, startTarget, type TargetKind, type WatchedTarget } from "./watched-target.js";
+import {
+  endTarget,
+  findHarm,
+  holdSnapshots,
+  startTarget,
+  type TargetKind,
+  type WatchedTarget,
+} from "./watched-target.js";
 
 /** All boundaries of one target take a quarter of an hour at worst. */
 const TEST_MS_MAX = process.env.CR_TORTURE === undefined ? 180_000 : 3_600_000;
 
-const KINDS: readonly (TargetKind & { readonly what: string })[] = [
-  { what: "computing with live vector registers", program: "target", mode: "compute" },
-  { what: "blocked in nanosleep", program: "target", mode: "sleep" },
-  { what: "static musl without signal handlers", program: "target-musl", mode: "sleep" },
+const KINDS: readonly (TargetKind & { readonly what: string; readonly sampleSize: number })[] = [
+  { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 60 },
+  { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 20 },
+  { what: "static musl without signal handlers", program: "target-musl", mode: "compute", sampleSize: 20 },
 ];
 
 let folder: string;
@@ -46,19 +53,18 @@ describe("cr checkpoint killed at any system call", () => {
     { timeout: TEST_MS_MAX },
     async (kind) => {
       target = startTarget(kind, folder);
-      const whole = await checkpoint(target);
-      expect(whole, whole.output).toMatchObject({ exitStatus: 0, killed: false });
+      const whole = await checkpointWhole(target);
       expect(await findHarm(target)).toBeNull();
       expect(whole.seizedAt, "the tool seizes its target").toBeGreaterThanOrEqual(0);
 
       const harms: string[] = [];
-      for (const boundary of chooseBoundaries(whole)) {
+      for (const boundary of chooseBoundaries(whole, kind.sampleSize)) {
         const harm = await killAt(boundary);
         if (harm === null) continue;
         harms.push(harm);
         endTarget(target);
         target = startTarget(kind, folder);
-        await checkpoint(target);
+        await checkpointWhole(target);
       }
       expect(harms).toEqual([]);
     },
@@ -76,7 +82,15 @@ async function killAt(boundary: number): Promise<string | null> {
   return harm && `boundary ${boundary} (${run.killedIn}): ${harm}`;
 }
 
+/** A run that is let to its end, and must do what it says. */
+async function checkpointWhole(of: WatchedTarget): Promise<KilledRun> {
+  const run = await checkpoint(of);
+  expect(run, run.output).toMatchObject({ exitStatus: 0, killed: false });
+  return run;
+}
+
 async function checkpoint(of: WatchedTarget, killAt?: number): Promise<KilledRun> {
+  await holdSnapshots(of);
   const command = checkpointCommand(of.pid, folder);
   return runKilled({ command, from: `path:/proc/${of.pid}/`, ...(killAt !== undefined && { killAt }) });
 }

@@ -3,15 +3,18 @@
  * traced, does it go on, has it complained. Reads its control page through the file (layout: target.h).
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { programPath } from "./build.js";
 
 /** How long a target may take to go on after its tool has died, in ms. */
 const RECOVERY_MS_MAX = 5_000;
-/** Two beats: the round in which the tool died, and a whole one after it. */
+/** Two beats: the round in which the tool died, and a whole one after it, with a look at itself. */
 const BEATS_TO_SEE = 2n;
-const COMPLAINT_AT = 16;
+const HEARTBEAT_AT = 8;
+const HOLD_AT = 16;
+const IN_SNAPSHOT_AT = 24;
+const COMPLAINT_AT = 32;
 const COMPLAINT_BYTES = 512;
 
 export interface TargetKind {
@@ -36,8 +39,15 @@ export function endTarget(target: WatchedTarget): void {
   if (existsSync(`/proc/${target.pid}`)) process.kill(target.pid, "SIGKILL");
 }
 
-/** Waits until the target has gone on; null when it is well, else what is wrong with it, in one sentence. */
+/** Keeps the target from looking at itself through /proc, so that a tool finds no such files open. */
+export async function holdSnapshots(target: WatchedTarget): Promise<void> {
+  writeHold(target, 1n);
+  while (readFileSync(target.control).readBigUInt64LE(IN_SNAPSHOT_AT) !== 0n) await sleep(1);
+}
+
+/** Lets the target look at itself, and waits until it has done so; null when it is well, else what is wrong with it, in one sentence. */
 export async function findHarm(target: WatchedTarget): Promise<string | null> {
+  writeHold(target, 0n);
   const goal = readControl(target).heartbeat + BEATS_TO_SEE;
   const deadline = Date.now() + RECOVERY_MS_MAX;
   for (;;) {
@@ -50,10 +60,18 @@ export async function findHarm(target: WatchedTarget): Promise<string | null> {
   }
 }
 
+function writeHold(target: WatchedTarget, value: bigint): void {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  const fd = openSync(target.control, "r+");
+  writeSync(fd, bytes, 0, bytes.length, HOLD_AT);
+  closeSync(fd);
+}
+
 function readControl(target: WatchedTarget): { heartbeat: bigint; complaint: string } {
   const page = readFileSync(target.control);
   const text = page.toString("latin1", COMPLAINT_AT, COMPLAINT_AT + COMPLAINT_BYTES);
-  return { heartbeat: page.readBigUInt64LE(8), complaint: text.slice(0, text.indexOf("\0")) };
+  return { heartbeat: page.readBigUInt64LE(HEARTBEAT_AT), complaint: text.slice(0, text.indexOf("\0")) };
 }
 
 /** Why a process cannot go on: it is gone, stopped or traced. */

@@ -10,7 +10,7 @@ import { buildPrograms } from "./build.js";
 import { namesUntil, readSteps, sameFolder, type TraceStep } from "./call-trace.js";
 import { runKilled } from "./killed-run.js";
 import { checkpointCommand, corePath, requireBuilt } from "./tool.js";
-import { endTarget, startTarget, type WatchedTarget } from "./watched-target.js";
+import { endTarget, holdSnapshots, startTarget, type WatchedTarget } from "./watched-target.js";
 
 const SIGKILL = 9;
 let folder: string;
@@ -60,6 +60,7 @@ describe("cr checkpoint writes in a safe order", () => {
 async function traceCheckpoint(flags: readonly string[]): Promise<TraceStep[]> {
   const trace = `${folder}/trace`;
   const command = [...checkpointCommand(target.pid, folder).filter((word) => word !== "--force"), ...flags];
+  await holdSnapshots(target);
   const run = await runKilled({ command, from: "exec", trace });
   expect(run, run.output).toMatchObject({ exitStatus: 0 });
   expect(existsSync(corePath(target.pid, folder))).toBe(true);
