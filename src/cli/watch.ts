@@ -11,7 +11,7 @@ import { cronSchedule, everySchedule, type Schedule } from "../supervise/schedul
 import { type WatchEvent, type WatchSummary, watch } from "../supervise/watch.js";
 import { parseCount, parseDurationMs, parsePid } from "./duration.js";
 import { printJson, reportError, runVerb, say } from "./report.js";
-import { formatBytes } from "./size.js";
+import { formatBytes, formatMs } from "./size.js";
 
 interface WatchFlags {
   readonly every?: Schedule;
@@ -99,7 +99,7 @@ function tell(event: WatchEvent): void {
     reportError(event.error, {});
   } else {
     const { core, stopMs, totalMs, bytes } = event;
-    const times = `stopped ${stopMs.toFixed(1)} ms of ${totalMs.toFixed(0)} ms`;
+    const times = `stopped for ${formatMs(stopMs)} of ${formatMs(totalMs)}`;
     process.stdout.write(`${basename(core)}  ${formatBytes(bytes)}  ${times}\n`);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A cpuset cgroup for one restored program, `recore/<name>.<pid of cr>`: later children cannot leave it, and an
+ * A cpuset cgroup for one restored program, `recore/<name>.<n>.<pid of cr>`: later children cannot leave it, and an
  * affinity outside of it is EINVAL. The hierarchy comes in as data (host/cgroup.ts); which CPUs, from placement.
  * A group outlives `cr` while the program lives; the empty ones of dead runs are removed at the next use.
  */
@@ -33,8 +33,7 @@ export interface Cpuset {
  */
 export function makeCpuset(parent: CpusetParent, name: string, cpus: readonly number[]): Cpuset {
   const top = join(parent.version === 1 ? parent.own : parent.mount, "recore");
-  const folder = join(top, `${name.replace(/[^\w.-]/g, "_")}.${process.pid}`);
-  attempt(folder, () => {
+  const folder = attempt(top, () => {
     if (parent.version === 2) enableController(parent.mount);
     makeGroup(top);
     // An empty v1 cpuset takes no tasks: both levels need CPUs and memory nodes. The upper level is `cr`'s own.
@@ -42,7 +41,9 @@ export function makeCpuset(parent: CpusetParent, name: string, cpus: readonly nu
     writeValue(join(top, "cpuset.mems"), parent.ownMems);
     if (parent.version === 2) enableController(top);
     removeLeftovers(top);
-    makeGroup(folder);
+    return makeNewGroup(join(top, name.replace(/[^\w.-]/g, "_")));
+  });
+  attempt(folder, () => {
     try {
       writeFileSync(join(folder, "cpuset.cpus"), formatCpuList(cpus));
       writeFileSync(join(folder, "cpuset.mems"), parent.ownMems);
@@ -60,11 +61,22 @@ export function makeCpuset(parent: CpusetParent, name: string, cpus: readonly nu
   };
 }
 
-function makeGroup(folder: string): void {
+/** Makes a group; false when it is there already. */
+function makeGroup(folder: string): boolean {
   try {
     mkdirSync(folder);
+    return true;
   } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error;
+    if (isErrno(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+/** A group nobody else has: one process may restore several programs, each with CPUs of its own. */
+function makeNewGroup(prefix: string): string {
+  for (let number = 1; ; number += 1) {
+    const folder = `${prefix}.${number}.${process.pid}`;
+    if (makeGroup(folder)) return folder;
   }
 }
 
@@ -113,13 +125,13 @@ function readIfThere(file: string): string {
   }
 }
 
-function attempt(folder: string, action: () => void): void {
+function attempt<T>(folder: string, action: () => T): T {
   try {
-    action();
+    return action();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     throw new CrError("CGROUP", `making the cpuset cgroup ${folder}: ${error.message}`, {
-      hint: `check who may write to ${dirname(dirname(folder))}, or leave --cpus out and use taskset`,
+      hint: `check who may write to ${dirname(folder)}, or leave --cpus out and use taskset`,
       cause: error,
     });
   }

@@ -89,12 +89,21 @@ print(sorted(os.sched_getaffinity(0)), subprocess.run([sys.executable, "-c", cod
     expect(existsSync(mine.folder)).toBe(true);
   });
 
+  test("two of one name are two groups", () => {
+    const hierarchy = required();
+    const cpus = parseCpuList(hierarchy.ownCpus);
+    const [one, two] = [makeCpuset(hierarchy, "same", cpus), makeCpuset(hierarchy, "same", cpus.slice(0, 1))];
+    undo.push(one.remove, two.remove);
+    expect(one.folder).not.toBe(two.folder);
+    expect(readFileSync(join(one.folder, "cpuset.cpus"), "utf8").trim()).toBe(hierarchy.ownCpus);
+  });
+
   test("CPUs the kernel does not have are refused with its reason", () => {
     const hierarchy = required();
     expect(() => makeCpuset(hierarchy, "absent", [4000])).toThrow(
       expect.objectContaining({
         code: "CGROUP",
-        message: expect.stringMatching(/^making the cpuset cgroup .*absent/),
+        message: expect.stringMatching(/^making the cpuset cgroup .*absent\.1\./),
       }),
     );
     const left = readdirSync(join(hierarchy.version === 1 ? hierarchy.own : hierarchy.mount, "recore"));
@@ -118,12 +127,12 @@ describe("in version 2", () => {
       ownMems: "0",
     } as const;
     const cpuset = makeCpuset(parent, "job", [1, 3]);
-    expect(cpuset.folder).toBe(join(mount, "recore", `job.${process.pid}`));
+    expect(cpuset.folder).toBe(join(mount, "recore", `job.1.${process.pid}`));
     const read = (name: string) => readFileSync(join(mount, name), "utf8");
     expect(read("cgroup.subtree_control")).toBe("+cpuset");
     expect(read("recore/cgroup.subtree_control")).toBe("+cpuset");
     expect(read("recore/cpuset.cpus")).toBe("0-3");
-    expect(read(`recore/job.${process.pid}/cpuset.cpus`)).toBe("1,3");
+    expect(read(`recore/job.1.${process.pid}/cpuset.cpus`)).toBe("1,3");
   });
 
   test("a hierarchy that cannot be written to is told", () => {

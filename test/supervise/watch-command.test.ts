@@ -33,7 +33,7 @@ describe("cr watch", () => {
       const lines = result.stdout.trim().split("\n");
       expect(lines.length).toBeGreaterThanOrEqual(3);
       expect(lines[0]).toMatch(
-        new RegExp(`^core\\.${target.pid}\\.000001  [\\d.]+ [KM]iB  stopped [\\d.]+ ms of \\d+ ms$`),
+        new RegExp(`^core\\.${target.pid}\\.000001  [\\d.]+ [KM]iB  stopped for [\\d.]+ ms of [\\d.]+ ms$`),
       );
       expect(result.stderr).toMatch(
         /^cr: watching process \d+ as job count in .*\ncr: stopped: \d+ checkpoints taken\ncr: newest: .*\n$/,
