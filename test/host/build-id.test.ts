@@ -1,3 +1,4 @@
+/** Build-ids as readelf shows them, and headers cut or altered anywhere. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** The executable and mapped files: missing, changed, moved, deleted, and cores that know little of them. */
 import {
   appendFileSync,
   copyFileSync,

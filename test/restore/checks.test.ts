@@ -1,3 +1,4 @@
+/** What is refused before a restore starts: owner, credentials, machine, limits, pid and working folder. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";

@@ -1,3 +1,4 @@
+/** Files that were deleted while open come back from the core, for everybody who had them open. */
 import {
   closeSync,
   constants,

@@ -1,3 +1,4 @@
+/** Where descriptors lead: the caller's, what --fd names, or refused by number. */
 import {
   closeSync,
   existsSync,

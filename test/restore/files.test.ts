@@ -1,3 +1,4 @@
+/** Opening recorded files again: exact flags, nothing created or truncated, every change refused by name. */
 import {
   appendFileSync,
   closeSync,

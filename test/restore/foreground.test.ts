@@ -1,3 +1,4 @@
+/** cr as the parent of a program: exit status, signals, and job control under bash on a terminal of script(1). */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";

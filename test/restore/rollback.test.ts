@@ -1,3 +1,4 @@
+/** Grown files are cut back, their tails saved and put back; shared mappings are written back. */
 import {
   appendFileSync,
   closeSync,

@@ -1,3 +1,4 @@
+/** Preparing files in processes of their own: as nobody, without a terminal, on a terminal. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, constants, writeFileSync } from "node:fs";
 import { join } from "node:path";
