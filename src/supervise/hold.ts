@@ -5,7 +5,8 @@
 import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { isAlive, type ProcessIdentity } from "../host/process-status.js";
-import { tryCall } from "../tracee/native.js";
+import { call, tryCall } from "../tracee/native.js";
+import { isNativeError } from "../tracee/native-error.js";
 
 export interface HeldProcess extends ProcessIdentity, Disposable {
   /** True while it runs; never true again once it was false. */
@@ -14,10 +15,10 @@ export interface HeldProcess extends ProcessIdentity, Disposable {
 
 /** Takes hold of the process; NO_SUCH_PROCESS when the pid is free or belongs to a process started at another time. */
 export function holdProcess(identity: ProcessIdentity): HeldProcess {
-  const pidfd = tryCall("cr_pidfd_open", identity.pid);
+  const pidfd = openPidfd(identity.pid);
   // Start time after the pidfd: if it fits now, the pidfd cannot be on a later process.
-  if (pidfd < 0 || !isAlive(identity)) {
-    if (pidfd >= 0) closeSync(pidfd);
+  if (pidfd === undefined || !isAlive(identity)) {
+    if (pidfd !== undefined) closeSync(pidfd);
     throw new CrError("NO_SUCH_PROCESS", `watching process ${identity.pid}: there is none, or it has ended`, {
       hint: "find the pid with pgrep or ps",
     });
@@ -27,6 +28,16 @@ export function holdProcess(identity: ProcessIdentity): HeldProcess {
     alive: () => signalsNothing(pidfd) && isAlive(identity),
     [Symbol.dispose]: () => closeSync(pidfd),
   };
+}
+
+function openPidfd(pid: number): number | undefined {
+  try {
+    return call("cr_pidfd_open", pid);
+  } catch (error) {
+    // The number is a thread's, not a process's: EINVAL (pidfd_open(2)), on newer kernels ENOENT (seen on 6.18).
+    if (isNativeError(error, "ESRCH", "EINVAL", "ENOENT")) return undefined;
+    throw error;
+  }
 }
 
 /** Signal 0 through the pidfd: fails with ESRCH once the process is reaped; EPERM still means it is there. */
