@@ -50,9 +50,17 @@ function heapBehind(bssEnd: Address, vmas: readonly Vma[]): Heap {
   if (joined !== undefined && bssEnd < MMAP_AREA) return { startBrk: bssEnd, brk: joined.end };
   for (const base of bssEnd < MMAP_AREA ? [bssEnd] : [DYN_BASE]) {
     const heap = heaps.find(({ start }) => start >= base && start <= base + RANDOM_BYTES);
-    if (heap !== undefined) return { startBrk: heap.start, brk: heap.end };
+    if (heap !== undefined) return { startBrk: withGuard(heap, vmas), brk: heap.end };
   }
   return { startBrk: bssEnd, brk: bssEnd };
+}
+
+/** musl makes the first page of its heap inaccessible. */
+function withGuard(heap: Vma, vmas: readonly Vma[]): Address {
+  const guard = vmas.find(
+    ({ end, kind, prot }) => end === heap.start && kind === "anonymous" && prot === "---p",
+  );
+  return guard?.start ?? heap.start;
 }
 
 /** First address behind the program's data and .bss. */

@@ -52,7 +52,8 @@ export function foreignLosses({ core, files, threads, noted }: LossSources): Sof
       losses.push({ kind: "xstate", id, message });
     }
   }
-  if (threads.some(({ rseq }) => rseq === null) && files.some(({ path }) => /\/libc\.so\.6$/.test(path))) {
+  const isMusl = files.some(({ path }) => /\/ld-musl-[^/]*$/.test(path));
+  if (!isMusl && threads.some(({ rseq }) => rseq === null)) {
     const message = "no registration of restartable sequences (rseq) was found; the program goes on without";
     losses.push({ kind: "rseq", id: "", message });
   }

@@ -30,17 +30,18 @@ export function foreignMm(sources: MmSources): MmBounds {
   return { ...codeAndData(sources.exe), ...sources.heap, ...argumentBounds(sources) };
 }
 
-/** As load_elf_binary sets them: highest file-backed ends, and the start of the last segment as data. */
+/** As load_elf_binary of fs/binfmt_elf.c sets them: what is executable as code, the last segment as data. */
 function codeAndData(
   exe: LoadedObject | null,
 ): Pick<MmBounds, "startCode" | "endCode" | "startData" | "endData"> {
   const bounds = { startCode: 0n, endCode: 0n, startData: 0n, endData: 0n };
   if (exe === null) return bounds;
-  for (const [index, { address, fileBytes, prot }] of exe.loads.entries()) {
+  for (const { address, fileBytes, prot } of exe.loads) {
     const start = address + exe.bias;
     const end = start + BigInt(fileBytes);
-    if (index === 0 || start < bounds.startCode) bounds.startCode = start;
-    if (prot[2] === "x" && end > bounds.endCode) bounds.endCode = end;
+    const isCode = prot[2] === "x";
+    if (isCode && (bounds.startCode === 0n || start < bounds.startCode)) bounds.startCode = start;
+    if (isCode && end > bounds.endCode) bounds.endCode = end;
     if (start > bounds.startData) bounds.startData = start;
     if (end > bounds.endData) bounds.endData = end;
   }

@@ -1,0 +1,30 @@
+import { openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { crc32c } from "../../src/core/crc32c.js";
+import { crc32cRanges } from "../../src/tracee/native.js";
+import { withFolder } from "./sample-core.js";
+
+test("crc32c gives the check value of RFC 3720, and 0 for nothing", () => {
+  expect(crc32c(Buffer.from("123456789"))).toBe(0xe3069283);
+  expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
+  expect(crc32c(Buffer.alloc(0))).toBe(0);
+});
+
+test("crc32c continues over parts", () => {
+  const bytes = Buffer.from("some bytes in three parts");
+  expect(crc32c(bytes.subarray(11), crc32c(bytes.subarray(5, 11), crc32c(bytes.subarray(0, 5))))).toBe(
+    crc32c(bytes),
+  );
+});
+
+test("crc32c agrees with the native library", () =>
+  withFolder((folder) => {
+    const bytes = Buffer.from(Array.from({ length: 10_000 }, (_, index) => (index * 31) & 0xff));
+    writeFileSync(join(folder, "data"), bytes);
+    const fd = openSync(join(folder, "data"), "r");
+    const ranges = [0, 1, 4096].map((fileOffset) => ({ fileOffset, lengthBytes: 5_000 }));
+    expect(crc32cRanges(fd, ranges)).toEqual(
+      ranges.map(({ fileOffset }) => crc32c(bytes.subarray(fileOffset, fileOffset + 5_000))),
+    );
+  }));
