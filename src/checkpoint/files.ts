@@ -54,7 +54,7 @@ function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
     return { refused: `a file of the kernel (${link})` };
   switch (stat.mode & S_IFMT) {
     case S_IFREG:
-      return "regular";
+      return regularKind(one);
     case S_IFDIR:
       return stat.nlink === 0n ? { refused: `the deleted folder ${link}` } : "directory";
     case S_IFCHR:
@@ -62,6 +62,12 @@ function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
     default:
       return { refused: link };
   }
+}
+
+/** A file that lost the name it was opened by but has another one: only that other name, unknown here, finds it. */
+function regularKind({ link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
+  const lostItsName = link.endsWith(DELETED) && stat.nlink > 0n;
+  return lostItsName ? { refused: `${link}, which has another name by now (hard link)` } : "regular";
 }
 
 /** Standard descriptors may lead outside: a restore attaches them to the caller's. */

@@ -109,7 +109,8 @@ function decodeTimer(which: number, scratch: Buffer): TimerState["itimers"] {
     scratch.readBigInt64LE(at + offset) * 1_000_000n + scratch.readBigInt64LE(at + offset + 8);
   const intervalUs = microseconds(0);
   const valueUs = microseconds(16);
-  return valueUs === 0n ? [] : [{ which, valueUs, intervalUs }];
+  // A periodic timer whose signal waits to be taken has no time left: the kernel starts it again then.
+  return valueUs === 0n && intervalUs === 0n ? [] : [{ which, valueUs, intervalUs }];
 }
 
 function max(a: bigint, b: bigint): bigint {

@@ -44,10 +44,7 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
     case "special":
       return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
     case "anonymous":
-      return join(
-        spans.filter((span) => !span.guard && !span.zero),
-        GAP_BYTES_MAX,
-      );
+      return betweenGuards(spans).flatMap((part) => join(part, GAP_BYTES_MAX));
     case "shared-anonymous":
       return sharedRanges(pid, vma);
     case "shared-file":
@@ -62,7 +59,17 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
   }
 }
 
-/** Joins spans that touch, or lie no further apart than `gap` with no guard page between them. */
+/** Spans with content, cut into parts at guard pages, which cannot be read and must not be bridged. */
+function betweenGuards(spans: readonly PageSpan[]): PageSpan[][] {
+  const parts: PageSpan[][] = [[]];
+  for (const span of spans) {
+    if (span.guard) parts.push([]);
+    else if (!span.zero) parts.at(-1)?.push(span);
+  }
+  return parts;
+}
+
+/** Joins spans that touch, or lie no further apart than `gap`. */
 function join(spans: readonly { start: Address; end: Address }[], gap: bigint): StoredRange[] {
   const ranges: { start: Address; end: Address }[] = [];
   for (const span of spans) {

@@ -46,6 +46,7 @@ export function reportError(error: unknown, options: ReportOptions): void {
   }
   say(`${paint("red", known.code)}: ${known.message}`);
   if (known.hint) say(`${paint("bold", "next")}: ${known.hint}`);
+  if (process.env.CR_DEBUG) console.error(error);
 }
 
 /** Wrong usage, as commander found it: message and exit status 2. */

@@ -16,8 +16,10 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** Status of every failure of cr itself: others are the program's. */
-const FAILURE_STATUS = 125;
+/** In the foreground the status is the program's, so failures of cr itself have one of their own. */
+function failureStatus(flags: Flags): 1 | 125 {
+  return flags.detach || flags.stopped ? 1 : 125;
+}
 
 export function register(program: Command): void {
   program
@@ -36,7 +38,10 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--trust", "restore a core that belongs to another user").env("CR_TRUST"))
     .addOption(
-      new Option("--fd <N=PATH|inherit|null...>", "where descriptor N leads").default([]).env("CR_FD"),
+      new Option("--fd <N=PATH|inherit|null>", "where descriptor N leads; may be repeated")
+        .argParser((text: string, before: readonly string[]) => [...before, text])
+        .default([], "none")
+        .env("CR_FD"),
     )
     .addOption(
       new Option("--files <policy>", "put files back that grew since, or leave all alone")
@@ -46,7 +51,7 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--json", "one JSON object (on standard error in the foreground)").env("CR_JSON"))
     .action((core: string, exe: string | undefined, flags: Flags) =>
-      runVerb({ json: flags.json, failureStatus: FAILURE_STATUS }, () => run(core, exe, flags)),
+      runVerb({ json: flags.json, failureStatus: failureStatus(flags) }, () => run(core, exe, flags)),
     );
 }
 

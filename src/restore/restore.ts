@@ -177,7 +177,7 @@ function requireIntact(core: CoreFile): void {
   if (ok) return;
   throw new CrError(
     "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0] ?? "a checksum does not match"}`,
+    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
     {
       hint: "restore an earlier checkpoint; cr verify tells which ones are good",
       data: { problems },

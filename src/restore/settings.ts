@@ -152,12 +152,13 @@ export function putPending(workshop: Workshop, state: ProcessState): void {
   workshop.run("queue its signals", [...shared, ...own], args.bytes());
 }
 
-/** Starts its interval timers with the time they had left. */
+/** Starts its interval timers with the time they had left; one whose signal is queued, with a whole period. */
 export function putTimers(workshop: Workshop, state: ProcessState): void {
   const args = new Arguments(workshop.data);
   const timeval = (us: bigint) => [us / 1_000_000n, us % 1_000_000n];
   const calls = state.timers.itimers.map(({ which, valueUs, intervalUs }): RemoteCall => {
-    return { name: "setitimer", args: [which, args.words(...timeval(intervalUs), ...timeval(valueUs)), 0] };
+    const left = valueUs === 0n ? intervalUs : valueUs;
+    return { name: "setitimer", args: [which, args.words(...timeval(intervalUs), ...timeval(left)), 0] };
   });
   workshop.run("start its timers", calls, args.bytes());
 }
