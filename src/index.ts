@@ -5,8 +5,8 @@
  * ptrace belongs to the thread that attached, so call these from one thread, best the main one.
  */
 export { type CheckpointOptions, type CheckpointResult, checkpoint } from "./checkpoint/checkpoint.js";
-export { readState } from "./core/read-state.js";
-export { type CoreFile, type CoreOrigin, openCore } from "./core/reader.js";
+export { type Core, readCore } from "./core/read-core.js";
+export type { CoreOrigin } from "./core/reader.js";
 export { CrError, type ErrorCode } from "./errors.js";
 export { type FdPlacement, parseFdPlacement } from "./restore/fd-placement.js";
 export type { Foreground } from "./restore/foreground.js";
