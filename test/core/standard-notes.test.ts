@@ -61,6 +61,9 @@ describe("NT_FILE", () => {
   ])("is refused with %s", (_name, change) => {
     const desc = encodeNtFile(files);
     change(desc);
-    expect(errorOf(() => decodeNtFile(desc, "x"))).toMatchObject({ code: "BAD_CORE", message: expect.stringContaining("NT_FILE") });
+    expect(errorOf(() => decodeNtFile(desc, "x"))).toMatchObject({
+      code: "BAD_CORE",
+      message: expect.stringContaining("NT_FILE"),
+    });
   });
 });
