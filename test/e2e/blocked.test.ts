@@ -15,7 +15,7 @@ const TIMED = [
   "nanosleep", "clock-relative", "clock-absolute", "clock-realtime", "poll", "ppoll", "select", "pselect", "futex",
   "futex-absolute", "sigtimedwait", "semtimedop",
 ]; // biome-ignore format: a list of calls reads best in rows
-const TIME_MS = 2_000;
+const TIME_MS = 3_000;
 /** A checkpoint may cost the call this much; a restore may, by re-issuing it, cost its whole time once more. */
 const LATE_MS = { checkpoint: 700, restore: 15_000 };
 /** The kernel keeps no restart record of these: a checkpoint makes them begin their wait anew (docs/limits.md). */
