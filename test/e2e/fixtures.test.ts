@@ -25,6 +25,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["altstack"],
   ["itimer", "left"],
   ["itimer", "ticks"],
+  ["itimer", "pending"],
   ["attributes"],
   ["files"],
   ["deleted"],

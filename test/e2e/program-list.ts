@@ -94,7 +94,7 @@ export const PROGRAMS: readonly Program[] = [
     name: "zstd",
     corpusMib: 5,
     package: "zstd",
-    argv: ["zstd", "-q", "--single-thread", "-18", "corpus"],
+    argv: ["zstd", "-q", "--single-thread", "--no-asyncio", "-18", "corpus"],
     status: 0,
     result: "corpus.zst",
   },
