@@ -19,6 +19,8 @@ const MMAP_AREA: Address = 0x7000_0000_0000n;
 export interface Heap {
   readonly startBrk: Address;
   readonly brk: Address;
+  /** No heap was found: the place of an empty one is not known, and the program cannot have kept it. */
+  readonly isGuess: boolean;
 }
 
 export interface BrkSources {
@@ -36,9 +38,9 @@ export function findHeap(sources: BrkSources): Heap | null {
   const bssEnd = exe === null ? null : pageUp(endOfImage(exe));
   if (brk !== null && brk !== 0n && brk < USER_END) {
     const heap = vmas.find(({ start, end }) => start < brk && brk <= end);
-    if (heap === undefined || heap.kind !== "anonymous") return { startBrk: brk, brk };
+    if (heap === undefined || heap.kind !== "anonymous") return { startBrk: brk, brk, isGuess: false };
     const joinsBss = bssEnd !== null && heap.start < bssEnd && bssEnd <= brk;
-    return { startBrk: joinsBss ? bssEnd : heap.start, brk };
+    return { startBrk: joinsBss ? bssEnd : heap.start, brk, isGuess: false };
   }
   return bssEnd === null ? null : heapBehind(bssEnd, vmas);
 }
@@ -47,12 +49,13 @@ export function findHeap(sources: BrkSources): Heap | null {
 function heapBehind(bssEnd: Address, vmas: readonly Vma[]): Heap {
   const heaps = vmas.filter(({ kind, prot }) => kind === "anonymous" && prot === "rw-p");
   const joined = heaps.find(({ start, end }) => start < bssEnd && bssEnd < end);
-  if (joined !== undefined && bssEnd < MMAP_AREA) return { startBrk: bssEnd, brk: joined.end };
+  if (joined !== undefined && bssEnd < MMAP_AREA)
+    return { startBrk: bssEnd, brk: joined.end, isGuess: false };
   for (const base of bssEnd < MMAP_AREA ? [bssEnd] : [DYN_BASE]) {
     const heap = heaps.find(({ start }) => start >= base && start <= base + RANDOM_BYTES);
-    if (heap !== undefined) return { startBrk: withGuard(heap, vmas), brk: heap.end };
+    if (heap !== undefined) return { startBrk: withGuard(heap, vmas), brk: heap.end, isGuess: false };
   }
-  return { startBrk: bssEnd, brk: bssEnd };
+  return { startBrk: bssEnd, brk: bssEnd, isGuess: true };
 }
 
 /** musl makes the first page of its heap inaccessible. */

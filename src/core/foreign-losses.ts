@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import type { SoftError } from "../state/soft-error.js";
 import type { ThreadState } from "../state/thread.js";
+import type { Heap } from "./foreign-brk.js";
 import { componentsIn } from "./foreign-xstate.js";
 import type { MappedFile } from "./nt-file.js";
 import type { CoreFile } from "./reader.js";
@@ -35,12 +36,17 @@ export interface LossSources {
   readonly files: readonly MappedFile[];
   readonly threads: readonly ThreadState[];
   readonly noted: readonly NotedThread[];
+  readonly heap: Heap;
 }
 
 /** Everything a core of this origin lacks, and what of its mapped files may have changed since. */
-export function foreignLosses({ core, files, threads, noted }: LossSources): SoftError[] {
+export function foreignLosses({ core, files, threads, noted, heap }: LossSources): SoftError[] {
   const losses = ALWAYS.map(([kind, message]): SoftError => ({ kind, id: "", message }));
   if (core.origin === "gcore") losses.push({ kind: "mapping", id: "", message: GCORE_MAPPINGS });
+  if (heap.isGuess) {
+    const message = "the core has no heap (brk); an empty one starts behind the program's data";
+    losses.push({ kind: "brk", id: "", message });
+  }
   for (const { status, xstate } of noted) {
     const id = `tid:${status.tid}`;
     if (status.sigpend !== 0n) {

@@ -27,7 +27,8 @@ export interface MmSources {
 
 /** Bounds that lie in order inside user space, as exact as the core allows. */
 export function foreignMm(sources: MmSources): MmBounds {
-  return { ...codeAndData(sources.exe), ...sources.heap, ...argumentBounds(sources) };
+  const { startBrk, brk } = sources.heap;
+  return { ...codeAndData(sources.exe), startBrk, brk, ...argumentBounds(sources) };
 }
 
 /** As load_elf_binary of fs/binfmt_elf.c sets them: what is executable as code, the last segment as data. */

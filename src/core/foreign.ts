@@ -36,7 +36,7 @@ export function decodeForeign(core: CoreFile, options: ForeignOptions = {}): Pro
   const { standard, auxv, files, memory, mappings, objects, heap, stack } = found;
   const variable = (name: LibcVariable) => objects.variable(name, memory);
   const threads = foreignThreads({ standard, memory, variable }, core.path);
-  const losses = foreignLosses({ core, files, threads, noted: standard.threads });
+  const losses = foreignLosses({ core, files, threads, heap, noted: standard.threads });
   return {
     process: foreignProcess(standard, found.exePath),
     host: {
@@ -98,7 +98,7 @@ function gather(core: CoreFile, { onMissing }: ForeignOptions) {
       "put the executable and libc back where the program had them",
     );
   }
-  const bounds = heap ?? { startBrk: 0n, brk: 0n };
+  const bounds = heap ?? { startBrk: 0n, brk: 0n, isGuess: false };
   return {
     standard,
     auxv,

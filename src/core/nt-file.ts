@@ -24,6 +24,7 @@ export function mappedFilesOf(vmas: readonly Vma[]): MappedFile[] {
   return vmas.filter(({ kind }) => kind === "file" || kind === "shared-file");
 }
 
+/** The body of the note; offsets must be whole pages. */
 export function encodeNtFile(files: readonly MappedFile[]): Buffer {
   const rows = Buffer.alloc(16 + files.length * ROW_BYTES);
   rows.writeBigUInt64LE(BigInt(files.length), 0);

@@ -22,6 +22,7 @@ export interface Prpsinfo {
   readonly args: string;
 }
 
+/** The body of the note; names that are too long are cut. */
 export function encodePrpsinfo(info: Prpsinfo): Buffer {
   const bytes = Buffer.alloc(PRPSINFO_BYTES);
   bytes.write("R", 1);

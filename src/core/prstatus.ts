@@ -23,6 +23,7 @@ export interface Prstatus {
   readonly registers: Buffer;
 }
 
+/** The body of the note; the times, which nobody needs, are zero. */
 export function encodePrstatus(status: Prstatus): Buffer {
   const bytes = Buffer.alloc(PRSTATUS_BYTES);
   bytes.writeInt32LE(status.signal, 0);

@@ -65,6 +65,7 @@ export function encodeChecksumNote(): { bytes: Buffer; digitsAt: number } {
   return { bytes, digitsAt: bytes.indexOf(NO_CHECKSUM, noteDescOffset(RECORE_OWNER), "latin1") };
 }
 
+/** One note in its envelope. */
 export function encodeRecoreNote(name: RecoreNoteName, body: unknown): Buffer {
   const desc = encodeNoteJson({ format: FORMAT, required: !OPTIONAL.has(name), body });
   return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES[name], desc });

@@ -1,3 +1,4 @@
+/** CRC32C against its published check value and against the native library. */
 import { openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

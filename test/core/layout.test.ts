@@ -1,3 +1,4 @@
+/** Where the pages of a core go, and the segments that tell debuggers. */
 import { describe, expect, test } from "vitest";
 import { planCore } from "../../src/core/layout.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../../src/state/address.js";

@@ -1,3 +1,4 @@
+/** ELF notes both ways, and with sizes that lie. */
 import { describe, expect, test } from "vitest";
 import type { ByteSource } from "../../src/core/byte-source.js";
 import { encodeNote, readNotes } from "../../src/core/note.js";

@@ -1,3 +1,4 @@
+/** The layouts of the standard notes, both ways. */
 import { describe, expect, test } from "vitest";
 import { decodeNtFile, encodeNtFile } from "../../src/core/nt-file.js";
 import { decodePrpsinfo, encodePrpsinfo, PRPSINFO_BYTES } from "../../src/core/prpsinfo.js";

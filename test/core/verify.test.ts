@@ -1,3 +1,4 @@
+/** A flipped bit is found wherever it is. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
