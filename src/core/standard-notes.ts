@@ -43,9 +43,12 @@ export interface StandardNotes {
 /** All standard notes of a process, encoded. */
 export function encodeStandardNotes(state: ProcessState): Buffer[] {
   const core = (type: number, desc: Buffer) => encodeNote({ owner: "CORE", type, desc });
-  const about = [core(NT.PRPSINFO, encodePrpsinfo(infoOf(state)))];
-  if (state.siginfo !== null) about.push(core(NT.SIGINFO, state.siginfo));
-  about.push(core(NT.AUXV, state.auxv), core(NT.FILE, encodeNtFile(mappedFilesOf(state.vmas))));
+  const about = [
+    core(NT.PRPSINFO, encodePrpsinfo(infoOf(state))),
+    core(NT.SIGINFO, state.siginfo ?? Buffer.alloc(SIGINFO_BYTES)),
+    core(NT.AUXV, state.auxv),
+    core(NT.FILE, encodeNtFile(mappedFilesOf(state.vmas))),
+  ];
   return state.threads.flatMap((thread, index) => [
     core(NT.PRSTATUS, encodePrstatus(statusOf(thread, state))),
     ...(index === 0 ? about : []),
@@ -80,7 +83,7 @@ export function decodeStandardNotes(notes: readonly Note[], path: string): Stand
     else if (type === NT.PRPSINFO) found.info ??= decodePrpsinfo(sized("NT_PRPSINFO", desc, PRPSINFO_BYTES));
     else if (type === NT.AUXV) found.auxv ??= checkAuxv(desc, path);
     else if (type === NT.FILE) found.files ??= decodeNtFile(desc, path);
-    else if (type === NT.SIGINFO) found.siginfo ??= sized("NT_SIGINFO", desc, SIGINFO_BYTES);
+    else if (type === NT.SIGINFO) found.siginfo ??= signalIn(sized("NT_SIGINFO", desc, SIGINFO_BYTES));
   }
   return { threads, ...found };
 }
@@ -102,6 +105,11 @@ function infoOf({ process, credentials, threads }: ProcessState): Prpsinfo {
   const { pid, ppid, pgid, sid, comm, args } = process;
   const nice = threads[0]?.scheduling.nice ?? 0;
   return { nice, uid: credentials.uid.real, gid: credentials.gid.real, pid, ppid, pgid, sid, comm, args };
+}
+
+/** A program that goes on has no signal; its note is all zero. */
+function signalIn(siginfo: Buffer): Buffer | null {
+  return siginfo.readInt32LE(0) === 0 ? null : siginfo;
 }
 
 /** Legacy area of 512 and header of 64 bytes at least (Intel SDM volume 1, section 13.4). */
