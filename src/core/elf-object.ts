@@ -53,7 +53,7 @@ interface Section {
 
 function findSymbols(source: ByteSource, header: ElfHeader, names: readonly string[]): Map<string, Address> {
   const found = new Map<string, Address>();
-  const sections = header.shoff === 0 ? [] : readSections(source, header);
+  const sections = header.shoff === 0 || names.length === 0 ? [] : readSections(source, header);
   for (const type of [SHT_DYNSYM, SHT_SYMTAB]) {
     const table = sections.find((section) => section.type === type);
     const strings = table && sections[table.link];

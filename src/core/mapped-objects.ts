@@ -28,15 +28,16 @@ export interface MappedObjects {
 /** Opens mapped files when they are first asked for. */
 export function mappedObjects(files: readonly MappedFile[], exe: string): MappedObjects {
   const known = new Map<string, LoadedObject | null>();
+  const candidates = libcCandidates(files, exe);
   const at = (path: string): LoadedObject | null => {
     const seen = known.get(path);
     if (seen !== undefined) return seen;
-    const object = load(path, files);
+    const object = load(path, files, candidates.includes(path) ? VARIABLES : []);
     known.set(path, object);
     return object;
   };
   const variable = (name: LibcVariable, memory: ReadMemory): bigint | null => {
-    for (const path of libcCandidates(files, exe)) {
+    for (const path of candidates) {
       const object = at(path);
       const value = object?.symbols.get(name);
       const word = object && value !== undefined ? readWord(memory, object.bias + value) : null;
@@ -65,8 +66,12 @@ export function protFromFile(objects: MappedObjects, file: MappedFile): string {
   return first && last && start > first.address && start < last.address ? "---" : "r--";
 }
 
-function load(path: string, files: readonly MappedFile[]): LoadedObject | null {
-  const object = readObject(path, VARIABLES);
+function load(
+  path: string,
+  files: readonly MappedFile[],
+  variables: readonly LibcVariable[],
+): LoadedObject | null {
+  const object = readObject(path, variables);
   if (object === null) return null;
   for (const file of files) {
     if (file.path !== path) continue;
