@@ -34,8 +34,8 @@ export class OutputFile {
   /** Checks the path and opens the unfinished file. OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED. */
   static create(path: string, options: { readonly force: boolean }): OutputFile {
     const full = resolve(path);
-    checkPath(full, options.force);
     try {
+      checkPath(full, options.force);
       return new OutputFile(full, openUnfinished(full), options.force);
     } catch (error) {
       throw outputFailed(full, error);
