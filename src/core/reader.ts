@@ -56,8 +56,8 @@ export function openCore(path: string): CoreFile {
     const notes = readNotes(source, segments);
     const origin = originOf(header, notes);
     if (origin === "recore") checkHeaderChecksum(source, { segments, notes });
-    const { size: _size, mtimeMs, blocks } = stat;
-    return coreFile({ ...source, fd, diskBytes: blocks * 512, mtimeMs, header, segments, notes, origin });
+    const diskBytes = stat.blocks * 512;
+    return coreFile({ ...source, fd, diskBytes, mtimeMs: stat.mtimeMs, header, segments, notes, origin });
   } catch (error) {
     closeSync(fd);
     throw asReadError(path, error);
