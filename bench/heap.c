@@ -104,9 +104,8 @@ int main(int argc, char **argv) {
   if (pid < 0) return 1;
   if (pid == 0) {
     setsid();
-    int null = open("/dev/null", O_RDWR);
-    for (int stdio = 0; stdio < 3; stdio++) dup2(null, stdio);
-    if (null > 2) close(null);
+    close_range(0, ~0U, 0);
+    for (int stdio = 0; stdio < 3; stdio++) open("/dev/null", O_RDWR);
     live(control, strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), (pid_t)atoi(argv[4]));
   }
   munmap(control, CONTROL_BYTES); /* the file is the program's alone, or a restore would refuse to roll it back */

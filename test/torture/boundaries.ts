@@ -11,6 +11,8 @@ export function chooseBoundaries(
 ): number[] {
   const wanted = process.env.CR_TORTURE ?? String(sampleSize);
   const count = wanted === "all" ? run.boundaries : Math.min(Number(wanted), run.boundaries);
+  if (!Number.isInteger(count) || count < 1)
+    throw new RangeError(`CR_TORTURE is not a number or all: ${wanted}`);
   if (count === run.boundaries) return Array.from({ length: count }, (_, index) => index);
   const before = Math.min(Math.ceil(count * SHARE_BEFORE), run.seizedAt);
   return [...spread(0, run.seizedAt, before), ...spread(run.seizedAt, run.boundaries, count - before)];

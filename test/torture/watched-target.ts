@@ -39,6 +39,12 @@ export function endTarget(target: WatchedTarget): void {
   if (existsSync(`/proc/${target.pid}`)) process.kill(target.pid, "SIGKILL");
 }
 
+/** True when the target runs no more; its parent, init, may not have looked at it yet. */
+export function hasEnded(target: WatchedTarget): boolean {
+  const path = `/proc/${target.pid}/status`;
+  return !existsSync(path) || "ZX".includes(stateOf(readFileSync(path, "utf8")));
+}
+
 /** Keeps the target from looking at itself through /proc, so that a tool finds no such files open. */
 export async function holdSnapshots(target: WatchedTarget): Promise<void> {
   writeHold(target, 1n);
@@ -53,6 +59,7 @@ export async function findHarm(target: WatchedTarget): Promise<string | null> {
   for (;;) {
     const { heartbeat, complaint } = readControl(target);
     if (complaint !== "") return `the target complained: ${complaint}`;
+    if (hasEnded(target)) return "the target is gone";
     const held = findHold(target.pid);
     if (held === null && heartbeat >= goal) return null;
     if (Date.now() > deadline) return held ?? "the target runs but does not go on";
@@ -74,15 +81,18 @@ function readControl(target: WatchedTarget): { heartbeat: bigint; complaint: str
   return { heartbeat: page.readBigUInt64LE(HEARTBEAT_AT), complaint: text.slice(0, text.indexOf("\0")) };
 }
 
-/** Why a process cannot go on: it is gone, stopped or traced. */
+/** Why a process cannot go on: it is stopped or traced. */
 function findHold(pid: number): string | null {
-  if (!existsSync(`/proc/${pid}/task`)) return "the target is gone";
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
     const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
-    const state = /^State:\s+(\S)/m.exec(status)?.[1] ?? "?";
+    const state = stateOf(status);
     const tracer = /^TracerPid:\s+(\d+)/m.exec(status)?.[1] ?? "?";
-    if ("tTZX?".includes(state)) return `the target is left in state ${state}`;
+    if ("tT?".includes(state)) return `the target is left in state ${state}`;
     if (tracer !== "0") return `the target is left traced by ${tracer}`;
   }
   return null;
+}
+
+function stateOf(status: string): string {
+  return /^State:\s+(\S)/m.exec(status)?.[1] ?? "?";
 }
