@@ -13,7 +13,7 @@ const CHECKPOINT_HEADS = [
 ];
 const RESTORE_HEADS = ["until the program runs, ms", "until cr says so, ms", "memory of cr, MiB"];
 
-/** The page. `results` is what run.mjs collected; `plots` are names of SVG files beside it. */
+/** The page. `results` is what run.mjs collected; `plots.checkpoint` and `plots.restore` are the SVG files beside it. */
 export function renderReport({ machine, tools, checkpoints, restores, settings }, plots) {
   const missing = tools.filter((tool) => tool.missing() !== null);
   return [
@@ -35,9 +35,14 @@ export function renderReport({ machine, tools, checkpoints, restores, settings }
     "Longest gap with no tool at work: " +
       `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib)})`).join(", ")}.`,
     "",
-    ...plots.flatMap(({ file, title }) => [`![${title}](${file})`, ""]),
+    ...plots.checkpoint.flatMap(picture),
     ...renderRestores(restores),
+    ...plots.restore.flatMap(picture),
   ].join("\n");
+}
+
+function picture({ file, title }) {
+  return [`![${title}](${file})`, ""];
 }
 
 /** The name of a heap size in tables and plots. */

@@ -34,6 +34,7 @@ const PLOTS = [
   { file: "wall.svg", title: "How long the tool takes", measure: "wallMs", unit: "ms" },
   { file: "memory.svg", title: "How much memory the tool needs", measure: "peakBytes", unit: "MiB" },
 ];
+const RESTORE_PLOT = { file: "restore.svg", title: "How long cr restore takes until the program runs" };
 
 async function main() {
   const { values: options } = parseArgs({
@@ -56,7 +57,7 @@ async function main() {
     const settings = { runsText: describeRuns(plan), dirtyMibPerS: options.dirty };
     const machine = describeMachine(folder, tools);
     const all = { ...results, tools, machine, settings };
-    console.log(renderReport(all, options.quick ? [] : PLOTS));
+    console.log(renderReport(all, options.quick ? { checkpoint: [], restore: [] } : plotsOf(all)));
     if (!options.quick) publish(all);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -92,27 +93,38 @@ async function measure({ plan, usable, folder, dirtyMibPerS }) {
 }
 
 function publish(results) {
+  const plots = plotsOf(results);
   mkdirSync(DOCS, { recursive: true });
-  for (const plot of PLOTS) writeFileSync(`${DOCS}/${plot.file}`, drawCheckpoints(results.checkpoints, plot));
-  writeFileSync(`${DOCS}/results.md`, renderReport(results, PLOTS));
+  for (const plot of plots.checkpoint) writeFileSync(`${DOCS}/${plot.file}`, drawCheckpoints(results, plot));
+  for (const plot of plots.restore) writeFileSync(`${DOCS}/${plot.file}`, drawRestores(results, plot));
+  writeFileSync(`${DOCS}/results.md`, renderReport(results, plots));
   console.error(`bench: written to ${DOCS}`);
 }
 
-/** A line a tool over the heap sizes; the tiny process has no place on a logarithmic axis. */
-function drawCheckpoints(checkpoints, { title, measure: key, unit }) {
-  const sized = checkpoints.filter(({ mib: size }) => size > 0);
+function plotsOf({ restores }) {
+  return { checkpoint: PLOTS, restore: restores.length > 0 ? [RESTORE_PLOT] : [] };
+}
+
+/** A line a tool over the heap sizes. */
+function drawCheckpoints({ checkpoints }, { title, measure: key, unit }) {
   const inUnit = (value) => (unit === "MiB" ? mib(value) : value);
-  const names = Object.keys(sized[0]?.samples ?? {});
-  return renderLines({
-    title,
-    yUnit: unit,
-    xTicks: sized.map(({ mib: size }) => [size, heapName(size)]),
-    series: names.map((name) => ({
-      name,
-      points: sized.map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
-    })),
-    format: digits,
-  });
+  const series = Object.keys(checkpoints[0]?.samples ?? {}).map((name) => ({
+    name,
+    points: checkpoints.map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
+  }));
+  return draw({ title, yUnit: unit, series });
+}
+
+function drawRestores({ restores }, { title }) {
+  const points = restores.map(({ mib: size, samples }) => [size, median(samples.firstLookMs)]);
+  return draw({ title, yUnit: "ms", series: [{ name: "cr", points }] });
+}
+
+/** The tiny process, of no size, has no place on a logarithmic axis. */
+function draw({ title, yUnit, series }) {
+  const sized = series.map(({ name, points }) => ({ name, points: points.filter(([size]) => size > 0) }));
+  const xTicks = (sized[0]?.points ?? []).map(([size]) => [size, heapName(size)]);
+  return renderLines({ title, yUnit, xTicks, series: sized, format: digits });
 }
 
 function describeRuns(plan) {
