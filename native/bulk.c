@@ -77,7 +77,9 @@ static int64_t read_tracee(struct job *job, const struct cr_range *r, uint8_t *b
   struct iovec local = {buffer, r->len}, remote = {(void *)(uintptr_t)r->addr, r->len};
   ssize_t n = process_vm_readv(job->pid, &local, 1, &remote, 1, 0);
   if (n == (ssize_t)r->len) return 0;
-  return read_all(job->mem, buffer, r->len, r->addr);
+  if (n < 0 && errno == ESRCH) return -ESRCH;
+  int64_t err = read_all(job->mem, buffer, r->len, r->addr);
+  return err == -EIO ? -EFAULT : err; /* EIO is kept for the disk */
 }
 
 static int64_t copy_one(struct job *job, int32_t index, uint8_t *buffer) {

@@ -1,10 +1,13 @@
 /** `rebuild`: the recipe inside the newborn, from its entry point to the instant before it is let go. */
 
+import { fitForeignXstate } from "../core/foreign-xstate.js";
 import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
+import type { ThreadState } from "../state/thread.js";
 import { readMappings } from "../tracee/maps.js";
 import type { Newborn } from "../tracee/newborn.js";
 import { findSyscall } from "../tracee/site.js";
+import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
 import type { PreparedFiles } from "./files.js";
@@ -65,7 +68,14 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
     );
   }
   workshop.leave(syscallAt);
-  newborn.finish({ ...thread, registers: restartable(thread.registers) }, queuedSignals(state));
+  newborn.finish(
+    {
+      ...thread,
+      registers: restartable(thread.registers),
+      xstate: foreign ? fitted(newborn, thread) : thread.xstate,
+    },
+    queuedSignals(state),
+  );
 }
 
 function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
@@ -73,6 +83,11 @@ function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
   const dataBytes = settingsBytes(state);
   const taken = [...state.vmas, ...readMappings(newborn.pid)];
   return Workshop.open(newborn, entry, { start: freeAddress(taken, dataBytes + 8192), dataBytes });
+}
+
+/** Other tools lay the vector registers out in their own way. */
+function fitted(newborn: Newborn, thread: ThreadState): Buffer {
+  return fitForeignXstate(thread.xstate, readThread(newborn.pid).xstate.length);
 }
 
 function enterFolder(workshop: Workshop, inheritance: Inheritance): void {

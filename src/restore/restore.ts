@@ -13,6 +13,9 @@ import { bootId } from "../host/boot.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { isNativeError } from "../tracee/native-error.js";
+import { NewbornLost } from "../tracee/newborn.js";
+import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
@@ -97,7 +100,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, coreFd: core.fd, prepared, shared, exe });
-  const started = start({
+  const started = tryStart({
     core,
     state,
     options,
@@ -131,6 +134,25 @@ interface StartParts {
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
+}
+
+/** `start`, with what went wrong below in the user's words. */
+function tryStart(parts: StartParts): ReturnType<typeof start> {
+  try {
+    return start(parts);
+  } catch (error) {
+    const isOfNewborn =
+      error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
+    if (!isOfNewborn) throw error;
+    throw new CrError(
+      "RESTORE_FAILED",
+      `cannot rebuild the program of ${parts.core.path}: ${error.message}`,
+      {
+        hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
+        cause: error,
+      },
+    );
+  }
 }
 
 /** From the fork to the first instruction; the newborn dies with anything that fails in here. */

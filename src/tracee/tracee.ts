@@ -39,15 +39,23 @@ export class Tracee {
 
   /**
    * Stops it (PTRACE_INTERRUPT) in a stop from which an interrupted system call is resumed by the kernel.
-   * Throws `NativeError` ETIMEDOUT after `timeoutMs`, `UnexpectedStop` when it ended or was stopped otherwise.
+   * Signals that come in between are delivered. Throws `NativeError` ETIMEDOUT after `timeoutMs`, `UnexpectedStop`
+   * when it ended or job control stopped it.
    */
   stop(timeoutMs: number): void {
     call("cr_interrupt", this.pid);
-    const stop = decodeStatus(call("cr_wait", this.pid, timeoutMs));
-    if (stop.kind === "exited" || stop.kind === "signaled") this.#state = "gone";
-    else this.#state = "stopped";
-    if (stop.kind === "stopped") this.#signal = stop.signal;
-    if (stop.kind !== "event" || !stop.interrupt) throw new UnexpectedStop(stop);
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const leftMs = Math.max(0, Math.round(deadline - performance.now()));
+      const stop = decodeStatus(call("cr_wait", this.pid, leftMs));
+      if (stop.kind === "exited" || stop.kind === "signaled") this.#state = "gone";
+      else this.#state = "stopped";
+      if (stop.kind === "event" && stop.interrupt) return;
+      if (stop.kind !== "stopped") throw new UnexpectedStop(stop);
+      // A signal got in first: it is delivered, and the interrupt still comes.
+      this.#state = "running";
+      call("cr_resume", this.pid, stop.signal);
+    }
   }
 
   /** Says that remote calls ended in the delivery of a signal, which is to be handed on. */
