@@ -58,6 +58,8 @@ export const ERROR_TABLE = {
   KERNEL_TOO_OLD: "The kernel lacks something Recore needs.",
   JOB_EXISTS: "A job with this name exists and is being watched by another cr.",
   NO_SUCH_JOB: "There is no job with this name.",
+  DEMO_FAILED:
+    "A step of cr demo did not go as told, or a claim on the screen did not hold. Whatever it had started is gone. cr doctor says what this host lacks.",
   USAGE: "The command line is wrong.",
   INTERNAL: "A defect in Recore itself. Please report it with the command and its output.",
 } as const satisfies Record<string, string>;

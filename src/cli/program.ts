@@ -1,0 +1,34 @@
+/**
+ * The command tree: which verbs there are, each loaded only when it is wanted, so that `cr --version` costs little
+ * more than Node's own start. Each verb file exports `register(program)`: parse, call one operation, print.
+ */
+import { Command } from "commander";
+import { VERSION } from "../version.js";
+import type { BuildProgram } from "./command-tree.js";
+
+type Verb = { register(program: Command, build: BuildProgram): void };
+
+/** Verbs in the order of the help page. */
+export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  checkpoint: () => import("./checkpoint.js"),
+  restore: () => import("./restore.js"),
+  inspect: () => import("./inspect.js"),
+  verify: () => import("./verify.js"),
+  doctor: () => import("./doctor.js"),
+  explain: () => import("./explain.js"),
+  watch: () => import("./watch.js"),
+  demo: () => import("./demo.js"),
+  completion: () => import("./completion.js"),
+};
+
+/** The program with the verbs named, or with all of them. */
+export async function buildProgram(names: readonly string[] = Object.keys(VERBS)): Promise<Command> {
+  const program = new Command("cr")
+    .description("Save a running Linux process into a core file and restart it from there")
+    .version(VERSION)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+  for (const name of names) (await VERBS[name]?.())?.register(program, () => buildProgram());
+  return program;
+}
