@@ -12,8 +12,8 @@ import { isNativeError } from "../tracee/native-error.js";
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
 const MODE = 0o600;
-/** Below this much data the page cache takes it quicker than a disk. */
-const DIRECT_BYTES_MIN = 16 << 20;
+/** The page cache takes this much quicker than a disk; more of it makes the kernel slow its writers down. */
+const DIRECT_BYTES_MIN = 512 << 20;
 
 export class OutputFile {
   readonly path: string;

@@ -48,8 +48,20 @@ export function readProcessFacts(pid: number): ProcessFacts {
   };
 }
 
-/** Pids of the children of a process, from the parents that all processes name. */
+/** Pids of the children of a single-threaded process. */
 export function childrenOf(pid: number): number[] {
+  try {
+    const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+    return listed.split(" ").filter(Boolean).map(Number);
+  } catch (error) {
+    // Kernels without CONFIG_PROC_CHILDREN have no such file; a process that is gone has no folder either.
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+  return childrenByParents(pid);
+}
+
+/** The same from the parents that all processes of the host name. */
+function childrenByParents(pid: number): number[] {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((other) => parentOf(other) === pid);
 }
