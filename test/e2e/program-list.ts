@@ -110,14 +110,14 @@ export const PROGRAMS: readonly Program[] = [
     name: "gzip",
     corpusMib: 48,
     package: "gzip",
-    argv: ["gzip", "-9", "-c", ...times(4, "corpus")],
+    argv: ["gzip", "-9", "-n", "-c", ...times(4, "corpus")],
     status: 0,
   },
   {
     name: "sha512sum",
     corpusMib: 48,
     package: "coreutils",
-    argv: ["sha512sum", "-b", ...times(55, "corpus")],
+    argv: ["sha512sum", "-b", ...times(75, "corpus")],
     status: 0,
   },
   {

@@ -1,5 +1,6 @@
 /** Unmodified programs from Debian: a life with a checkpoint, a kill and a restore ends as an undisturbed one. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -35,10 +36,10 @@ describe("a program that was killed and restored ends like one that was left alo
         const target = await begin(scene, program);
         const core = join(scene.folder, "core");
         await sleep(1_200);
-        expect(isAlive(target), "the program is too short to be checkpointed midway").toBe(true);
+        expect(isAlive(target), `too short to be checkpointed midway: ${target.output()}`).toBe(true);
         await checkpoint(scene, { target, core });
         await sleep(500);
-        expect(isAlive(target), "the program is too short to be killed after its checkpoint").toBe(true);
+        expect(isAlive(target), `too short to be killed after its checkpoint: ${target.output()}`).toBe(true);
         const { cr } = await restore(scene, { target, core });
         const end = await cr.done;
         expect(end.status, describeResult(end)).toBe(program.status);
@@ -73,7 +74,7 @@ async function begin(scene: Scene, program: Program): Promise<Target> {
   const input = join(scene.folder, "input");
   writeFileSync(input, program.input ?? "");
   const folder = mkdtempSync(join(scene.folder, "work"));
-  if (program.corpusMib) copyFileSync(join(shared, `corpus${program.corpusMib}`), join(folder, "corpus"));
+  if (program.corpusMib) await copyFile(join(shared, `corpus${program.corpusMib}`), join(folder, "corpus"));
   const target = await scene.start(program.argv, { stdin: { kind: "file", path: input }, cwd: folder });
   folders.set(target, folder);
   return target;

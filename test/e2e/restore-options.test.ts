@@ -14,8 +14,8 @@ interface Saved {
   readonly core: string;
 }
 
-/** A program that has been checkpointed; the counter prints 300 numbers in three seconds. */
-async function saved(scene: Scene, argv = [fixture("counter"), "FOLDER", "300", "10000"]): Promise<Saved> {
+/** A program that has been checkpointed; the counter counts for twenty seconds. */
+async function saved(scene: Scene, argv = [fixture("counter"), "FOLDER", "2000", "10000"]): Promise<Saved> {
   const target = await scene.start(argv);
   await target.says(argv[0]?.endsWith("counter") ? "\n10\n" : "ready");
   const core = join(scene.folder, "core");
@@ -121,8 +121,19 @@ describe("cr restore", () => {
   test.concurrent("--pid new gives the program another pid when its own is taken", () =>
     withScene(async (scene) => {
       const { target, core } = await saved(scene);
-      // Two lives of one program must not share its output file.
-      const args = ["restore", "--detach", "--json", "--pid", "new", "--fd", "1=null", core];
+      // Two lives of one program must not share its output files.
+      const args = [
+        "restore",
+        "--detach",
+        "--json",
+        "--pid",
+        "new",
+        "--fd",
+        "1=null",
+        "--fd",
+        "2=null",
+        core,
+      ];
       const result = await scene.cr(args);
       expect(result.status, describeResult(result)).toBe(0);
       const { pid } = jsonOf(result) as { pid: number };
