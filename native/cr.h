@@ -83,7 +83,6 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
 
 /* ptrace.c */
 CR_API int64_t cr_seize(int32_t tid);
-CR_API int64_t cr_set_options(int32_t tid, int32_t options);
 CR_API int64_t cr_interrupt(int32_t tid);
 CR_API int64_t cr_wait(int32_t tid, int32_t timeout_ms); /* wait status; -ETIMEDOUT */
 CR_API int64_t cr_resume(int32_t tid, int32_t signal);
@@ -121,11 +120,12 @@ CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 /* process.c */
 CR_API int64_t cr_pidfd_open(int32_t pid);
 CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal);
-CR_API int64_t cr_kill(int32_t pid, int32_t signal);
 CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2); /* kcmp: 0 same, 1 or 2 ordered */
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
 CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace);
+CR_API int64_t cr_peek_pipe(int32_t fd, uint8_t *out, int32_t size); /* bytes waiting, not taken; count */
+CR_API int64_t cr_pipe(uint8_t *fds, uint8_t *data, int32_t len);    /* two int32_t; with data waiting in it */
 CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid); /* sets it; with pgid 0 reads it */
 CR_API int64_t cr_xcr0(void);
 

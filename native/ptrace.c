@@ -26,10 +26,6 @@ CR_API int64_t cr_seize(int32_t tid) {
   return request(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD);
 }
 
-CR_API int64_t cr_set_options(int32_t tid, int32_t options) {
-  return request(PTRACE_SETOPTIONS, tid, 0, (uintptr_t)(uint32_t)options);
-}
-
 CR_API int64_t cr_interrupt(int32_t tid) {
   return request(PTRACE_INTERRUPT, tid, 0, 0);
 }

@@ -16,20 +16,19 @@ import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { askInterior, assembleState, type CapturedState, type Frozen } from "./capture.js";
-import { copyDeletedFiles } from "./contents.js";
+import { copyContents } from "./contents.js";
 import { changed, freeze, seize } from "./freeze.js";
-import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
-import { type Refusal, refuse } from "./refusal.js";
+import { refuse } from "./refusal.js";
+import { refusedInterior } from "./refused-interior.js";
 import { attempt, checkTarget } from "./target.js";
 
 /** Threads of the bulk copy: one reads while another writes. */
 const COPY_THREADS = 4;
 const TIMEOUT_MS = 30_000;
-const PR_TSC_SIGSEGV = 2n;
 
 export interface CheckpointOptions {
   /** Path of the core; default `core.<pid>` in the current folder. */
@@ -92,7 +91,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   refuse(pid, look.refusals);
   const frozen: Frozen = { tracee, thread, look, gadgets };
   const interior = askInterior(frozen);
-  refuse(pid, refusedSettings(interior));
+  refuse(pid, refusedInterior(look, interior));
   faultPoint("after-remote");
   const captured = assembleState(frozen, interior, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
@@ -116,17 +115,6 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
     processes: 1,
     softErrors: captured.softErrors,
   };
-}
-
-/** Settings that only the process itself can tell, and that cannot be given to a new one. */
-function refusedSettings({ settings }: Interior): Refusal[] {
-  const refusals: Refusal[] = [];
-  if (settings.mdwe !== 0n)
-    refusals.push({ kind: "setting", id: "mdwe", what: "write-execute denial (PR_SET_MDWE)" });
-  if ((settings.tsc & 0xffff_ffffn) === PR_TSC_SIGSEGV) {
-    refusals.push({ kind: "setting", id: "tsc", what: "a forbidden time stamp counter (PR_SET_TSC)" });
-  }
-  return refusals;
 }
 
 /** A pid alone does not name a process: it may be another's by now. */
@@ -163,7 +151,7 @@ function copyOut(
       threads: COPY_THREADS,
     });
     const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const { files, end } = copyDeletedFiles(tracee.pid, captured.files, {
+    const { files, end } = copyContents(tracee.pid, captured.files, {
       fd: output.fd,
       fileOffset: layout.extraOffset,
     });

@@ -1,33 +1,65 @@
-/** Bytes of files that exist only through an open descriptor (deleted): they go into the core behind the memory. */
-import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
+/**
+ * Bytes that exist only behind a descriptor and go into the core after the memory: deleted files, and what waits
+ * unread in a pipe on a standard descriptor.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, readSync } from "node:fs";
+import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription, FileState } from "../state/fd.js";
 import { dataSpans } from "../tracee/data-spans.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
+import { peekPipe } from "../tracee/pipe.js";
+
+const O_ACCMODE = 0o3;
+
+/** Where in the core contents go. */
+interface Place {
+  readonly fd: number;
+  readonly fileOffset: number;
+}
 
 /**
- * Copies the content of deleted regular files of a stopped process to `fileOffset` on, each at a page boundary,
- * holes kept. Returns the descriptions with `content` and the offset behind the last one.
+ * Copies the contents behind descriptors of a stopped process to `fileOffset` on, each at a page boundary, holes
+ * kept. Returns the descriptions with `content` and the offset behind the last one.
  */
-export function copyDeletedFiles(
+export function copyContents(
   pid: number,
   files: FileState,
-  core: { readonly fd: number; readonly fileOffset: number },
+  core: Place,
 ): { readonly files: FileState; readonly end: number } {
   let end = core.fileOffset;
   const descriptions = files.descriptions.map((description) => {
-    if (!description.deleted || description.kind !== "regular") return description;
     const fd = files.descriptors.find((one) => one.description === description.id)?.fd ?? 0;
-    const lengthBytes = copyContent(openTargetFile(pid, fd), core.fd, {
-      at: end,
-      size: description.sizeBytes,
-    });
+    const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
+    if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
     return { ...description, content } satisfies FileDescription;
   });
   return { files: { ...files, descriptions }, end };
+}
+
+/** Copies what is behind one descriptor; its length in bytes, null when there is nothing to keep. */
+function copyOne(
+  pid: number,
+  description: FileDescription & { readonly fd: number },
+  place: Place,
+): number | null {
+  const { fd, kind, deleted, sizeBytes } = description;
+  if (kind === "regular" && deleted) {
+    return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
+  }
+  if (kind === "outside" && isReadablePipe(description)) {
+    const bytes = peekPipe(pid, fd);
+    writeAll(place.fd, bytes, place.fileOffset);
+    return bytes.length === 0 ? null : bytes.length;
+  }
+  return null;
+}
+
+function isReadablePipe({ mode, flags }: FileDescription): boolean {
+  return (mode & constants.S_IFMT) === constants.S_IFIFO && (flags & O_ACCMODE) !== constants.O_WRONLY;
 }
 
 function copyContent(from: number, to: number, place: { at: number; size: number }): number {
@@ -46,11 +78,6 @@ function copyContent(from: number, to: number, place: { at: number; size: number
     closeSync(from);
   }
   return place.size;
-}
-
-function writeAll(fd: number, bytes: Buffer, at: number): void {
-  for (let done = 0; done < bytes.length; )
-    done += writeSync(fd, bytes, done, bytes.length - done, at + done);
 }
 
 /** CRC32C of each RUN_BYTES_MAX of the content; the file is made long enough for a hole at its end first. */

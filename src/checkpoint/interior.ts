@@ -25,8 +25,12 @@ const READ_RESULT = { dumpable: 3, securebits: 27, noNewPrivs: 39, thpDisable: 4
 type Through = keyof typeof READ_THROUGH;
 type Result = keyof typeof READ_RESULT;
 
+const UNREAD_AT = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
+/** asm-generic/ioctls.h */
+const FIONREAD = 0x541b;
+
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
+export const INTERIOR_SCRATCH_BYTES = UNREAD_AT + 8;
 
 export interface Interior {
   readonly actions: SignalState["actions"];
@@ -34,6 +38,8 @@ export interface Interior {
   readonly brk: bigint;
   readonly itimers: TimerState["itimers"];
   readonly settings: Readonly<Record<Through | Result, bigint>>;
+  /** Bytes waiting on standard input, 0 where that cannot be asked. */
+  readonly unreadInputBytes: number;
 }
 
 /** The calls, with result buffers in scratch memory at `place`. */
@@ -59,13 +65,14 @@ export function interiorCalls(place: bigint): RemoteCall[] {
     ...timers,
     ...through,
     ...result,
+    { name: "ioctl", args: [0, FIONREAD, at(UNREAD_AT)] },
   ];
 }
 
 /** Decodes the results of `interiorCalls`. Throws RangeError with the failed call when one failed. */
 export function decodeInterior(results: readonly bigint[], scratch: Buffer): Interior {
   const calls = interiorCalls(0n);
-  const prctls = calls.length - Object.keys(READ_RESULT).length;
+  const prctls = calls.length - 1 - Object.keys(READ_RESULT).length;
   results.slice(0, prctls).forEach((value, index) => {
     if (value < 0n && value > -4096n) throw new RangeError(`${calls[index]?.name} failed: errno ${-value}`);
   });
@@ -83,6 +90,7 @@ export function decodeInterior(results: readonly bigint[], scratch: Buffer): Int
     },
     actions: askable().flatMap((signal) => decodeAction(signal, scratch)),
     itimers: TIMERS.flatMap((which) => decodeTimer(which, scratch)),
+    unreadInputBytes: results.at(-1) === 0n ? scratch.readInt32LE(UNREAD_AT) : 0,
     settings,
   };
 }

@@ -4,7 +4,8 @@
  *
  *   tailOffset: notes (CHECKSUM last) | program headers, 8-aligned | section header 0 (PN_XNUM only)
  */
-import { ftruncateSync, writeSync } from "node:fs";
+import { ftruncateSync } from "node:fs";
+import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { ProcessState } from "../state/process.js";
 import { crc32c } from "./crc32c.js";
@@ -40,10 +41,10 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   const headerPage = Buffer.alloc(PAGE_BYTES);
   encodeCoreHeader(tailOffset + tableAt, segments.length).copy(headerPage);
   tail.write(checksumDigits(crc32c(tail, crc32c(headerPage))), digitsAt, "latin1");
-  writeFully(fd, tail, tailOffset);
+  writeAll(fd, tail, tailOffset);
   const sizeBytes = tailOffset + tail.length;
   ftruncateSync(fd, sizeBytes);
-  writeFully(fd, headerPage, 0);
+  writeAll(fd, headerPage, 0);
   return sizeBytes;
 }
 
@@ -58,9 +59,4 @@ function noteSegment(offset: number, fileBytes: number): Segment {
 
 function sizeOf(parts: readonly Buffer[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0);
-}
-
-function writeFully(fd: number, bytes: Buffer, offset: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }

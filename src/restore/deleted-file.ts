@@ -13,9 +13,9 @@ import {
   openSync,
   readSync,
   unlinkSync,
-  writeSync,
 } from "node:fs";
 import { CrError, isErrno } from "../errors.js";
+import { writeAll } from "../file-bytes.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
@@ -126,13 +126,6 @@ function writeSparse(fd: number, bytes: Buffer, offset: number): void {
 function isZeroPage(bytes: Buffer, at: number): boolean {
   const page = bytes.subarray(at, at + PAGE_BYTES);
   return page.equals(ZERO_PAGE.subarray(0, page.length));
-}
-
-/** pwrite(2) until all bytes are there. */
-export function writeAll(fd: number, bytes: Buffer, offset: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
-  }
 }
 
 function setAttributes(fd: number, { mode, uid, gid, mtimeNs }: FileDescription): void {

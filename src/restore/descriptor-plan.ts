@@ -9,6 +9,8 @@ import type { FdPlacement } from "./fd-placement.js";
 /** One descriptor and where it leads. */
 export type PlannedDescriptor = { readonly fd: number; readonly cloexec: boolean } & (
   | { readonly to: "description"; readonly description: FileDescription }
+  /** A new pipe in which the recorded bytes wait. */
+  | { readonly to: "feed"; readonly description: FileDescription }
   | { readonly to: "placement"; readonly placement: FdPlacement; readonly flags: number }
 );
 
@@ -40,7 +42,10 @@ export function planDescriptors(files: FileState, options: PlanOptions): Planned
         `read the descriptors: ${fd} refers to description ${id}, which is missing`,
       );
     }
-    const placement = placements.get(fd) ?? inheritance(files, description);
+    const asked = placements.get(fd);
+    if (asked === undefined && isOutside(description) && description.content !== null)
+      return [{ fd, cloexec, to: "feed", description }];
+    const placement = asked ?? inheritance(files, description);
     if (placement !== undefined)
       return [{ fd, cloexec, to: "placement", placement, flags: description.flags }];
     if (isOutside(description) && !isOwnTerminal(description)) outside.push({ fd, description });

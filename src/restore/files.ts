@@ -9,6 +9,7 @@ import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
+import { type Feed, openFeed } from "./feed.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
@@ -41,6 +42,8 @@ export interface PreparedFiles extends Disposable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
   readonly softErrors: readonly SoftError[];
+  /** Pipes that feed recorded input; to be started with the program. */
+  readonly feeds: readonly Feed[];
   /**
    * Rolls grown files back; to be called last before the program starts. Throws RESTORE_FAILED or FILE_CHANGED
    * with all files as they were. Returns a soft error for each file that was cut, which names the saved tail.
@@ -61,39 +64,47 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
   ];
   const opened = openDescriptions(wanted, options);
   const placed = new Map<FdPlacement, PlacedDescriptor>();
+  const feeds = new Map<number, Feed>();
   try {
     for (const plan of planned) {
+      if (plan.to === "feed" && !feeds.has(plan.description.id)) {
+        feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));
+      }
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
+    for (const feed of feeds.values()) feed[Symbol.dispose]();
     opened[Symbol.dispose]();
     throw error;
   }
-  return assemble({ planned, opened, placed, corePath: options.corePath });
+  return assemble({ planned, opened, placed, feeds, corePath: options.corePath });
 }
 
 interface Parts {
   readonly planned: readonly PlannedDescriptor[];
   readonly opened: OpenedDescriptions;
   readonly placed: ReadonlyMap<FdPlacement, PlacedDescriptor>;
+  /** By `id` of the description. */
+  readonly feeds: ReadonlyMap<number, Feed>;
   readonly corePath: string;
 }
 
-function assemble({ planned, opened, placed, corePath }: Parts): PreparedFiles {
+function assemble(parts: Parts): PreparedFiles {
+  const { planned, opened, placed, feeds, corePath } = parts;
   const sources: FileSource[] = [];
-  const descriptors = planned.map(({ fd, cloexec, ...plan }): RestoredDescriptor => {
-    const source =
-      plan.to === "description" ? opened.byId.get(plan.description.id) : asSource(placed.get(plan.placement));
-    if (source === undefined) throw new RangeError(`descriptor ${fd} was planned but not opened`);
-    return { fd, cloexec, source: indexOf(sources, source) };
+  const descriptors = planned.map((plan): RestoredDescriptor => {
+    const source = sourceOf(plan, parts);
+    if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
+    return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
   });
   let cuts: CutsDone | null = null;
   return {
     sources,
     descriptors,
     softErrors: opened.softErrors,
+    feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);
       return cuts.done.map(({ path, tailPath, tailBytes }) => ({
@@ -111,9 +122,23 @@ function assemble({ planned, opened, placed, corePath }: Parts): PreparedFiles {
         if (cuts === null) discardPlacement(one);
         else if (one.owned) closeSync(one.fd);
       }
+      for (const feed of feeds.values()) feed[Symbol.dispose]();
       opened[Symbol.dispose]();
     },
   };
+}
+
+function sourceOf(plan: PlannedDescriptor, { opened, placed, feeds }: Parts): FileSource | undefined {
+  switch (plan.to) {
+    case "description":
+      return opened.byId.get(plan.description.id);
+    case "placement":
+      return asSource(placed.get(plan.placement));
+    case "feed": {
+      const feed = feeds.get(plan.description.id);
+      return feed && { fd: feed.readFd, position: null, descriptionId: null };
+    }
+  }
 }
 
 function asSource(placed: PlacedDescriptor | undefined): FileSource | undefined {

@@ -181,6 +181,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     }
     if (!detach) foreground = openForeground({ pid: newborn.pid });
     newborn.release({ stopped: options.stopped ?? false });
+    for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();
     prepared.undo();

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { basename, dirname } from "node:path";
 import { CrError, isErrno } from "../errors.js";
-import { writeAll } from "./deleted-file.js";
+import { writeAll } from "../file-bytes.js";
 
 /** A file to cut; `fd` is open for reading and writing. */
 export interface Cut {

@@ -2,15 +2,15 @@
  * Files that the program had mapped shared and writable: their content at the checkpoint is in the core, and a
  * rollback writes it back, unless somebody else uses the file. The mapping itself is the rebuild's.
  */
-import { closeSync, constants, fstatSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync } from "node:fs";
 import { CrError } from "../errors.js";
+import { readPadded, writeAll } from "../file-bytes.js";
 import { formatDevice } from "../host/device-number.js";
 import { otherUsersOfAll } from "../host/file-users.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import type { PageRun } from "../state/pages.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
-import { writeAll } from "./deleted-file.js";
 import { describeKind, type FileLook, lookAt, openFailed } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
 
@@ -77,8 +77,8 @@ export function rollbackSharedMapping(
     const fileOffset = Number(vma.offset + (run.address - vma.start));
     const lengthBytes = Math.min(run.lengthBytes, sizeBytes - fileOffset);
     for (let at = 0; at < lengthBytes; at += CHUNK_BYTES) {
-      const recorded = readExactly(coreFd, Math.min(CHUNK_BYTES, lengthBytes - at), run.fileOffset + at);
-      if (recorded.equals(readExactly(fd, recorded.length, fileOffset + at))) continue;
+      const recorded = readPadded(coreFd, Math.min(CHUNK_BYTES, lengthBytes - at), run.fileOffset + at);
+      if (recorded.equals(readPadded(fd, recorded.length, fileOffset + at))) continue;
       writeAll(fd, recorded, fileOffset + at);
       written += recorded.length;
     }
@@ -115,16 +115,6 @@ function findChanges(vma: Vma, { path, stat }: FileLook): string[] {
     changes.push(`is not the program's alone: process ${pid} (${comm}) ${what}`);
   }
   return changes;
-}
-
-function readExactly(fd: number, lengthBytes: number, offset: number): Buffer {
-  const bytes = Buffer.alloc(lengthBytes);
-  for (let done = 0; done < lengthBytes; ) {
-    const read = readSync(fd, bytes, done, lengthBytes - done, offset + done);
-    if (read === 0) break;
-    done += read;
-  }
-  return bytes;
 }
 
 function soft(path: string, what: string): SoftError {

@@ -1,7 +1,8 @@
 /**
  * A restored program as our child, after it was let go: waiting for it, signals, and the terminal's foreground.
  */
-import { call, callInPool, tryCall } from "./native.js";
+import { sendSignal } from "./kill.js";
+import { call, callInPool } from "./native.js";
 import { decodeStatus, type Stop } from "./stop.js";
 
 /** What became of a child: it ended, or job control stopped or continued it. */
@@ -17,7 +18,7 @@ export async function waitChild(pid: number): Promise<ChildEvent> {
 
 /** Sends a signal to a child that was not reaped yet, so that its pid cannot be somebody else's. */
 export function signalChild(pid: number, signal: number): void {
-  tryCall("cr_kill", pid, signal);
+  sendSignal(pid, signal);
 }
 
 /** The process group in the foreground of the terminal behind a descriptor (tcgetpgrp(3)). */

@@ -20,7 +20,6 @@ const TEXT = DataType.String;
 const SIGNATURES = {
   cr_layouts: [BYTES, I32],
   cr_seize: [I32],
-  cr_set_options: [I32, I32],
   cr_interrupt: [I32],
   cr_wait: [I32, I32],
   cr_resume: [I32, I32],
@@ -41,11 +40,12 @@ const SIGNATURES = {
   cr_wait_child: [I32],
   cr_pidfd_open: [I32],
   cr_pidfd_signal: [I32, I32],
-  cr_kill: [I32, I32],
   cr_same_file: [I32, I32, I32],
   cr_get_sched: [I32, BYTES, I32],
   cr_link_fd: [I32, TEXT],
   cr_rename: [TEXT, TEXT, I32],
+  cr_peek_pipe: [I32, BYTES, I32],
+  cr_pipe: [BYTES, BYTES, I32],
   cr_terminal_group: [I32, I32],
   cr_xcr0: [],
 } as const;

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { Address } from "../state/address.js";
 import type { ThreadState } from "../state/thread.js";
 import { readAuxv } from "./auxv.js";
+import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, tryCall } from "./native.js";
 import { type RemoteCall, runUnguarded } from "./remote.js";
@@ -126,14 +127,14 @@ export class Newborn {
     if (signal === undefined)
       throw new RangeError(`no signal is free for the last stop: ${queued.join(", ")}`);
     this.setSigmask(ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
-    call("cr_kill", this.pid, signal);
+    sendSignal(this.pid, signal);
     this.#resumeTo(signal);
     writeThread(this.pid, thread);
   }
 
   /** Lets it go, running or stopped by SIGSTOP; from here on it is an ordinary child. */
   release(options: { readonly stopped: boolean }): void {
-    if (options.stopped) call("cr_kill", this.pid, SIGSTOP);
+    if (options.stopped) sendSignal(this.pid, SIGSTOP);
     call("cr_detach", this.pid, 0);
     this.#held = false;
   }
@@ -149,7 +150,7 @@ export class Newborn {
   [Symbol.dispose](): void {
     if (!this.#held) return;
     this.#held = false;
-    tryCall("cr_kill", this.pid, SIGKILL);
+    sendSignal(this.pid, SIGKILL);
     tryCall("cr_wait", this.pid, WAIT_MS);
   }
 }

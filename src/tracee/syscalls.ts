@@ -7,6 +7,7 @@ export const SYSCALL = {
   munmap: 11,
   brk: 12,
   rt_sigaction: 13,
+  ioctl: 16,
   pread64: 17,
   mremap: 25,
   madvise: 28,

@@ -2,6 +2,7 @@
  * A process under our ptrace: seized without a signal, stopped, let go. Whatever happens, `release()` (also by
  * `using`) lets it go on; should cr die, the kernel does. PTRACE_O_EXITKILL is never set on it.
  */
+import { sendSignal } from "./kill.js";
 import { call, tryCall } from "./native.js";
 import { decodeStatus, type Stop } from "./stop.js";
 
@@ -70,13 +71,13 @@ export class Tracee {
 
   /** Lets it go stopped by SIGSTOP, for a debugger or a later `kill -CONT`. */
   releaseStopped(): void {
-    tryCall("cr_kill", this.pid, SIGSTOP);
+    sendSignal(this.pid, SIGSTOP);
     this.release();
   }
 
   /** Kills it in its stop, so that not one more instruction runs, and waits for its end. */
   kill(): void {
-    tryCall("cr_kill", this.pid, SIGKILL);
+    sendSignal(this.pid, SIGKILL);
     tryCall("cr_wait", this.pid, KILL_WAIT_MS);
     this.#state = "gone";
   }
