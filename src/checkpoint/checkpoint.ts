@@ -24,6 +24,7 @@ import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
 import { refuse } from "./refusal.js";
 import { refusedInterior } from "./refused-interior.js";
+import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { attempt, checkTarget } from "./target.js";
 
 /** Threads of the bulk copy: one reads while another writes. */
@@ -41,6 +42,8 @@ export interface CheckpointOptions {
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
   readonly startTicks?: bigint;
+  /** For a process that is checkpointed again and again: keeps its timeouts from starting anew for ever. */
+  readonly ledger?: RestartLedger;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
 }
@@ -84,7 +87,9 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   using tracee = seize(pid);
   faultPoint("after-seize");
   const stopped = performance.now();
-  const thread = freeze(tracee, options.timeoutMs ?? TIMEOUT_MS);
+  const ledger = options.ledger ?? new Map();
+  const key = `${pid}:${before.facts.stat.startTicks}`;
+  const { thread, restarted } = freeze(tracee, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key });
   faultPoint("after-freeze");
   const look = attempt(pid, () => lookAtProcess(pid, mappedFiles));
   requireStart(pid, look, before.facts.stat.startTicks);
@@ -97,6 +102,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   refuseSoft(pid, captured, options.strict ?? false);
   const copied = copyOut(captured, { tracee, output, pagemap });
   faultPoint("after-copy");
+  if (restarted !== null) rememberRestart(pid, restarted, ledger);
   if (options.after !== "kill") letGo(tracee, options.after);
   const stopMs = performance.now() - stopped;
   finish(output, copied);

@@ -35,7 +35,21 @@ export function classifyFiles(
     }
     descriptors.push({ fd: one.fd, description: index, cloexec: one.cloexec });
   }
+  refusals.push(...lostWatches(open));
   return { files: { descriptions, descriptors }, refusals };
+}
+
+/** Epoll keeps watching a file whose descriptor was closed while a duplicate is open: nobody can add that again. */
+function lostWatches(open: readonly OpenDescriptor[]): Refusal[] {
+  const inodes = new Map(open.map(({ fd, stat }) => [fd, stat.ino]));
+  return open.flatMap(({ fd, watches }) => {
+    const lost = watches.filter((watch) => inodes.get(watch.fd) !== watch.ino);
+    if (lost.length === 0) return [];
+    const list = lost.map((watch) => watch.fd).join(", ");
+    return [
+      { kind: "descriptor", id: `fd:${fd}`, what: `an epoll that watches closed descriptors (${list})` },
+    ];
+  });
 }
 
 /** A cheap test before asking the kernel. */
@@ -49,6 +63,7 @@ function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
   if (one.flags & O_PATH) return { refused: `a path-only descriptor (O_PATH) of ${link}` };
   if (/^(pipe|socket):\[/.test(link) || stat.isFIFO() || stat.isSocket()) return outside(one);
   if (link.startsWith("/memfd:")) return { refused: `a memfd (${link})` };
+  if (link === "anon_inode:[eventpoll]") return "epoll";
   if (link.startsWith("anon_inode:")) return { refused: `${link.slice("anon_inode:".length)} (${link})` };
   if (link.startsWith("/proc/") || link.startsWith("/sys/"))
     return { refused: `a file of the kernel (${link})` };
@@ -106,5 +121,6 @@ function describe(one: OpenDescriptor, id: number, kind: Kind): FileDescription 
     sizeBytes: Number(stat.size),
     mtimeNs: stat.mtimeNs,
     content: null,
+    watches: kind === "epoll" ? one.watches.map(({ fd, events, data }) => ({ fd, events, data })) : null,
   };
 }

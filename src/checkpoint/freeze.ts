@@ -1,29 +1,13 @@
 /** Seizes and stops a process without a signal, and mends what the stop itself did to a system call in progress. */
 import { CrError } from "../errors.js";
-import { getRegister, withRegisters } from "../state/registers.js";
+import { withRegisters } from "../state/registers.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStatus } from "../tracee/proc-status.js";
 import { readThread, type ThreadRegisters } from "../tracee/thread.js";
 import { Tracee, UnexpectedStop } from "../tracee/tracee.js";
+import { endedByStop, expiredResult, type RestartLedger } from "./restarted-calls.js";
 import { alreadyTraced, lookFailed, notPermitted } from "./target.js";
 
-/**
- * Calls that end in EINTR when any stop interrupts them, though no signal was delivered (signal(7),
- * "Interruption of system calls and library functions by stop signals"), by number.
- */
-const ENDED_BY_STOPS = new Map<bigint, string>([
-  [65n, "semop"],
-  [70n, "msgrcv"],
-  [69n, "msgsnd"],
-  [128n, "rt_sigtimedwait"],
-  [208n, "io_getevents"],
-  [220n, "semtimedop"],
-  [232n, "epoll_wait"],
-  [281n, "epoll_pwait"],
-  [333n, "io_pgetevents"],
-  [441n, "epoll_pwait2"],
-]);
-const EINTR = -4n;
 /** Tells the kernel to restart the call unless a handler is to run first (include/linux/errno.h). */
 const ERESTARTNOHAND = -514n;
 
@@ -47,27 +31,44 @@ function seizeFailed(pid: number, error: unknown): unknown {
   return tracer !== 0 ? alreadyTraced(pid, tracer) : notPermitted(pid, error);
 }
 
+export interface FreezeOptions {
+  readonly timeoutMs: number;
+  /** Calls restarted by earlier checkpoints of the same process. */
+  readonly ledger: RestartLedger;
+  /** Names the process in the ledger. */
+  readonly key: string;
+}
+
+/** A stopped thread, and the call in progress that will be restarted because the stop ended it. */
+export interface Stopped {
+  readonly thread: ThreadRegisters;
+  readonly restarted: { readonly registers: Buffer; readonly key: string; readonly nowMs: number } | null;
+}
+
 /**
  * Stops a seized process and reads its registers. Throws FREEZE_TIMEOUT after `timeoutMs`, TARGET_CHANGED when
- * it ended or a signal stopped it first.
+ * it ended or job control stopped it first.
  */
-export function freeze(tracee: Tracee, timeoutMs: number): ThreadRegisters {
+export function freeze(tracee: Tracee, options: FreezeOptions): Stopped {
   try {
-    tracee.stop(timeoutMs);
-    return mend(tracee, readThread(tracee.pid));
+    tracee.stop(options.timeoutMs);
+    return mend(tracee, readThread(tracee.pid), options);
   } catch (error) {
-    throw freezeFailed(tracee.pid, error, timeoutMs);
+    throw freezeFailed(tracee.pid, error, options.timeoutMs);
   }
 }
 
-/** Puts an EINTR that our own stop caused back to "restart", in the process and in what is saved. */
-function mend(tracee: Tracee, thread: ThreadRegisters): ThreadRegisters {
-  const call = getRegister(thread.registers, "orig_rax");
-  const result = BigInt.asIntN(64, getRegister(thread.registers, "rax"));
-  if (result !== EINTR || !ENDED_BY_STOPS.has(call)) return thread;
-  const registers = withRegisters(thread.registers, { rax: ERESTARTNOHAND });
+/** Puts an EINTR that our own stop caused back to "restart", or to the end of a timeout that is over by now. */
+function mend(tracee: Tracee, thread: ThreadRegisters, { ledger, key }: FreezeOptions): Stopped {
+  if (!endedByStop(thread.registers)) {
+    ledger.delete(key);
+    return { thread, restarted: null };
+  }
+  const call = { registers: thread.registers, key, nowMs: performance.now() };
+  const expired = expiredResult(tracee.pid, call, ledger);
+  const registers = withRegisters(thread.registers, { rax: expired ?? ERESTARTNOHAND });
   tracee.setRegisters(registers);
-  return { ...thread, registers };
+  return { thread: { ...thread, registers }, restarted: expired === null ? call : null };
 }
 
 function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {

@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkpoint } from "../checkpoint/checkpoint.js";
+import type { RestartLedger } from "../checkpoint/restarted-calls.js";
 import { CrError } from "../errors.js";
 import { cronSchedule, everySchedule, type Schedule } from "../supervise/schedule.js";
 import { type WatchEvent, type WatchSummary, watch } from "../supervise/watch.js";
@@ -83,7 +84,8 @@ async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Pro
       ...(name !== undefined && { name }),
       ...(timeout !== undefined && { timeoutMs: timeout }),
     };
-    const summary = await watch(options, checkpoint);
+    const ledger: RestartLedger = new Map();
+    const summary = await watch(options, (pid, asked) => checkpoint(pid, { ...asked, ledger }));
     if (json) printJson({ event: "ended", ...summary });
     else tellSummary(summary);
     if (summary.taken === 0 && summary.failed > 0) process.exitCode = 1;

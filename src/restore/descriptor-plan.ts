@@ -9,6 +9,8 @@ import type { FdPlacement } from "./fd-placement.js";
 /** One descriptor and where it leads. */
 export type PlannedDescriptor = { readonly fd: number; readonly cloexec: boolean } & (
   | { readonly to: "description"; readonly description: FileDescription }
+  /** Made by the program itself, like an epoll instance. */
+  | { readonly to: "inside"; readonly description: FileDescription }
   /** A new pipe in which the recorded bytes wait. */
   | { readonly to: "feed"; readonly description: FileDescription }
   | { readonly to: "placement"; readonly placement: FdPlacement; readonly flags: number }
@@ -45,6 +47,8 @@ export function planDescriptors(files: FileState, options: PlanOptions): Planned
     const asked = placements.get(fd);
     if (asked === undefined && isOutside(description) && description.content !== null)
       return [{ fd, cloexec, to: "feed", description }];
+    if (asked === undefined && description.kind === "epoll")
+      return [{ fd, cloexec, to: "inside", description }];
     const placement = asked ?? inheritance(files, description);
     if (placement !== undefined)
       return [{ fd, cloexec, to: "placement", placement, flags: description.flags }];

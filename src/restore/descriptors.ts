@@ -12,7 +12,7 @@ export function placeDescriptors(workshop: Workshop, prepared: PreparedFiles, ba
   const seeks = prepared.sources.flatMap(({ position }, index): RemoteCall[] =>
     position === null ? [] : [{ name: "lseek", args: [base + index, position, SEEK_SET] }],
   );
-  const taken = new Set(prepared.descriptors.map(({ fd }) => fd));
+  const taken = new Set([...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd));
   const unwanted = [0, 1, 2].filter((fd) => !taken.has(fd));
   // What the caller's own 0 to 2 are goes only where it is asked for: the sources are copies at high numbers.
   const dups = prepared.descriptors.map(

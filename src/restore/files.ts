@@ -4,7 +4,7 @@
  * files back; what is decided about a file is in regular-file.ts and descriptor-plan.ts.
  */
 import { closeSync } from "node:fs";
-import type { FileState } from "../state/fd.js";
+import type { FileDescription, FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
@@ -37,10 +37,18 @@ export interface RestoredDescriptor {
   readonly source: number;
 }
 
+/** A descriptor that the program has to make itself. */
+export interface InsideDescriptor {
+  readonly fd: number;
+  readonly cloexec: boolean;
+  readonly description: FileDescription;
+}
+
 /** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
 export interface PreparedFiles extends Disposable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
+  readonly inside: readonly InsideDescriptor[];
   readonly softErrors: readonly SoftError[];
   /** Pipes that feed recorded input; to be started with the program. */
   readonly feeds: readonly Feed[];
@@ -94,7 +102,8 @@ interface Parts {
 function assemble(parts: Parts): PreparedFiles {
   const { planned, opened, placed, feeds, corePath } = parts;
   const sources: FileSource[] = [];
-  const descriptors = planned.map((plan): RestoredDescriptor => {
+  const inside = planned.flatMap((plan) => (plan.to === "inside" ? [plan] : []));
+  const descriptors = planned.filter(isInherited).map((plan): RestoredDescriptor => {
     const source = sourceOf(plan, parts);
     if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
     return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
@@ -103,6 +112,7 @@ function assemble(parts: Parts): PreparedFiles {
   return {
     sources,
     descriptors,
+    inside,
     softErrors: opened.softErrors,
     feeds: [...feeds.values()],
     commit() {
@@ -128,7 +138,13 @@ function assemble(parts: Parts): PreparedFiles {
   };
 }
 
-function sourceOf(plan: PlannedDescriptor, { opened, placed, feeds }: Parts): FileSource | undefined {
+type InheritedDescriptor = Exclude<PlannedDescriptor, { to: "inside" }>;
+
+function isInherited(plan: PlannedDescriptor): plan is InheritedDescriptor {
+  return plan.to !== "inside";
+}
+
+function sourceOf(plan: InheritedDescriptor, { opened, placed, feeds }: Parts): FileSource | undefined {
   switch (plan.to) {
     case "description":
       return opened.byId.get(plan.description.id);

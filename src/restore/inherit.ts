@@ -49,7 +49,10 @@ export function inherit(parts: InheritanceParts): Inheritance {
     for (const fd of opened) closeSync(fd);
   };
   try {
-    const base = Math.max(LOWEST_BASE, ...prepared.descriptors.map(({ fd }) => fd + 1));
+    const base = Math.max(
+      LOWEST_BASE,
+      ...[...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd + 1),
+    );
     const fds = [coreFd];
     const cwd =
       state.process.cwd.path === "" ? null : base + fds.push(open(state.process.cwd.path, O_FOLDER)) - 1;

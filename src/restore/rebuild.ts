@@ -10,6 +10,7 @@ import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
+import { makeEpolls } from "./epoll.js";
 import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
@@ -50,6 +51,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putMm(workshop, state);
   enterFolder(workshop, inheritance);
   placeDescriptors(workshop, prepared, inheritance.sources);
+  makeEpolls(workshop, prepared.inside);
   closeInherited(workshop, inheritance.base);
   if (!foreign) {
     putSettings(workshop, state);

@@ -25,11 +25,12 @@ const IOPRIO_WHO_PROCESS = 1;
 const RLIMIT_NOFILE = 7;
 const SS_ONSTACK = 1;
 
-/** Room for arguments that `putSettings` and `putThread` need, in bytes. */
+/** Room for the arguments of everything that is put back, in bytes. */
 export function settingsBytes(state: ProcessState): number {
   const queued =
     state.signals.pending.length + state.threads.reduce((sum, one) => sum + one.pending.length, 0);
-  return 32_768 + state.auxv.length + queued * 128;
+  const watches = state.files.descriptions.reduce((sum, one) => sum + (one.watches?.length ?? 0), 0);
+  return 32_768 + state.auxv.length + queued * 128 + watches * 16;
 }
 
 /** Bounds of code, data, heap, stack, arguments and environment, and the auxiliary vector, all at once. */

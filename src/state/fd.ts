@@ -7,7 +7,7 @@ import { u64, z } from "./schema.js";
 export const fileDescriptionSchema = z.object({
   id: z.int().nonnegative(),
   /** `outside`: a terminal, pipe or socket whose other end is not in the checkpoint. */
-  kind: z.enum(["regular", "directory", "device", "terminal", "outside"]),
+  kind: z.enum(["regular", "directory", "device", "terminal", "outside", "epoll"]),
   /** Link of /proc/PID/fd/N, without ` (deleted)`. */
   path: z.string(),
   deleted: z.boolean(),
@@ -26,6 +26,8 @@ export const fileDescriptionSchema = z.object({
   mtimeNs: u64,
   /** Bytes of a deleted file, kept in the core: page-aligned offset, and CRC32C of each `RUN_BYTES_MAX`. */
   content: z.object({ fileOffset: z.int(), lengthBytes: z.int(), crc32c: z.array(z.int()) }).nullable(),
+  /** What an epoll instance watches (epoll_ctl(2)): descriptor, events, user data; null for other kinds. */
+  watches: z.array(z.object({ fd: z.int().nonnegative(), events: z.int(), data: u64 })).nullable(),
 });
 export type FileDescription = z.infer<typeof fileDescriptionSchema>;
 

@@ -4,6 +4,7 @@ import { isErrno } from "../errors.js";
 import { call } from "./native.js";
 
 const O_CLOEXEC = 0o2000000;
+const WATCH = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)\s+pos:\S+ ino:([0-9a-f]+)/gm;
 
 /** One descriptor as the kernel shows it. */
 export interface OpenDescriptor {
@@ -17,6 +18,16 @@ export interface OpenDescriptor {
   readonly stat: BigIntStats;
   /** Record locks held through it (`lock:` lines of fdinfo). */
   readonly locks: number;
+  /** What it watches, if it is an epoll instance (`tfd:` lines of fdinfo). */
+  readonly watches: readonly EpollWatch[];
+}
+
+export interface EpollWatch {
+  readonly fd: number;
+  readonly events: number;
+  readonly data: bigint;
+  /** Inode of the file that is watched: the descriptor's number may be another's by now. */
+  readonly ino: bigint;
 }
 
 /** All descriptors, ascending. Throws the errno error when the process is gone or may not be looked at. */
@@ -42,7 +53,9 @@ function readOne(pid: number, fd: number): OpenDescriptor | null {
 }
 
 /** Parses /proc/PID/fdinfo/N (proc_pid_fdinfo(5)). */
-export function parseFdinfo(text: string): Pick<OpenDescriptor, "flags" | "cloexec" | "position" | "locks"> {
+export function parseFdinfo(
+  text: string,
+): Pick<OpenDescriptor, "flags" | "cloexec" | "position" | "locks" | "watches"> {
   const value = (key: string) => new RegExp(`^${key}:\\s*(\\S+)`, "m").exec(text)?.[1] ?? "0";
   const flags = Number.parseInt(value("flags"), 8);
   return {
@@ -50,6 +63,12 @@ export function parseFdinfo(text: string): Pick<OpenDescriptor, "flags" | "cloex
     cloexec: (flags & O_CLOEXEC) !== 0,
     position: BigInt(value("pos")),
     locks: text.split("\n").filter((line) => line.startsWith("lock:")).length,
+    watches: [...text.matchAll(WATCH)].map(([, fd, events, data, ino]) => ({
+      fd: Number(fd),
+      events: Number.parseInt(events ?? "0", 16),
+      data: BigInt(`0x${data}`),
+      ino: BigInt(`0x${ino}`),
+    })),
   };
 }
 

@@ -1,5 +1,6 @@
 /** /proc/PID/status, stat, limits and friends, parsed (proc_pid_status(5), proc_pid_stat(5)). */
 import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { isErrno } from "../errors.js";
 import type { Credentials } from "../state/credentials.js";
 import type { MmBounds } from "../state/vma.js";
 
@@ -102,4 +103,15 @@ export function hasOtherRoot(pid: number): boolean {
   const theirs = statSync(`/proc/${pid}/root/.`, { bigint: true });
   const ours = statSync("/.", { bigint: true });
   return theirs.ino !== ours.ino || theirs.dev !== ours.dev;
+}
+
+/** How often a process was given a CPU (third number of /proc/PID/schedstat); -1 where the kernel does not count. */
+export function readSlices(pid: number): number {
+  try {
+    const [, , slices] = readFileSync(`/proc/${pid}/schedstat`, "latin1").trim().split(" ");
+    return Number(slices);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return -1;
+    throw error;
+  }
 }

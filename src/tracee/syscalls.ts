@@ -35,6 +35,8 @@ export const SYSCALL = {
   sched_setattr: 314,
   mlock2: 325,
   rseq: 334,
+  epoll_ctl: 233,
+  epoll_create1: 291,
   close_range: 436,
 } as const;
 export type SyscallName = keyof typeof SYSCALL;

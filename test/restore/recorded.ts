@@ -37,6 +37,7 @@ export function record(path: string, changes: Partial<FileDescription> = {}): Fi
     sizeBytes: Number(stat.size),
     mtimeNs: stat.mtimeNs,
     content: null,
+    watches: null,
     ...changes,
   };
 }
