@@ -1,14 +1,15 @@
 /**
  * Finds where a target can run remote calls without risk: instructions its code already has, and memory that
- * is proven free for the frame an orphan would return through. Nothing of the target is changed here.
+ * is proven free for the frame an orphan would return through. Nothing of the target is changed here, but that its
+ * stack may grow.
  */
-import type { Address } from "../state/address.js";
-import { PAGE_BYTES } from "../state/address.js";
+import { closeSync, openSync, readSync } from "node:fs";
+import { isErrno } from "../errors.js";
+import { type Address, PAGE_BYTES, pageDown } from "../state/address.js";
 import { getRegister, withRegisters } from "../state/registers.js";
 import type { Vma } from "../state/vma.js";
 import { readMemory } from "./memory.js";
 import { isNativeError } from "./native-error.js";
-import { Pagemap } from "./pagemap.js";
 import type { GuardedSite } from "./remote.js";
 
 /** Instructions of a target by address. */
@@ -55,7 +56,7 @@ function searchMapping(
 ): void {
   for (let at = vma.start; at < vma.end; at += BigInt(CHUNK_BYTES)) {
     const left = Number(vma.end - at);
-    const bytes = readCode(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX));
+    const bytes = readOrNothing(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX));
     const where = (pattern: Buffer): bigint => {
       const index = bytes.indexOf(pattern);
       return index < 0 ? 0n : at + BigInt(index);
@@ -67,8 +68,8 @@ function searchMapping(
   }
 }
 
-/** Code that cannot be read (a file cut short under its mapping) holds nothing for us. */
-function readCode(pid: number, address: Address, lengthBytes: number): Buffer {
+/** Memory that cannot be read (a file cut short under its mapping) holds nothing for us. */
+function readOrNothing(pid: number, address: Address, lengthBytes: number): Buffer {
   try {
     return readMemory(pid, address, lengthBytes);
   } catch (error) {
@@ -79,18 +80,20 @@ function readCode(pid: number, address: Address, lengthBytes: number): Buffer {
 
 /** True while the instructions are still where they were found. */
 export function stillThere(pid: number, gadgets: Gadgets): boolean {
-  const at = readCode(pid, gadgets.syscallRet, SYSCALL_RET.length);
+  const at = readOrNothing(pid, gadgets.syscallRet, SYSCALL_RET.length);
   const first = gadgets.chain[0] ?? 0n;
   const patterns = gadgets.chain.length === 1 ? SIGRETURNS : [POP_RAX_RET];
-  const end = readCode(pid, first, PATTERN_BYTES_MAX);
+  const end = readOrNothing(pid, first, PATTERN_BYTES_MAX);
   return (
     at.equals(SYSCALL_RET) && patterns.some((pattern) => end.subarray(0, pattern.length).equals(pattern))
   );
 }
 
 /**
- * Borrowed memory for a stopped target: the bottom of the main stack's mapping when the stack pointer is well
- * above it, or else pages nothing was ever written to. Null when no place is proven free.
+ * Borrowed memory for a stopped target that it cannot rely on, even if we die and nobody puts the old bytes back:
+ * the bottom of the main stack's mapping, where the stack pointer is well above it or, while the program runs on
+ * another stack, where nothing but zeros stand (a frame in use has a return address below it). Else memory below
+ * the mapping: the stack grows by it as by a deeper call. Null when it may not grow.
  */
 export function findPlace(
   pid: number,
@@ -98,29 +101,34 @@ export function findPlace(
 ): Address | null {
   const { vmas, rsp, placeBytes } = facts;
   const stack = vmas.find((vma) => vma.path === "[stack]");
+  if (!stack?.prot.startsWith("rw")) return null;
   const size = BigInt(placeBytes);
-  if (stack && rsp >= stack.start && rsp < stack.end) {
-    if (stack.start + size + RED_ZONE_BYTES <= rsp) return stack.start;
-  }
-  const candidates = vmas.filter((vma) => vma.kind === "anonymous" && vma.prot === "rw-p" && vma !== stack);
-  using pagemap = new Pagemap(pid);
-  for (const vma of stack ? [stack, ...candidates] : candidates) {
-    const holdsRsp = rsp >= vma.start && rsp <= vma.end;
-    const place = holdsRsp ? null : untouched(pagemap, vma, size);
-    if (place !== null) return place;
-  }
-  return null;
+  const isOnStack = rsp >= stack.start && rsp < stack.end;
+  const isFree = isOnStack
+    ? stack.start + size + RED_ZONE_BYTES <= rsp
+    : stack.start + size <= stack.end && isZero(pid, stack.start, placeBytes);
+  if (isFree) return stack.start;
+  const lowest = isOnStack && rsp - RED_ZONE_BYTES < stack.start ? rsp - RED_ZONE_BYTES : stack.start;
+  const below = pageDown(lowest) - size;
+  return growsTo(pid, below) ? below : null;
 }
 
-/** The lowest run of pages in a mapping that were never touched. */
-function untouched(pagemap: Pagemap, vma: Vma, size: bigint): Address | null {
-  if (vma.guards.length > 0 || vma.end - vma.start < size) return null;
-  let at = vma.start;
-  for (const span of pagemap.spans(vma.start, vma.end)) {
-    if (span.start - at >= size) return at;
-    at = span.end;
+function isZero(pid: number, address: Address, lengthBytes: number): boolean {
+  const bytes = readOrNothing(pid, address, lengthBytes);
+  return bytes.length === lengthBytes && bytes.every((byte) => byte === 0);
+}
+
+/** Reading a stack below its mapping through /proc/PID/mem makes it grow, within its limit (mm/memory.c). */
+function growsTo(pid: number, address: Address): boolean {
+  const mem = openSync(`/proc/${pid}/mem`, "r");
+  try {
+    return readSync(mem, Buffer.alloc(1), 0, 1, Number(address)) === 1;
+  } catch (error) {
+    if (isErrno(error, "EIO", "EFAULT")) return false;
+    throw error;
+  } finally {
+    closeSync(mem);
   }
-  return vma.end - at >= size ? at : null;
 }
 
 /** Puts a site together for a target with these true registers. */
@@ -162,7 +170,7 @@ export function findSyscall(pid: number, vmas: readonly Vma[]): Address | null {
   for (const vma of [...code].sort((a, b) => Number(a.end - a.start - (b.end - b.start)))) {
     for (let at = vma.start; at < vma.end; at += BigInt(CHUNK_BYTES)) {
       const left = Number(vma.end - at);
-      const index = readCode(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX)).indexOf(SYSCALL);
+      const index = readOrNothing(pid, at, Math.min(left, CHUNK_BYTES + PATTERN_BYTES_MAX)).indexOf(SYSCALL);
       if (index >= 0) return at + BigInt(index);
     }
   }

@@ -81,8 +81,10 @@ test("parseFdinfo reads octal flags, takes close-on-exec out, and counts locks",
     "lock:\t1: POSIX  ADVISORY  WRITE 7 00:1f:3 0 EOF",
     "lock:\t2: FLOCK  ADVISORY  WRITE 7 00:1f:3 0 EOF",
   ].join("\n");
-  expect(parseFdinfo(text)).toEqual({ flags: 0o100002, cloexec: true, position: 2n ** 64n - 1n, locks: 2 });
-  expect(parseFdinfo("pos:\t0\nflags:\t00\n")).toEqual({ flags: 0, cloexec: false, position: 0n, locks: 0 });
+  const read = { flags: 0o100002, cloexec: true, position: 2n ** 64n - 1n, locks: 2 };
+  expect(parseFdinfo(text)).toMatchObject(read);
+  const plain = { flags: 0, cloexec: false, position: 0n, locks: 0 };
+  expect(parseFdinfo("pos:\t0\nflags:\t00\n")).toMatchObject(plain);
 });
 
 test("readAuxv stops at the null entry and ignores half a pair", () => {
