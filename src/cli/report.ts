@@ -19,7 +19,7 @@ export async function runVerb(options: ReportOptions, action: () => Promise<void
     await action();
   } catch (error) {
     reportError(error, options);
-    process.exitCode = options.failureStatus ?? (error instanceof CrError && error.code === "USAGE" ? 2 : 1);
+    process.exitCode = options.failureStatus ?? (isUsage(error) ? 2 : 1);
   }
 }
 
@@ -38,7 +38,8 @@ export function say(line: string): void {
 
 /** Tells one error: code and message, then the next step. Unknown errors are defects and say so. */
 export function reportError(error: unknown, options: ReportOptions): void {
-  const known = error instanceof CrError ? error : asInternal(error);
+  const cause = firstError(error);
+  const known = cause instanceof CrError ? cause : asInternal(cause);
   if (options.json) {
     const { code, message, hint, data } = known;
     printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } });
@@ -55,6 +56,17 @@ export function failUsage(error: CommanderError): void {
   if (message !== "(outputHelp)") say(`${paint("red", "USAGE")}: ${message}`);
   say(`${paint("bold", "next")}: see cr --help`);
   process.exitCode = 2;
+}
+
+function isUsage(error: unknown): boolean {
+  const cause = firstError(error);
+  return cause instanceof CrError && cause.code === "USAGE";
+}
+
+/** With `using`, an error while things are given back hides the one that came before it. */
+function firstError(error: unknown): unknown {
+  const isSuppressed = error instanceof Error && error.name === "SuppressedError" && "suppressed" in error;
+  return isSuppressed ? firstError(error.suppressed) : error;
 }
 
 function asInternal(error: unknown): CrError {

@@ -50,18 +50,23 @@ export function recreateDeleted(descriptions: readonly FileDescription[], coreFd
   const made = createUnderOwnName(first.path);
   const opened: number[] = [];
   try {
-    unlinkSync(made.path);
     copyFromCore(stored, coreFd, made.fd);
     // Opened before the mode is set: it may forbid what the program once had.
-    for (const description of descriptions) opened.push(reopenDescriptor(made.fd, openFlags(description)));
+    for (const description of descriptions) opened.push(openMade(made, openFlags(description)));
     setAttributes(made.fd, first);
   } catch (error) {
     for (const fd of opened) closeSync(fd);
     throw error instanceof CrError ? error : openFailed(first.path, error);
   } finally {
+    unlinkSync(made.path);
     closeSync(made.fd);
   }
   return opened;
+}
+
+/** O_NOFOLLOW forbids the way through /proc/self/fd, so a file opened with it is opened while it has a name. */
+function openMade(made: { readonly path: string; readonly fd: number }, flags: number): number {
+  return flags & constants.O_NOFOLLOW ? openSync(made.path, flags) : reopenDescriptor(made.fd, flags);
 }
 
 /** The program would read these bytes unseen by any other check. */

@@ -98,3 +98,26 @@ test("standard output that was a pipe goes on to the standard output of cr resto
     expect(from).toBeGreaterThan(30);
     expect(end.stdout).toBe(`${lines(from, 100)}ok\n`);
   }));
+
+/** Says ready, leaves its input alone for a while, and then prints all of it. */
+const LATE_READER =
+  "import sys,time; print('ready',flush=True); time.sleep(2); sys.stdout.write(sys.stdin.read())";
+
+test("bytes that wait unread in a pipe come first, then what cr restore is given", () =>
+  withScene(async (scene) => {
+    const path = join(scene.folder, "fifo");
+    execFileSync("mkfifo", [path]);
+    const target = await scene.start(["python3", "-c", LATE_READER], { stdin: { kind: "pipe", path } });
+    const input = openSync(path, "r+");
+    await target.says("ready");
+    writeSync(input, lines(0, 9_000));
+    const core = join(scene.folder, "core");
+    await checkpoint(scene, { target, core });
+    const restored = await restore(scene, { target, core });
+    closeSync(input);
+    await running(restored);
+    restored.cr.stdin.end(lines(9_000, 9_010));
+    const end = await restored.cr.done;
+    expect(end.status, `${describeResult(end)}\n${target.output()}`).toBe(0);
+    expect(target.output()).toBe(`ready\n${lines(0, 9_010)}`);
+  }));
