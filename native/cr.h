@@ -82,11 +82,10 @@ _Static_assert(sizeof(struct cr_pages) == 24, "cr_pages");
 CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
 
 /* ptrace.c */
-CR_API int64_t cr_seize(int32_t tid);
-CR_API int64_t cr_interrupt(int32_t tid);
-CR_API int64_t cr_wait(int32_t tid, int32_t timeout_ms); /* wait status; -ETIMEDOUT */
+CR_API int64_t cr_seize(uint8_t *tids, int32_t count, uint8_t *results);    /* and interrupts; 0 or -errno each */
+CR_API int64_t cr_wait(uint8_t *tids, int32_t count, uint8_t *statuses, int32_t timeout_ms); /* -errno each */
 CR_API int64_t cr_resume(int32_t tid, int32_t signal);
-CR_API int64_t cr_detach(int32_t tid, int32_t signal);
+CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals);
 CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
@@ -120,6 +119,7 @@ CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 /* process.c */
 CR_API int64_t cr_pidfd_open(int32_t pid);
 CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal);
+CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal);
 CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2); /* kcmp: 0 same, 1 or 2 ordered */
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);

@@ -21,6 +21,10 @@ CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal) {
   return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
+CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal) {
+  return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
+}
+
 CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2) {
   long order = syscall(SYS_kcmp, pid, pid, KCMP_FILE, (long)fd1, (long)fd2);
   return order < 0 ? -errno : order;

@@ -22,20 +22,31 @@ static int64_t request(int op, int32_t tid, uintptr_t addr, uintptr_t data) {
   return ptrace(op, tid, (void *)addr, (void *)data) < 0 ? -errno : 0;
 }
 
-CR_API int64_t cr_seize(int32_t tid) {
-  return request(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD);
-}
-
-CR_API int64_t cr_interrupt(int32_t tid) {
-  return request(PTRACE_INTERRUPT, tid, 0, 0);
-}
-
 CR_API int64_t cr_resume(int32_t tid, int32_t signal) {
   return request(PTRACE_CONT, tid, 0, (uintptr_t)(uint32_t)signal);
 }
 
-CR_API int64_t cr_detach(int32_t tid, int32_t signal) {
-  return request(PTRACE_DETACH, tid, 0, (uintptr_t)(uint32_t)signal);
+/* Attaches to all and asks them to stop, one right after the other; the count of those that could be. */
+CR_API int64_t cr_seize(uint8_t *tids, int32_t count, uint8_t *results) {
+  const int32_t *tid = (const int32_t *)tids;
+  int32_t *result = (int32_t *)results;
+  int64_t seized = 0;
+  for (int32_t i = 0; i < count; i++) {
+    int64_t err = request(PTRACE_SEIZE, tid[i], 0, PTRACE_O_TRACESYSGOOD);
+    if (err == 0) err = request(PTRACE_INTERRUPT, tid[i], 0, 0);
+    result[i] = (int32_t)err;
+    seized += err == 0;
+  }
+  return seized;
+}
+
+CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals) {
+  const int32_t *tid = (const int32_t *)tids, *signal = (const int32_t *)signals;
+  int64_t detached = 0;
+  for (int32_t i = 0; i < count; i++) {
+    detached += request(PTRACE_DETACH, tid[i], 0, (uintptr_t)(uint32_t)signal[i]) == 0;
+  }
+  return detached;
 }
 
 /* Waits without end for the next stop or the end of a tracee. */
@@ -52,17 +63,35 @@ static int64_t elapsed_us(const struct timespec *from) {
   return (now.tv_sec - from->tv_sec) * 1000000 + (now.tv_nsec - from->tv_nsec) / 1000;
 }
 
+/* One look at every tracee that has not reported yet; how many are still to come. */
+static int32_t collect(const int32_t *tid, int32_t count, int32_t *status) {
+  int32_t left = 0;
+  for (int32_t i = 0; i < count; i++) {
+    if (status[i] != -ETIMEDOUT) continue;
+    int got = 0;
+    pid_t found = waitpid(tid[i], &got, __WALL | WNOHANG);
+    if (found == tid[i]) {
+      status[i] = got;
+    } else if (found < 0 && errno != EINTR) {
+      status[i] = -errno;
+    } else {
+      left++;
+    }
+  }
+  return left;
+}
+
 /* A stop mostly comes within microseconds: yield first, then sleep in small steps. */
-CR_API int64_t cr_wait(int32_t tid, int32_t timeout_ms) {
+CR_API int64_t cr_wait(uint8_t *tids, int32_t count, uint8_t *statuses, int32_t timeout_ms) {
+  int32_t *status = (int32_t *)statuses;
   struct timespec begin;
   clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (int32_t i = 0; i < count; i++) status[i] = -ETIMEDOUT;
   for (;;) {
-    int status = 0;
-    pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
-    if (got == tid) return status;
-    if (got < 0 && errno != EINTR) return -errno;
+    int32_t left = collect((const int32_t *)tids, count, status);
+    if (left == 0) return 0;
     int64_t us = elapsed_us(&begin);
-    if (us > (int64_t)timeout_ms * 1000) return -ETIMEDOUT;
+    if (us > (int64_t)timeout_ms * 1000) return left;
     if (us < 300) {
       sched_yield();
     } else {

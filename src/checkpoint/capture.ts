@@ -2,97 +2,34 @@
 
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
-import { CrError } from "../errors.js";
 import { bootId } from "../host/boot.js";
 import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
-import { getRegister } from "../state/registers.js";
+import type { ThreadState } from "../state/thread.js";
 import { pathInside } from "../tracee/maps.js";
 import { credentialsOf } from "../tracee/proc-status.js";
-import { RemoteInterrupted, runGuarded } from "../tracee/remote.js";
-import {
-  findGadgets,
-  findPlace,
-  type Gadgets,
-  guardedSite,
-  placeBytesFor,
-  stillThere,
-} from "../tracee/site.js";
+import { threadName, timerSlack } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
-import type { Tracee } from "../tracee/tracee.js";
 import { VERSION } from "../version.js";
-import { decodeInterior, INTERIOR_SCRATCH_BYTES, type Interior, interiorCalls } from "./interior.js";
-import type { Look } from "./look.js";
+import type { Answers, Frozen } from "./ask.js";
+import type { Interior } from "./interior.js";
 import { buildIdOf } from "./mappings.js";
-import { refuse } from "./refusal.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
 /** Length of pr_psargs in the note NT_PRPSINFO. */
 const ARGS_BYTES_MAX = 80;
 
-/** What is known from outside before the interior is asked. */
-export interface Frozen {
-  readonly tracee: Tracee;
-  readonly thread: ThreadRegisters;
-  readonly look: Look;
-  /** Instructions found before the stop; searched again when they moved. */
-  readonly gadgets: Gadgets | null;
-}
-
 /** The state without memory runs and without the contents of deleted files. */
 export type CapturedState = Omit<ProcessState, "runs">;
 
-/** Asks the process itself, in one guarded batch. UNSUPPORTED_STATE when there is no safe way to. */
-export function askInterior(frozen: Frozen): Interior {
-  const { tracee, thread, look } = frozen;
-  const { pid } = tracee;
-  const placeBytes = placeBytesFor(INTERIOR_SCRATCH_BYTES, thread.xstate.length);
-  const rsp = getRegister(thread.registers, "rsp");
-  const gadgets =
-    frozen.gadgets && stillThere(pid, frozen.gadgets) ? frozen.gadgets : findGadgets(pid, look.facts.vmas);
-  const place = findPlace(pid, { vmas: look.facts.vmas, rsp, placeBytes });
-  if (gadgets === null || place === null) {
-    const what = gadgets === null ? "no code to return from a signal with" : "no memory that is proven free";
-    refuse(pid, [{ kind: "code", id: "", what: `${what}, which cr needs to ask it safely` }]);
-  }
-  const site = guardedSite(gadgets as Gadgets, place as bigint, { placeBytes, registers: thread.registers });
-  const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
-  try {
-    return decodeInterior(runGuarded(pid, site, { calls: interiorCalls(site.place), scratch }), scratch);
-  } catch (error) {
-    throw askFailed(tracee, error);
-  }
-}
-
-function askFailed(tracee: Tracee, error: unknown): unknown {
-  if (error instanceof RemoteInterrupted) {
-    tracee.owe(error.signal);
-    return new CrError(
-      "TARGET_CHANGED",
-      `cannot checkpoint process ${tracee.pid}: signal ${error.signal} came in between`,
-      {
-        hint: "try again",
-        cause: error,
-      },
-    );
-  }
-  return new CrError(
-    "REMOTE_CALL",
-    `cannot ask process ${tracee.pid} for its state: ${(error as Error).message}`,
-    {
-      hint: "the process goes on; report this with cr doctor --json",
-      cause: error,
-    },
-  );
-}
-
 /** Puts the state together; every part has been read in the same stop. */
-export function assembleState(frozen: Frozen, interior: Interior, vdsoCrc32c: number | null): CapturedState {
-  const { tracee, thread, look } = frozen;
+export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: number | null): CapturedState {
+  const { tracee, threads, look } = frozen;
   const { facts } = look;
-  const { settings } = interior;
+  const { settings, actions, brk, itimers } = answers.process;
+  const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   return {
     process: processNote(frozen, settings),
     host: {
@@ -101,16 +38,16 @@ export function assembleState(frozen: Frozen, interior: Interior, vdsoCrc32c: nu
       hostname: hostname(),
       kernel: kernelRelease(),
       bootId: bootId(),
-      xstateComponents: thread.xstate.readBigUInt64LE(XSTATE_BV_AT),
+      xstateComponents: inUse.reduce((all, one) => all | one, 0n),
       vdsoCrc32c,
       mode: "stop",
     },
-    threads: [threadState(frozen, interior)],
-    mm: { ...facts.stat.mm, brk: interior.brk },
+    threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
+    mm: { ...facts.stat.mm, brk },
     auxv: facts.auxv,
     vmas: facts.vmas,
-    signals: { actions: interior.actions, pending: readPending(tracee.pid, "process") },
-    timers: { itimers: interior.itimers },
+    signals: { actions, pending: readPending(tracee.pid, "process") },
+    timers: { itimers },
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
@@ -119,17 +56,22 @@ export function assembleState(frozen: Frozen, interior: Interior, vdsoCrc32c: nu
   };
 }
 
-function threadState(frozen: Frozen, interior: Interior): ProcessState["threads"][number] {
-  const { tracee, thread, look } = frozen;
-  const { affinity, ...scheduling } = readScheduling(tracee.pid);
+function threadState(
+  pid: number,
+  tid: number,
+  known: { readonly thread: ThreadRegisters; readonly answers: Answers },
+): ThreadState {
+  const { affinity, ...scheduling } = readScheduling(tid);
+  const interior = known.answers.threads.get(tid);
+  if (interior === undefined) throw new RangeError(`thread ${tid} was not asked`);
   return {
-    ...thread,
-    tid: tracee.pid,
-    comm: look.facts.stat.comm,
-    pending: readPending(tracee.pid, "thread"),
+    ...known.thread,
+    tid,
+    comm: threadName(pid, tid),
+    pending: readPending(tid, "thread"),
     altStack: interior.altStack,
-    clearChildTid: interior.settings.tidAddress,
-    scheduling: { ...scheduling, timerSlackNs: look.facts.timerSlackNs },
+    clearChildTid: interior.tidAddress,
+    scheduling: { ...scheduling, timerSlackNs: timerSlack(tid) },
     affinity,
   };
 }

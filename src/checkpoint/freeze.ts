@@ -39,35 +39,56 @@ export interface FreezeOptions {
   readonly key: string;
 }
 
-/** A stopped thread, and the call in progress that will be restarted because the stop ended it. */
+/** Calls in progress that will be restarted because the stop ended them. */
+export interface RestartingCall {
+  readonly tid: number;
+  readonly registers: Buffer;
+  readonly key: string;
+  readonly nowMs: number;
+}
+
+/** The threads of a stopped process, the main one first. */
 export interface Stopped {
-  readonly thread: ThreadRegisters;
-  readonly restarted: { readonly registers: Buffer; readonly key: string; readonly nowMs: number } | null;
+  readonly threads: ReadonlyMap<number, ThreadRegisters>;
+  readonly restarting: readonly RestartingCall[];
 }
 
 /**
- * Stops a seized process and reads its registers. Throws FREEZE_TIMEOUT after `timeoutMs`, TARGET_CHANGED when
- * it ended or job control stopped it first.
+ * Stops a seized process and reads its threads' registers. Throws FREEZE_TIMEOUT after `timeoutMs`, TARGET_CHANGED
+ * when it ended or job control stopped it first.
  */
 export function freeze(tracee: Tracee, options: FreezeOptions): Stopped {
   try {
     tracee.stop(options.timeoutMs);
-    return mend(tracee, readThread(tracee.pid), options);
+    const threads = new Map<number, ThreadRegisters>();
+    const restarting: RestartingCall[] = [];
+    for (const tid of tracee.tids) {
+      const { thread, restarted } = mend(tracee, tid, options);
+      threads.set(tid, thread);
+      if (restarted !== null) restarting.push(restarted);
+    }
+    return { threads, restarting };
   } catch (error) {
     throw freezeFailed(tracee.pid, error, options.timeoutMs);
   }
 }
 
 /** Puts an EINTR that our own stop caused back to "restart", or to the end of a timeout that is over by now. */
-function mend(tracee: Tracee, thread: ThreadRegisters, { ledger, key }: FreezeOptions): Stopped {
+function mend(
+  tracee: Tracee,
+  tid: number,
+  { ledger, key: process }: FreezeOptions,
+): { thread: ThreadRegisters; restarted: RestartingCall | null } {
+  const thread = readThread(tid);
+  const key = `${process}:${tid}`;
   if (!endedByStop(thread.registers)) {
     ledger.delete(key);
     return { thread, restarted: null };
   }
-  const call = { registers: thread.registers, key, nowMs: performance.now() };
-  const expired = expiredResult(tracee.pid, call, ledger);
+  const call = { tid, registers: thread.registers, key, nowMs: performance.now() };
+  const expired = expiredResult(tid, call, ledger);
   const registers = withRegisters(thread.registers, { rax: expired ?? ERESTARTNOHAND });
-  tracee.setRegisters(registers);
+  tracee.setRegisters(tid, registers);
   return { thread: { ...thread, registers }, restarted: expired === null ? call : null };
 }
 

@@ -12,29 +12,31 @@ const SIGKILL = 9;
 const SIGSTOP = 19;
 /** struct kernel_sigaction: handler, flags, restorer, mask. */
 const SIGACTION_BYTES = 32;
-const STACK_AT = SIGNALS * SIGACTION_BYTES;
-const TIMERS_AT = STACK_AT + 24;
+const TIMERS_AT = SIGNALS * SIGACTION_BYTES;
 const TIMER_BYTES = 32;
 const TIMERS = [0, 1, 2];
 const WORDS_AT = TIMERS_AT + TIMERS.length * TIMER_BYTES;
 
 /** Options of prctl(2) that write an int (or a pointer) through their second argument. */
-const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37, tidAddress: 40 } as const;
+const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37 } as const;
+const PR_GET_TID_ADDRESS = 40;
 /** Options of prctl(2) whose value is the result. */
 const READ_RESULT = { dumpable: 3, securebits: 27, noNewPrivs: 39, thpDisable: 42, mdwe: 66 } as const;
 type Through = keyof typeof READ_THROUGH;
 type Result = keyof typeof READ_RESULT;
 
+/** Of a thread: stack_t, then the address of set_tid_address(2). */
+const THREAD_BYTES = 32;
 const UNREAD_AT = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
+const THREAD_AT = UNREAD_AT + 8;
 /** asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = UNREAD_AT + 8;
+export const INTERIOR_SCRATCH_BYTES = UNREAD_AT + 8 + THREAD_BYTES;
 
 export interface Interior {
   readonly actions: SignalState["actions"];
-  readonly altStack: ThreadState["altStack"];
   readonly brk: bigint;
   readonly itimers: TimerState["itimers"];
   readonly settings: Readonly<Record<Through | Result, bigint>>;
@@ -60,7 +62,6 @@ export function interiorCalls(place: bigint): RemoteCall[] {
   const result = Object.values(READ_RESULT).map((option): RemoteCall => ({ name: "prctl", args: [option] }));
   return [
     { name: "brk", args: [0] },
-    { name: "sigaltstack", args: [0, at(STACK_AT)] },
     ...signals,
     ...timers,
     ...through,
@@ -83,15 +84,39 @@ export function decodeInterior(results: readonly bigint[], scratch: Buffer): Int
   ]) as Record<Through | Result, bigint>;
   return {
     brk: results[0] ?? 0n,
-    altStack: {
-      sp: scratch.readBigUInt64LE(STACK_AT),
-      flags: scratch.readInt32LE(STACK_AT + 8),
-      sizeBytes: scratch.readBigUInt64LE(STACK_AT + 16),
-    },
     actions: askable().flatMap((signal) => decodeAction(signal, scratch)),
     itimers: TIMERS.flatMap((which) => decodeTimer(which, scratch)),
-    unreadInputBytes: results.at(-1) === 0n ? scratch.readInt32LE(UNREAD_AT) : 0,
+    unreadInputBytes: results[calls.length - 1] === 0n ? scratch.readInt32LE(UNREAD_AT) : 0,
     settings,
+  };
+}
+
+/** What a thread tells about itself. */
+export interface ThreadInterior {
+  readonly altStack: ThreadState["altStack"];
+  readonly tidAddress: bigint;
+}
+
+/** Calls for every thread, with result buffers at the end of the scratch memory at `place`. */
+export function threadCalls(place: bigint): RemoteCall[] {
+  const at = place + BigInt(THREAD_AT);
+  return [
+    { name: "sigaltstack", args: [0, at] },
+    { name: "prctl", args: [PR_GET_TID_ADDRESS, at + 24n] },
+  ];
+}
+
+/** Decodes the last results of a batch, those of `threadCalls`. */
+export function decodeThreadInterior(results: readonly bigint[], scratch: Buffer): ThreadInterior {
+  const failed = results.slice(-2).find((result) => result < 0n);
+  if (failed !== undefined) throw new RangeError(`asking a thread failed: errno ${-failed}`);
+  return {
+    altStack: {
+      sp: scratch.readBigUInt64LE(THREAD_AT),
+      flags: scratch.readInt32LE(THREAD_AT + 8),
+      sizeBytes: scratch.readBigUInt64LE(THREAD_AT + 16),
+    },
+    tidAddress: scratch.readBigUInt64LE(THREAD_AT + 24),
   };
 }
 

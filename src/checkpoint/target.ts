@@ -61,7 +61,6 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
   const { stat, status } = facts;
-  if (stat.threads > 1) add("thread", "", `${stat.threads} threads, required is a single one`);
   const children = childrenOf(pid);
   if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
   if (status.get("Seccomp") !== "0") {

@@ -19,11 +19,10 @@ const TEXT = DataType.String;
 /** Parameters of every function, in the order of cr.h; all return int64_t. */
 const SIGNATURES = {
   cr_layouts: [BYTES, I32],
-  cr_seize: [I32],
-  cr_interrupt: [I32],
-  cr_wait: [I32, I32],
+  cr_seize: [BYTES, I32, BYTES],
+  cr_wait: [BYTES, I32, BYTES, I32],
   cr_resume: [I32, I32],
-  cr_detach: [I32, I32],
+  cr_detach: [BYTES, I32, BYTES],
   cr_get_thread: [I32, BYTES, I32],
   cr_set_thread: [I32, BYTES, I32],
   cr_set_registers: [I32, BYTES, I32],
@@ -40,6 +39,7 @@ const SIGNATURES = {
   cr_wait_child: [I32],
   cr_pidfd_open: [I32],
   cr_pidfd_signal: [I32, I32],
+  cr_tgkill: [I32, I32, I32],
   cr_same_file: [I32, I32, I32],
   cr_get_sched: [I32, BYTES, I32],
   cr_link_fd: [I32, TEXT],

@@ -1,10 +1,12 @@
 /**
- * A process under our ptrace: seized without a signal, stopped, let go. Whatever happens, `release()` (also by
- * `using`) lets it go on; should cr die, the kernel does. PTRACE_O_EXITKILL is never set on it.
+ * A process under our ptrace, with all its threads: seized without a signal, stopped, let go. Whatever happens,
+ * `release()` (also by `using`) lets it go on; should cr die, the kernel does. PTRACE_O_EXITKILL is never set on it.
  */
 import { sendSignal } from "./kill.js";
-import { call, tryCall } from "./native.js";
+import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { decodeStatus, type Stop } from "./stop.js";
+import { threadsOf } from "./tasks.js";
+import { packInts, unpackInts } from "./tids.js";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
@@ -22,51 +24,121 @@ export class UnexpectedStop extends Error {
   }
 }
 
+interface Thread {
+  state: "running" | "stopped";
+  /** A signal whose delivery we interrupted; handed on when the thread is let go. */
+  signal: number;
+}
+
 export class Tracee {
   readonly pid: number;
-  #state: "running" | "stopped" | "gone" = "running";
-  /** A signal whose delivery we interrupted; handed on when the process is let go. */
-  #signal = 0;
+  readonly #threads = new Map<number, Thread>();
 
   private constructor(pid: number) {
     this.pid = pid;
   }
 
-  /** Attaches to a running process (PTRACE_SEIZE); it goes on running. Throws `NativeError` (EPERM, ESRCH). */
+  /**
+   * Attaches to every thread of a running process and asks it to stop (PTRACE_SEIZE, PTRACE_INTERRUPT). Throws
+   * `NativeError` (EPERM, ESRCH) when the main thread cannot be had.
+   */
   static seize(pid: number): Tracee {
-    call("cr_seize", pid);
-    return new Tracee(pid);
+    const tracee = new Tracee(pid);
+    const results = tracee.#seize([pid, ...threadsOf(pid).filter((tid) => tid !== pid)]);
+    const main = results[0] ?? 0;
+    if (main < 0) {
+      tracee.release();
+      throw new NativeError("cr_seize", errnoName(-main));
+    }
+    return tracee;
+  }
+
+  /** Its threads, the main one first. */
+  get tids(): readonly number[] {
+    return [...this.#threads.keys()];
+  }
+
+  #seize(tids: readonly number[]): number[] {
+    const results = Buffer.alloc(tids.length * 4);
+    call("cr_seize", packInts(tids), tids.length, results);
+    return unpackInts(results).map((result, index) => {
+      const tid = tids[index];
+      if (result === 0 && tid !== undefined) this.#threads.set(tid, { state: "running", signal: 0 });
+      return result;
+    });
   }
 
   /**
-   * Stops it (PTRACE_INTERRUPT) in a stop from which an interrupted system call is resumed by the kernel.
-   * Signals that come in between are delivered. Throws `NativeError` ETIMEDOUT after `timeoutMs`, `UnexpectedStop`
-   * when it ended or job control stopped it.
+   * Waits until every thread stands in a stop from which an interrupted system call is resumed by the kernel, those
+   * included that were created meanwhile. Signals that come in between are delivered. Throws `NativeError` ETIMEDOUT
+   * after `timeoutMs`, `UnexpectedStop` when the process ended or job control stopped it.
    */
   stop(timeoutMs: number): void {
-    call("cr_interrupt", this.pid);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const leftMs = Math.max(0, Math.round(deadline - performance.now()));
-      const stop = decodeStatus(call("cr_wait", this.pid, leftMs));
-      if (stop.kind === "exited" || stop.kind === "signaled") this.#state = "gone";
-      else this.#state = "stopped";
-      if (stop.kind === "event" && stop.interrupt) return;
-      if (stop.kind !== "stopped") throw new UnexpectedStop(stop);
-      // A signal got in first: it is delivered, and the interrupt still comes.
-      this.#state = "running";
-      call("cr_resume", this.pid, stop.signal);
+      while (this.#running().length > 0) this.#collect(deadline);
+      // Only a running thread makes new ones: once all known ones stand and no other is listed, the set is stable.
+      const fresh = threadsOf(this.pid).filter((tid) => !this.#threads.has(tid));
+      if (fresh.length === 0) return;
+      // A thread may have ended since it was listed (ESRCH), or be about to (EPERM).
+      if (this.#seize(fresh).every((result) => result < 0) && performance.now() > deadline) throw timedOut();
     }
   }
 
-  /** Says that remote calls ended in the delivery of a signal, which is to be handed on. */
-  owe(signal: number): void {
-    this.#signal = signal;
+  #running(): number[] {
+    return this.tids.filter((tid) => this.#threads.get(tid)?.state === "running");
   }
 
-  /** Replaces the general registers (216 bytes). */
-  setRegisters(registers: Buffer): void {
-    call("cr_set_registers", this.pid, registers, registers.length);
+  /** Takes one stop, or end, of each running thread. */
+  #collect(deadline: number): void {
+    const tids = this.#running();
+    const statuses = Buffer.alloc(tids.length * 4);
+    const leftMs = Math.max(0, Math.round(deadline - performance.now()));
+    if (call("cr_wait", packInts(tids), tids.length, statuses, leftMs) > 0) {
+      // What has stopped meanwhile is known before anything is thrown: it is to be let go.
+      this.#note(tids, unpackInts(statuses));
+      throw timedOut();
+    }
+    this.#note(tids, unpackInts(statuses));
+  }
+
+  #note(tids: readonly number[], statuses: readonly number[]): void {
+    let unexpected: Stop | null = null;
+    tids.forEach((tid, index) => {
+      const status = statuses[index] ?? 0;
+      if (status === -ETIMEDOUT) return;
+      unexpected =
+        this.#noteOne(tid, status < 0 ? { kind: "exited", status: 0 } : decodeStatus(status)) ?? unexpected;
+    });
+    if (unexpected !== null) throw new UnexpectedStop(unexpected);
+  }
+
+  /** The stop when it ends the attempt; null when it does not. */
+  #noteOne(tid: number, stop: Stop): Stop | null {
+    const thread = this.#threads.get(tid);
+    if (thread === undefined) return null;
+    if (stop.kind === "exited" || stop.kind === "signaled") {
+      this.#threads.delete(tid);
+      return tid === this.pid || this.#threads.size === 0 ? stop : null;
+    }
+    thread.state = "stopped";
+    if (stop.kind === "event" && stop.interrupt) return null;
+    if (stop.kind !== "stopped") return stop;
+    // A signal got in first: it is delivered, and the interrupt still comes.
+    thread.state = "running";
+    call("cr_resume", tid, stop.signal);
+    return null;
+  }
+
+  /** Says that remote calls of a thread ended in the delivery of a signal, which is to be handed on. */
+  owe(tid: number, signal: number): void {
+    const thread = this.#threads.get(tid);
+    if (thread !== undefined) thread.signal = signal;
+  }
+
+  /** Replaces the general registers (216 bytes) of a thread. */
+  setRegisters(tid: number, registers: Buffer): void {
+    call("cr_set_registers", tid, registers, registers.length);
   }
 
   /** Lets it go stopped by SIGSTOP, for a debugger or a later `kill -CONT`. */
@@ -78,30 +150,42 @@ export class Tracee {
   /** Kills it in its stop, so that not one more instruction runs, and waits for its end. */
   kill(): void {
     sendSignal(this.pid, SIGKILL);
-    tryCall("cr_wait", this.pid, KILL_WAIT_MS);
-    this.#state = "gone";
+    tryCall(
+      "cr_wait",
+      packInts(this.tids),
+      this.tids.length,
+      Buffer.alloc(this.tids.length * 4),
+      KILL_WAIT_MS,
+    );
+    this.#threads.clear();
   }
 
-  /** Lets it go on. Does nothing the second time, or when it is gone. */
+  /** Lets all threads go on. Does nothing the second time, or when it is gone. */
   release(): void {
-    if (this.#state === "stopped") tryCall("cr_detach", this.pid, this.#signal);
-    else if (this.#state === "running") this.#releaseWhenStopped();
-    this.#state = "gone";
-  }
-
-  /** A running tracee cannot be detached (ptrace(2)): it is as soon as a pending stop comes. */
-  #releaseWhenStopped(): void {
-    const { pid } = this;
-    const attempt = (): void => {
-      const status = tryCall("cr_wait", pid, 0);
-      if (status >= 0) tryCall("cr_detach", pid, 0);
-      else if (status === -ETIMEDOUT) setTimeout(attempt, 20).unref();
-    };
-    tryCall("cr_interrupt", pid);
-    attempt();
+    const stopped = [...this.#threads].filter(([, { state }]) => state === "stopped");
+    const running = this.#running();
+    this.#threads.clear();
+    if (stopped.length > 0) {
+      const signals = packInts(stopped.map(([, { signal }]) => signal));
+      tryCall("cr_detach", packInts(stopped.map(([tid]) => tid)), stopped.length, signals);
+    }
+    for (const tid of running) releaseWhenStopped(tid);
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+/** A running thread cannot be detached (ptrace(2)): it is as soon as its pending stop comes. */
+function releaseWhenStopped(tid: number): void {
+  const status = Buffer.alloc(4);
+  tryCall("cr_wait", packInts([tid]), 1, status, 0);
+  const got = status.readInt32LE();
+  if (got === -ETIMEDOUT) setTimeout(releaseWhenStopped, 20, tid).unref();
+  else if (got >= 0) tryCall("cr_detach", packInts([tid]), 1, packInts([0]));
+}
+
+function timedOut(): NativeError {
+  return new NativeError("cr_wait", "ETIMEDOUT");
 }

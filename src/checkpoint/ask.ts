@@ -1,0 +1,134 @@
+/**
+ * What only the process itself can tell: guarded remote calls (interior.ts) run by its threads, one after the other,
+ * at instructions and in memory that were proven safe (tracee/site.ts).
+ */
+import { CrError } from "../errors.js";
+import type { Address } from "../state/address.js";
+import { getRegister } from "../state/registers.js";
+import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
+import {
+  findGadgets,
+  findPlace,
+  type Gadgets,
+  guardedSite,
+  placeBytesFor,
+  stillThere,
+} from "../tracee/site.js";
+import type { ThreadRegisters } from "../tracee/thread.js";
+import type { Tracee } from "../tracee/tracee.js";
+import {
+  decodeInterior,
+  decodeThreadInterior,
+  INTERIOR_SCRATCH_BYTES,
+  type Interior,
+  interiorCalls,
+  type ThreadInterior,
+  threadCalls,
+} from "./interior.js";
+import type { Look } from "./look.js";
+import { refuse } from "./refusal.js";
+
+/** What is known from outside before the interior is asked. */
+export interface Frozen {
+  readonly tracee: Tracee;
+  /** Every thread's registers by tid, the main thread first. */
+  readonly threads: ReadonlyMap<number, ThreadRegisters>;
+  readonly look: Look;
+  /** Instructions found before the stop; searched again when they moved. */
+  readonly gadgets: Gadgets | null;
+}
+
+/** What the process told: the main thread about all, every thread about itself. */
+export interface Answers {
+  readonly process: Interior;
+  readonly threads: ReadonlyMap<number, ThreadInterior>;
+}
+
+/** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
+export function ask(frozen: Frozen): Answers {
+  const { tracee, threads } = frozen;
+  const site = findSite(frozen);
+  let interior: Interior | null = null;
+  const answers = new Map<number, ThreadInterior>();
+  for (const [tid, registers] of threads) {
+    const isMain = tid === tracee.pid;
+    const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
+    const calls = isMain
+      ? [...interiorCalls(site.place), ...threadCalls(site.place)]
+      : threadCalls(site.place);
+    const results = runIn(tracee, { tid, registers, site, calls, scratch });
+    if (isMain) interior = decodeInterior(results, scratch);
+    answers.set(tid, decodeThreadInterior(results, scratch));
+  }
+  if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
+  return { process: interior, threads: answers };
+}
+
+interface Site {
+  readonly gadgets: Gadgets;
+  readonly place: Address;
+  readonly placeBytes: number;
+}
+
+/** One place serves all threads: they run in it one at a time, while the others stand. */
+function findSite({ tracee, threads, look, gadgets: known }: Frozen): Site {
+  const { pid } = tracee;
+  const main = threads.get(pid);
+  if (main === undefined) throw new RangeError(`process ${pid} has no main thread`);
+  const placeBytes = placeBytesFor(INTERIOR_SCRATCH_BYTES, main.xstate.length);
+  const rsp = getRegister(main.registers, "rsp");
+  const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, look.facts.vmas);
+  const place = findPlace(pid, { vmas: look.facts.vmas, rsp, placeBytes });
+  if (gadgets !== null && place !== null) return { gadgets, place, placeBytes };
+  const what = gadgets === null ? "no code to return from a signal with" : "no memory that is proven free";
+  throw refusedFor(pid, `${what}, which cr needs to ask it safely`);
+}
+
+function refusedFor(pid: number, what: string): unknown {
+  try {
+    refuse(pid, [{ kind: "code", id: "", what }]);
+  } catch (error) {
+    return error;
+  }
+  return new RangeError("nothing was refused");
+}
+
+interface Batch {
+  readonly tid: number;
+  readonly registers: ThreadRegisters;
+  readonly site: Site;
+  readonly calls: readonly RemoteCall[];
+  readonly scratch: Buffer;
+}
+
+function runIn(tracee: Tracee, { tid, registers, site, calls, scratch }: Batch): bigint[] {
+  const { gadgets, place, placeBytes } = site;
+  const guarded = guardedSite(gadgets, place, { placeBytes, registers: registers.registers });
+  try {
+    return runGuarded(tid, guarded, { calls, scratch });
+  } catch (error) {
+    throw askFailed(tracee, tid, error);
+  }
+}
+
+function askFailed(tracee: Tracee, tid: number, error: unknown): unknown {
+  if (error instanceof RemoteInterrupted) {
+    tracee.owe(tid, error.signal);
+    return new CrError(
+      "TARGET_CHANGED",
+      `cannot checkpoint process ${tracee.pid}: signal ${error.signal} came in between`,
+      {
+        hint: "try again",
+        cause: error,
+      },
+    );
+  }
+  return new CrError(
+    "REMOTE_CALL",
+    `cannot ask process ${tracee.pid} for its state: ${(error as Error).message}`,
+    {
+      hint: "the process goes on; report this with cr doctor --json",
+      cause: error,
+    },
+  );
+}
