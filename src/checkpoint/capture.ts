@@ -9,8 +9,9 @@ import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import { getRegister } from "../state/registers.js";
 import { pathInside } from "../tracee/maps.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { credentialsOf } from "../tracee/proc-status.js";
-import { RemoteInterrupted, runGuarded } from "../tracee/remote.js";
+import { type GuardedSite, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
 import {
   findGadgets,
   findPlace,
@@ -22,15 +23,17 @@ import {
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { VERSION } from "../version.js";
+import { changed } from "./freeze.js";
 import { decodeInterior, INTERIOR_SCRATCH_BYTES, type Interior, interiorCalls } from "./interior.js";
 import type { Look } from "./look.js";
 import { buildIdOf } from "./mappings.js";
-import { refuse } from "./refusal.js";
+import { unsupportedState } from "./refusal.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
 /** Length of pr_psargs in the note NT_PRPSINFO. */
 const ARGS_BYTES_MAX = 80;
+const SIGSTOP = 19;
 
 /** What is known from outside before the interior is asked. */
 export interface Frozen {
@@ -44,48 +47,59 @@ export interface Frozen {
 /** The state without memory runs and without the contents of deleted files. */
 export type CapturedState = Omit<ProcessState, "runs">;
 
-/** Asks the process itself, in one guarded batch. UNSUPPORTED_STATE when there is no safe way to. */
+/**
+ * Asks the process itself, in one guarded batch. UNSUPPORTED_STATE when there is no safe way to, TARGET_CHANGED when
+ * it was killed or stopped meanwhile, REMOTE_CALL when a call failed.
+ */
 export function askInterior(frozen: Frozen): Interior {
-  const { tracee, thread, look } = frozen;
-  const { pid } = tracee;
-  const placeBytes = placeBytesFor(INTERIOR_SCRATCH_BYTES, thread.xstate.length);
-  const rsp = getRegister(thread.registers, "rsp");
-  const gadgets =
-    frozen.gadgets && stillThere(pid, frozen.gadgets) ? frozen.gadgets : findGadgets(pid, look.facts.vmas);
-  const place = findPlace(pid, { vmas: look.facts.vmas, rsp, placeBytes });
-  if (gadgets === null || place === null) {
-    const what = gadgets === null ? "no code to return from a signal with" : "no memory that is proven free";
-    refuse(pid, [{ kind: "code", id: "", what: `${what}, which cr needs to ask it safely` }]);
-  }
-  const site = guardedSite(gadgets as Gadgets, place as bigint, { placeBytes, registers: thread.registers });
   const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
   try {
-    return decodeInterior(runGuarded(pid, site, { calls: interiorCalls(site.place), scratch }), scratch);
+    const site = findSite(frozen);
+    const calls = interiorCalls(site.place);
+    return decodeInterior(runGuarded(frozen.tracee.pid, site, { calls, scratch }), scratch);
   } catch (error) {
-    throw askFailed(tracee, error);
+    throw askFailed(frozen.tracee, error);
   }
 }
 
+function findSite({ tracee, thread, look, gadgets: known }: Frozen): GuardedSite {
+  const { pid } = tracee;
+  const { vmas } = look.facts;
+  const { registers } = thread;
+  const placeBytes = placeBytesFor(INTERIOR_SCRATCH_BYTES, thread.xstate.length);
+  const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
+  if (gadgets === null) throw cannotAsk(pid, "no code to return from a signal with");
+  const place = findPlace(pid, { vmas, rsp: getRegister(registers, "rsp"), placeBytes });
+  if (place === null) throw cannotAsk(pid, "no memory that is proven free");
+  return guardedSite(gadgets, place, { placeBytes, registers });
+}
+
+function cannotAsk(pid: number, what: string): CrError {
+  return unsupportedState(pid, [{ kind: "code", id: "", what: `${what}, which cr needs to ask it safely` }]);
+}
+
 function askFailed(tracee: Tracee, error: unknown): unknown {
-  if (error instanceof RemoteInterrupted) {
+  const { pid } = tracee;
+  if (error instanceof CrError) return error;
+  if (isNativeError(error, "ESRCH")) return changed(pid, error);
+  if (isNativeError(error, "ENOTSUP")) {
+    const what =
+      "system call dispatch (PR_SET_SYSCALL_USER_DISPATCH), which would catch the calls cr runs in it";
+    return unsupportedState(pid, [{ kind: "setting", id: "dispatch", what }]);
+  }
+  if (error instanceof RemoteInterrupted && error.signal === SIGSTOP) {
     tracee.owe(error.signal);
     return new CrError(
       "TARGET_CHANGED",
-      `cannot checkpoint process ${tracee.pid}: signal ${error.signal} came in between`,
-      {
-        hint: "try again",
-        cause: error,
-      },
+      `cannot checkpoint process ${pid}: it was stopped by a signal (SIGSTOP) meanwhile`,
+      { hint: `continue it first: kill -CONT ${pid}`, cause: error },
     );
   }
-  return new CrError(
-    "REMOTE_CALL",
-    `cannot ask process ${tracee.pid} for its state: ${(error as Error).message}`,
-    {
-      hint: "the process goes on; report this with cr doctor --json",
-      cause: error,
-    },
-  );
+  // All other signals are blocked then: one that comes all the same was our own doing and is not handed on.
+  return new CrError("REMOTE_CALL", `cannot ask process ${pid} for its state: ${(error as Error).message}`, {
+    hint: "the process goes on; report this with cr doctor --json",
+    cause: error,
+  });
 }
 
 /** Puts the state together; every part has been read in the same stop. */
