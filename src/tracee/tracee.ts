@@ -84,7 +84,7 @@ export class Tracee {
 
   /** Lets it go on. Does nothing the second time, or when it is gone. */
   release(): void {
-    if (this.#state === "stopped") tryCall("cr_detach", this.pid, this.#signal);
+    if (this.#state === "stopped") detach(this.pid, this.#signal);
     else if (this.#state === "running") this.#releaseWhenStopped();
     this.#state = "gone";
   }
@@ -94,8 +94,11 @@ export class Tracee {
     const { pid } = this;
     const attempt = (): void => {
       const status = tryCall("cr_wait", pid, 0);
-      if (status >= 0) tryCall("cr_detach", pid, 0);
-      else if (status === -ETIMEDOUT) setTimeout(attempt, 20).unref();
+      if (status === -ETIMEDOUT) setTimeout(attempt, 20).unref();
+      if (status < 0) return;
+      const stop = decodeStatus(status);
+      if (stop.kind !== "exited" && stop.kind !== "signaled")
+        detach(pid, stop.kind === "stopped" ? stop.signal : 0);
     };
     tryCall("cr_interrupt", pid);
     attempt();
@@ -104,4 +107,9 @@ export class Tracee {
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+/** Lets a stopped tracee go. One that was killed meanwhile is reaped instead, or its parent would wait for us. */
+function detach(pid: number, signal: number): void {
+  if (tryCall("cr_detach", pid, signal) < 0) tryCall("cr_wait", pid, KILL_WAIT_MS);
 }
