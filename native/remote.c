@@ -26,6 +26,7 @@
 #define PTRACE_EVENT_STOP 128
 #endif
 #define XSTATE_ALIGN 64
+#define CR_GET_SYSCALL_DISPATCH 0x4211 /* PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4 */
 
 struct guard {
   struct cr_thread *thread; /* true registers, vector state, mask */
@@ -90,7 +91,7 @@ static int64_t step(int32_t tid, struct cr_site *site) {
     if (err < 0) return err;
     if (!WIFSTOPPED(status)) return -ESRCH;
     if (WSTOPSIG(status) == (SIGTRAP | 0x80)) return 0;
-    if (status >> 16 == PTRACE_EVENT_STOP) continue; /* a group-stop or its end told to the tracer */
+    if (status >> 16) continue; /* a group-stop or its end told to the tracer; a thread made by a newborn */
     site->stop_signal = (uint32_t)WSTOPSIG(status);
     return -EINTR;
   }
@@ -147,8 +148,18 @@ static int64_t run_guarded(int32_t tid, struct cr_site *site, struct guard *g, s
   return put < 0 ? put : err;
 }
 
+/* Syscall user dispatch (prctl(2)) would answer our calls with SIGSYS and take the target's handler for it away. */
+static int dispatches_calls(int32_t tid) {
+  struct {
+    uint64_t mode, selector, offset, len;
+  } dispatch = {0};
+  long err = ptrace(CR_GET_SYSCALL_DISPATCH, tid, (void *)sizeof dispatch, &dispatch);
+  return err == 0 && dispatch.mode != 0;
+}
+
 static int64_t guarded(int32_t tid, struct cr_site *site, struct cr_call *calls, int32_t count,
                        uint8_t *scratch, int32_t scratch_len) {
+  if (dispatches_calls(tid)) return -EOPNOTSUPP;
   struct guard g = {malloc(sizeof(struct cr_thread)), malloc(site->place_len), malloc(site->place_len), 0};
   int64_t err = -ENOMEM;
   if (g.thread && g.saved && g.image) {

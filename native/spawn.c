@@ -87,7 +87,7 @@ static int64_t await_exec(pid_t pid, int report) {
     return err > 0 ? -err : -EIO;
   }
   if (cr_wait_stop(pid, &status) < 0 || !WIFSTOPPED(status)) return -ECHILD;
-  long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD; /* our own child, never a target */
+  long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE; /* our own child, never a target */
   if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options) < 0) {
     int64_t result = -errno;
     kill(pid, SIGKILL);

@@ -33,7 +33,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   host: ["state"],
   state: [],
 };
-const BASE = ["src/errors.ts", "src/error-table.ts", "src/fault.ts", "src/version.ts"];
+const BASE = ["src/errors.ts", "src/error-table.ts", "src/fault.ts", "src/file-bytes.ts", "src/version.ts"];
 
 /** The files that may import a package; a folder where several may. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {

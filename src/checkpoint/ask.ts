@@ -5,6 +5,7 @@
 import { CrError } from "../errors.js";
 import type { Address } from "../state/address.js";
 import { getRegister } from "../state/registers.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
 import {
   findGadgets,
@@ -16,6 +17,7 @@ import {
 } from "../tracee/site.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
+import { changed } from "./freeze.js";
 import {
   decodeInterior,
   decodeThreadInterior,
@@ -26,7 +28,9 @@ import {
   threadCalls,
 } from "./interior.js";
 import type { Look } from "./look.js";
-import { refuse } from "./refusal.js";
+import { unsupportedState } from "./refusal.js";
+
+const SIGSTOP = 19;
 
 /** What is known from outside before the interior is asked. */
 export interface Frozen {
@@ -73,24 +77,19 @@ interface Site {
 /** One place serves all threads: they run in it one at a time, while the others stand. */
 function findSite({ tracee, threads, look, gadgets: known }: Frozen): Site {
   const { pid } = tracee;
+  const { vmas } = look.facts;
   const main = threads.get(pid);
   if (main === undefined) throw new RangeError(`process ${pid} has no main thread`);
   const placeBytes = placeBytesFor(INTERIOR_SCRATCH_BYTES, main.xstate.length);
-  const rsp = getRegister(main.registers, "rsp");
-  const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, look.facts.vmas);
-  const place = findPlace(pid, { vmas: look.facts.vmas, rsp, placeBytes });
-  if (gadgets !== null && place !== null) return { gadgets, place, placeBytes };
-  const what = gadgets === null ? "no code to return from a signal with" : "no memory that is proven free";
-  throw refusedFor(pid, `${what}, which cr needs to ask it safely`);
+  const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
+  if (gadgets === null) throw cannotAsk(pid, "no code to return from a signal with");
+  const place = findPlace(pid, { vmas, rsp: getRegister(main.registers, "rsp"), placeBytes });
+  if (place === null) throw cannotAsk(pid, "no memory that is proven free");
+  return { gadgets, place, placeBytes };
 }
 
-function refusedFor(pid: number, what: string): unknown {
-  try {
-    refuse(pid, [{ kind: "code", id: "", what }]);
-  } catch (error) {
-    return error;
-  }
-  return new RangeError("nothing was refused");
+function cannotAsk(pid: number, what: string): CrError {
+  return unsupportedState(pid, [{ kind: "code", id: "", what: `${what}, which cr needs to ask it safely` }]);
 }
 
 interface Batch {
@@ -112,23 +111,24 @@ function runIn(tracee: Tracee, { tid, registers, site, calls, scratch }: Batch):
 }
 
 function askFailed(tracee: Tracee, tid: number, error: unknown): unknown {
-  if (error instanceof RemoteInterrupted) {
+  const { pid } = tracee;
+  if (isNativeError(error, "ESRCH")) return changed(pid, error);
+  if (isNativeError(error, "ENOTSUP")) {
+    const what =
+      "system call dispatch (PR_SET_SYSCALL_USER_DISPATCH), which would catch the calls cr runs in it";
+    return unsupportedState(pid, [{ kind: "setting", id: "dispatch", what }]);
+  }
+  if (error instanceof RemoteInterrupted && error.signal === SIGSTOP) {
     tracee.owe(tid, error.signal);
     return new CrError(
       "TARGET_CHANGED",
-      `cannot checkpoint process ${tracee.pid}: signal ${error.signal} came in between`,
-      {
-        hint: "try again",
-        cause: error,
-      },
+      `cannot checkpoint process ${pid}: it was stopped by a signal (SIGSTOP) meanwhile`,
+      { hint: `continue it first: kill -CONT ${pid}`, cause: error },
     );
   }
-  return new CrError(
-    "REMOTE_CALL",
-    `cannot ask process ${tracee.pid} for its state: ${(error as Error).message}`,
-    {
-      hint: "the process goes on; report this with cr doctor --json",
-      cause: error,
-    },
-  );
+  // All other signals are blocked then: one that comes all the same was our own doing and is not handed on.
+  return new CrError("REMOTE_CALL", `cannot ask process ${pid} for its state: ${(error as Error).message}`, {
+    hint: "the process goes on; report this with cr doctor --json",
+    cause: error,
+  });
 }

@@ -84,7 +84,6 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const gadgets = findGadgets(pid, before.facts.vmas);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using pagemap = attempt(pid, () => new Pagemap(pid));
   using tracee = seize(pid);
   faultPoint("after-seize");
   const stopped = performance.now();
@@ -92,6 +91,8 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const key = `${pid}:${before.facts.stat.startTicks}`;
   const { threads, restarting } = freeze(tracee, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key });
   faultPoint("after-freeze");
+  // Not before the stop: an exec would leave us with the page table of a program that is gone.
+  using pagemap = attempt(pid, () => new Pagemap(pid));
   const look = attempt(pid, () => lookAtProcess(pid, mappedFiles));
   requireStart(pid, look, before.facts.stat.startTicks);
   refuse(pid, look.refusals);

@@ -1,7 +1,9 @@
 /** Descriptors: told apart by kind, grouped by open file description, or refused by name. */
+import { lstatSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
 import { type OpenDescriptor, sameDescription } from "../tracee/descriptors.js";
+import { pathInside } from "../tracee/maps.js";
 import type { Refusal } from "./refusal.js";
 
 const S_IFMT = 0o170000n;
@@ -29,7 +31,7 @@ export function classifyFiles(
     let index = first.findIndex((other) => mayBeSame(one, other) && sameDescription(pid, one.fd, other.fd));
     if (index < 0) {
       index = first.push(one) - 1;
-      const sort = kindOf(one);
+      const sort = kindOf(pid, one);
       if (typeof sort === "string") descriptions.push(describe(one, index, sort));
       else refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what: sort.refused });
     }
@@ -57,7 +59,7 @@ function mayBeSame(a: OpenDescriptor, b: OpenDescriptor): boolean {
   return a.link === b.link && a.stat.ino === b.stat.ino && a.flags === b.flags && a.position === b.position;
 }
 
-function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
+function kindOf(pid: number, one: OpenDescriptor): Kind | { readonly refused: string } {
   const { link, stat } = one;
   if (one.locks > 0) return { refused: `a lock on ${link}` };
   if (one.flags & O_PATH) return { refused: `a path-only descriptor (O_PATH) of ${link}` };
@@ -69,7 +71,7 @@ function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
     return { refused: `a file of the kernel (${link})` };
   switch (stat.mode & S_IFMT) {
     case S_IFREG:
-      return regularKind(one);
+      return regularKind(pid, one);
     case S_IFDIR:
       return stat.nlink === 0n ? { refused: `the deleted folder ${link}` } : "directory";
     case S_IFCHR:
@@ -79,10 +81,18 @@ function kindOf(one: OpenDescriptor): Kind | { readonly refused: string } {
   }
 }
 
-/** A file that lost the name it was opened by but has another one: only that other name, unknown here, finds it. */
-function regularKind({ link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
-  const lostItsName = link.endsWith(DELETED) && stat.nlink > 0n;
-  return lostItsName ? { refused: `${link}, which has another name by now (hard link)` } : "regular";
+/** A file must be found again by its name, unless it has none left and goes into the core. */
+function regularKind(pid: number, { link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
+  if (link.endsWith(DELETED) && stat.nlink === 0n) return "regular";
+  if (isSameFile(pid, link, stat.ino)) return "regular";
+  if (link.endsWith(DELETED)) return { refused: `${link}, which has another name by now (hard link)` };
+  return { refused: `${link}, which is not found by this name` };
+}
+
+/** Namespaces, message queues and files under a mount have links that lead nowhere, or to something else. */
+function isSameFile(pid: number, link: string, ino: bigint): boolean {
+  if (!link.startsWith("/")) return false;
+  return lstatSync(pathInside(pid, link), { bigint: true, throwIfNoEntry: false })?.ino === ino;
 }
 
 /** Standard descriptors may lead outside: a restore attaches them to the caller's. */

@@ -12,9 +12,13 @@ export interface Refusal {
 
 /** Throws UNSUPPORTED_STATE that names every item; does nothing when there is none. */
 export function refuse(pid: number, refusals: readonly Refusal[]): void {
-  if (refusals.length === 0) return;
+  if (refusals.length > 0) throw unsupportedState(pid, refusals);
+}
+
+/** The error that names every item. */
+export function unsupportedState(pid: number, refusals: readonly Refusal[]): CrError {
   const items = refusals.map(({ id, what }) => (id ? `${id}: ${what}` : what));
-  throw new CrError(
+  return new CrError(
     "UNSUPPORTED_STATE",
     `cannot checkpoint process ${pid}: it has state that cannot be saved: ${items.join("; ")}`,
     {

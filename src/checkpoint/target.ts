@@ -60,10 +60,10 @@ export function alreadyTraced(pid: number, tracer: number): CrError {
 export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
-  const { stat, status } = facts;
+  const { status } = facts;
   const children = childrenOf(pid);
   if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
-  if (status.get("Seccomp") !== "0") {
+  if (facts.hasSeccomp) {
     add("seccomp", "", "a seccomp filter, which would see the calls cr runs inside the process");
   }
   if (status.get("x86_Thread_features")?.includes("shstk")) {

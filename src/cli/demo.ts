@@ -46,8 +46,8 @@ async function play(json: boolean, signal: AbortSignal): Promise<void> {
   const backtrace = await showBacktrace(tell, counter, signal);
   const system = await playSystem(stage, tell);
   const totalMs = performance.now() - begin;
-  tell.line(
-    `\nAll of this was checked, in ${Math.round(totalMs / 1000)} seconds. Next: cr checkpoint --help`,
+  tell.heading(
+    `All of this was checked, in ${Math.round(totalMs / 1000)} seconds. Next: cr checkpoint --help`,
   );
   if (!json) return;
   const { core: _core, exe: _exe, ...facts } = counter;

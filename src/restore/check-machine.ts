@@ -33,13 +33,6 @@ const XSTATE_BV_OFFSET = 512;
 
 /** Refuses what this machine cannot go on with: UNSUPPORTED_STATE, XSTATE_MISMATCH, VDSO_MISMATCH. */
 export function checkMachine(state: ProcessState, machine: Machine): void {
-  if (state.threads.length !== 1) {
-    throw new CrError(
-      "UNSUPPORTED_STATE",
-      `restore the program: it had ${state.threads.length} threads, this version restores programs with one`,
-      { hint: "look into the core with cr inspect or gdb", data: { threads: state.threads.length } },
-    );
-  }
   const missing = usedComponents(state) & ~machine.components;
   if (missing !== 0n) {
     const names = componentNames(missing);

@@ -41,8 +41,16 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);
   soft.push(...checkWorkingFolder(state.process.cwd, options));
-  if (options.keepPid) await checkPidFree(state.process.pid);
+  if (options.keepPid) for (const { tid } of state.threads) await checkPidFree(tid);
+  else requireLoneThread(state);
   return soft;
+}
+
+/** Threads know one another by their ids, so only a lone one can do with another. */
+function requireLoneThread({ threads }: ProcessState): void {
+  if (threads.length === 1) return;
+  const message = `restore the program under another pid: it has ${threads.length} threads, which know their ids`;
+  throw new CrError("UNSUPPORTED_STATE", message, { hint: "leave out --pid new" });
 }
 
 /** The working folder: there (FILE_MISSING), a folder, and under `rollback` the same one (FILE_CHANGED). */

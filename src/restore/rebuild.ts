@@ -20,12 +20,12 @@ import {
   putLimits,
   putMm,
   putPending,
-  putScheduling,
   putSettings,
-  putThread,
   putTimers,
   settingsBytes,
+  signalOf,
 } from "./settings.js";
+import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
 export interface RebuildParts {
@@ -33,7 +33,8 @@ export interface RebuildParts {
   readonly coreFd: number;
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
-  readonly affinity: readonly number[];
+  /** Of each thread, in the order of the recorded ones. */
+  readonly affinity: readonly (readonly number[])[];
   /** A core of another tool: it has no settings to put back. */
   readonly foreign: boolean;
 }
@@ -41,8 +42,7 @@ export interface RebuildParts {
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
 export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
-  const thread = state.threads[0];
-  if (thread === undefined) throw new RangeError("a process without threads");
+  const threads = threadsOf(state, newborn.pid);
   const workshop = openWorkshop(newborn, state);
   vacate(workshop, state.vmas);
   mapAll(workshop, state.vmas, inheritance.mapped);
@@ -53,12 +53,15 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeEpolls(workshop, prepared.inside);
   closeInherited(workshop, inheritance.base);
+  makeThreads(workshop, threads);
   if (!foreign) {
     putSettings(workshop, state);
-    putScheduling(workshop, thread, parts.affinity);
+    threads.forEach((thread, index) => {
+      putScheduling(workshop, thread, parts.affinity[index] ?? []);
+    });
     putLimits(workshop, state);
   }
-  putThread(workshop, thread);
+  for (const thread of threads) putThread(workshop, thread);
   putPending(workshop, state);
   putTimers(workshop, state);
   putGuards(workshop, state);
@@ -70,14 +73,18 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
     );
   }
   workshop.leave(syscallAt);
-  newborn.finish(
-    {
-      ...thread,
-      registers: restartable(thread.registers),
-      xstate: foreign ? fitted(newborn, thread) : thread.xstate,
-    },
-    queuedSignals(state),
-  );
+  const queued = queuedSignals(state);
+  for (const thread of threads) {
+    const xstate = foreign ? fitted(thread) : thread.xstate;
+    newborn.finish({ ...thread, registers: restartable(thread.registers), xstate }, queued);
+  }
+}
+
+/** The threads under the ids they have now: a lone one may have got another pid. */
+function threadsOf(state: ProcessState, pid: number): ThreadState[] {
+  const [main, ...others] = state.threads;
+  if (main === undefined) throw new RangeError("a process without threads");
+  return [{ ...main, tid: pid }, ...others];
 }
 
 function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
@@ -88,8 +95,8 @@ function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
 }
 
 /** Other tools lay the vector registers out in their own way. */
-function fitted(newborn: Newborn, thread: ThreadState): Buffer {
-  return fitForeignXstate(thread.xstate, readThread(newborn.pid).xstate.length);
+function fitted(thread: ThreadState): Buffer {
+  return fitForeignXstate(thread.xstate, readThread(thread.tid).xstate.length);
 }
 
 function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
@@ -99,5 +106,5 @@ function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
 
 function queuedSignals(state: ProcessState): number[] {
   const infos = [...state.signals.pending, ...state.threads.flatMap(({ pending }) => pending)];
-  return infos.map((info) => info.readInt32LE(0));
+  return infos.map((info) => signalOf(info));
 }

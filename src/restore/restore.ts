@@ -76,6 +76,8 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const foreign = core.origin !== "recore";
   const state = readState(core);
   if (!foreign) requireIntact(core);
+  const detach = (options.detach ?? false) || (options.stopped ?? false);
+  if (detach) requireNoDeathSignal(state);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
   const soft = await checkBeforeRestore(state, {
@@ -169,7 +171,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     coreFd: core.fd,
     inheritance,
     prepared,
-    affinity: placed.affinity[0] ?? [],
+    affinity: placed.affinity,
     foreign: parts.foreign,
   });
   faultPoint("restore-after-rebuild");
@@ -192,6 +194,15 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
 
 function recordedPlaces(state: ProcessState): Placed {
   return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
+}
+
+/** A program that wants to die with its parent would die as soon as cr leaves it. */
+function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
+  if (parentDeathSignal === 0) return;
+  const message = `cannot let the program go on by itself: it asked for signal ${parentDeathSignal} when its parent ends`;
+  throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
+    hint: "restore it in the foreground, without --detach",
+  });
 }
 
 /** Every checksum, before anything is started: a program must not run on altered memory. */

@@ -1,8 +1,6 @@
 /** What the kernel keeps for a process besides memory and descriptors, put back from inside the newborn. */
 import type { ProcessState } from "../state/process.js";
-import type { ThreadState } from "../state/thread.js";
 import type { RemoteCall } from "../tracee/remote.js";
-import { maskOf } from "../tracee/thread.js";
 import { Arguments } from "./arguments.js";
 import type { Workshop } from "./workshop.js";
 
@@ -10,7 +8,6 @@ const PR = {
   setDeathSignal: 1,
   setDumpable: 4,
   setName: 15,
-  setTimerSlack: 29,
   setMm: 35,
   setSubreaper: 36,
   setNoNewPrivs: 38,
@@ -19,11 +16,7 @@ const PR = {
 const PR_SET_MM_MAP = 14;
 const MM_MAP_BYTES = 104;
 const SIGINFO_SIGNAL_AT = 0;
-const SCHED_ATTR_BYTES = 48n;
-const SCHED_OTHER = 0;
-const IOPRIO_WHO_PROCESS = 1;
 const RLIMIT_NOFILE = 7;
-const SS_ONSTACK = 1;
 
 /** Room for the arguments of everything that is put back, in bytes. */
 export function settingsBytes(state: ProcessState): number {
@@ -97,60 +90,18 @@ export function putLimits(workshop: Workshop, state: ProcessState): void {
   workshop.run("set its limits", calls, args.bytes());
 }
 
-/** Scheduling policy, I/O priority and the CPUs it may use. */
-export function putScheduling(workshop: Workshop, thread: ThreadState, affinity: readonly number[]): void {
-  const { policy, flags, nice, priority, runtimeNs, deadlineNs, periodNs, ioprio, timerSlackNs } =
-    thread.scheduling;
-  const args = new Arguments(workshop.data);
-  const low = (value: number) => BigInt(value >>> 0);
-  const attr = args.words(
-    SCHED_ATTR_BYTES | (low(policy) << 32n),
-    flags,
-    low(nice) | (low(priority) << 32n),
-    ...(policy === SCHED_OTHER ? [0n, 0n, 0n] : [runtimeNs, deadlineNs, periodNs]),
-  );
-  const mask = maskOf(affinity);
-  const calls: RemoteCall[] = [
-    { name: "sched_setattr", args: [0, attr, 0] },
-    { name: "ioprio_set", args: [IOPRIO_WHO_PROCESS, 0, ioprio] },
-    { name: "prctl", args: [PR.setTimerSlack, timerSlackNs] },
-  ];
-  if (affinity.length > 0) calls.push({ name: "sched_setaffinity", args: [0, mask.length, args.put(mask)] });
-  workshop.run("set its scheduling", calls, args.bytes());
-}
-
-/** The thread's own registrations: alternate stack, thread id address, robust list; rseq comes last of all. */
-export function putThread(workshop: Workshop, thread: ThreadState): void {
-  const args = new Arguments(workshop.data);
-  const { altStack, clearChildTid, robustList, rseq } = thread;
-  // ON_STACK only says where the stack pointer is; the kernel finds that out by itself.
-  const flags = BigInt(altStack.flags & ~SS_ONSTACK);
-  const stack = args.words(altStack.sp, BigInt.asUintN(32, flags), altStack.sizeBytes);
-  const calls: RemoteCall[] = [
-    { name: "sigaltstack", args: [stack, 0] },
-    { name: "set_tid_address", args: [clearChildTid] },
-  ];
-  if (robustList.head !== 0n) {
-    calls.push({ name: "set_robust_list", args: [robustList.head, robustList.lengthBytes] });
-  }
-  if (rseq !== null) {
-    calls.push({ name: "rseq", args: [rseq.address, rseq.sizeBytes, rseq.flags, rseq.signature] });
-  }
-  workshop.run("set its thread's registrations", calls, args.bytes());
-}
-
-/** Signals that waited in its queues, in order; all are blocked now. */
+/** Signals that waited in the queue of the whole process, in order; all are blocked now. */
 export function putPending(workshop: Workshop, state: ProcessState): void {
   const args = new Arguments(workshop.data);
-  const { pid } = workshop.newborn;
-  const signalOf = (info: Buffer) => info.readInt32LE(SIGINFO_SIGNAL_AT);
-  const shared = state.signals.pending.map((info): RemoteCall => {
-    return { name: "rt_sigqueueinfo", args: [pid, signalOf(info), args.put(info)] };
+  const calls = state.signals.pending.map((info): RemoteCall => {
+    return { name: "rt_sigqueueinfo", args: [workshop.newborn.pid, signalOf(info), args.put(info)] };
   });
-  const own = (state.threads[0]?.pending ?? []).map((info): RemoteCall => {
-    return { name: "rt_tgsigqueueinfo", args: [pid, pid, signalOf(info), args.put(info)] };
-  });
-  workshop.run("queue its signals", [...shared, ...own], args.bytes());
+  workshop.run("queue its signals", calls, args.bytes());
+}
+
+/** Number of the signal that a siginfo_t tells about. */
+export function signalOf(info: Buffer): number {
+  return info.readInt32LE(SIGINFO_SIGNAL_AT);
 }
 
 /** Starts its interval timers with the time they had left; one whose signal is queued, with a whole period. */

@@ -37,6 +37,13 @@ export function freeAddress(taken: readonly Range[], sizeBytes: number): Address
   });
 }
 
+/** Calls to run, what they do, and the arguments they find at `data`. */
+export interface Work {
+  readonly what: string;
+  readonly calls: readonly RemoteCall[];
+  readonly data?: Buffer | undefined;
+}
+
 export class Workshop {
   readonly newborn: Newborn;
   readonly start: Address;
@@ -59,7 +66,7 @@ export class Workshop {
     });
     const data = place.start + BigInt(PAGE_BYTES);
     const calls = [map(place.start, data, PROT_READ | PROT_EXEC), map(data, end, PROT_READ | PROT_WRITE)];
-    check(calls, newborn.run(entry, calls), "make room for the work");
+    check(calls, newborn.run(newborn.pid, entry, calls), "make room for the work");
     newborn.write(place.start, SYSCALL_INT3);
     return workshop;
   }
@@ -71,13 +78,19 @@ export class Workshop {
 
   /** Runs calls inside; RESTORE_FAILED saying what was being done when one of them fails. */
   run(what: string, calls: readonly RemoteCall[], data?: Buffer): bigint[] {
+    return this.runIn(this.newborn.pid, { what, calls, data });
+  }
+
+  /** The same by another thread than the main one. */
+  runIn(tid: number, work: Work): bigint[] {
+    const { what, calls, data } = work;
     if (data !== undefined) {
       if (data.length > Number(this.end - this.data))
         throw new RangeError(`${what}: ${data.length} bytes of data`);
       this.newborn.write(this.data, data);
     }
     if (calls.length === 0) return [];
-    const results = this.newborn.run(this.start, calls);
+    const results = this.newborn.run(tid, this.start, calls);
     check(calls, results, what);
     return results;
   }
@@ -85,7 +98,7 @@ export class Workshop {
   /** Removes the workshop itself, by a `syscall` instruction elsewhere. */
   leave(syscallAt: Address): void {
     const calls: RemoteCall[] = [{ name: "munmap", args: [this.start, this.end - this.start] }];
-    check(calls, this.newborn.run(syscallAt, calls), "clear up");
+    check(calls, this.newborn.run(this.newborn.pid, syscallAt, calls), "clear up");
   }
 }
 

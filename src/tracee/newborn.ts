@@ -8,10 +8,11 @@ import type { ThreadState } from "../state/thread.js";
 import { readAuxv } from "./auxv.js";
 import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
-import { call, tryCall } from "./native.js";
+import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { type RemoteCall, runUnguarded } from "./remote.js";
 import { decodeStatus, type Stop } from "./stop.js";
 import { writeThread } from "./thread.js";
+import { packInts } from "./tids.js";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
@@ -55,6 +56,8 @@ export class NewbornLost extends Error {
 export class Newborn {
   readonly pid: number;
   #held = true;
+  /** Threads besides the main one, in the order in which they were made. */
+  readonly #threads: number[] = [];
 
   private constructor(pid: number) {
     this.pid = pid;
@@ -84,9 +87,9 @@ export class Newborn {
         : base + readMemory(this.pid, base + E_ENTRY_AT, 8).readBigUInt64LE();
     const word = readMemory(this.pid, entry, 1);
     writeMemory(this.pid, entry, INT3);
-    this.#resumeTo(SIGTRAP);
+    this.#resumeTo(this.pid, SIGTRAP);
     writeMemory(this.pid, entry, word);
-    this.setSigmask(ALL_SIGNALS);
+    setSigmask(this.pid, ALL_SIGNALS);
     return entry;
   }
 
@@ -95,9 +98,15 @@ export class Newborn {
     writeMemory(this.pid, address, SYSCALL_INSTRUCTION);
   }
 
-  /** Runs system calls inside, at a `syscall` instruction; raw results. */
-  run(syscallAt: Address, calls: readonly RemoteCall[]): bigint[] {
-    return runUnguarded(this.pid, syscallAt, calls);
+  /** Runs system calls inside, at a `syscall` instruction, by a thread of its own; raw results. */
+  run(tid: number, syscallAt: Address, calls: readonly RemoteCall[]): bigint[] {
+    return runUnguarded(tid, syscallAt, calls);
+  }
+
+  /** Takes charge of a thread that a remote clone3 has just made: it stands in its first stop (PTRACE_O_TRACECLONE). */
+  adopt(tid: number): void {
+    this.#threads.push(tid);
+    this.#expect(tid, SIGSTOP);
   }
 
   write(address: Address, bytes: Buffer): void {
@@ -109,40 +118,43 @@ export class Newborn {
     writeFileSync(`/proc/${this.pid}/${name}`, text);
   }
 
-  setSigmask(mask: bigint): void {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64LE(mask);
-    call("cr_set_sigmask", this.pid, bytes, 8);
-  }
-
   /**
-   * Brings it into a stop inside the kernel's signal delivery, from which an interrupted system call is restarted
+   * Brings a thread into a stop inside the kernel's signal delivery, from which an interrupted system call is restarted
    * by the kernel's own rules, and sets its registers and mask. `queued` are signals that wait in its queues.
    */
   finish(
-    thread: Pick<ThreadState, "registers" | "fpregs" | "xstate" | "sigmask">,
+    thread: Pick<ThreadState, "tid" | "registers" | "fpregs" | "xstate" | "sigmask">,
     queued: readonly number[],
   ): void {
     const signal = LAST_STOP_SIGNALS.find((candidate) => !queued.includes(candidate));
     if (signal === undefined)
       throw new RangeError(`no signal is free for the last stop: ${queued.join(", ")}`);
-    this.setSigmask(ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
-    sendSignal(this.pid, signal);
-    this.#resumeTo(signal);
-    writeThread(this.pid, thread);
+    setSigmask(thread.tid, ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
+    call("cr_tgkill", this.pid, thread.tid, signal);
+    this.#resumeTo(thread.tid, signal);
+    writeThread(thread.tid, thread);
   }
 
-  /** Lets it go, running or stopped by SIGSTOP; from here on it is an ordinary child. */
+  /** Lets all its threads go at once, running or stopped by SIGSTOP; from here on it is an ordinary child. */
   release(options: { readonly stopped: boolean }): void {
     if (options.stopped) sendSignal(this.pid, SIGSTOP);
-    call("cr_detach", this.pid, 0);
+    const tids = [this.pid, ...this.#threads];
+    call("cr_detach", packInts(tids), tids.length, Buffer.alloc(tids.length * 4));
     this.#held = false;
   }
 
-  #resumeTo(signal: number): void {
-    call("cr_resume", this.pid, 0);
-    const stop = decodeStatus(call("cr_wait", this.pid, WAIT_MS));
-    if (stop.kind === "exited" || stop.kind === "signaled") this.#held = false;
+  #resumeTo(tid: number, signal: number): void {
+    call("cr_resume", tid, 0);
+    this.#expect(tid, signal);
+  }
+
+  /** Waits for the delivery of a signal. */
+  #expect(tid: number, signal: number): void {
+    const status = Buffer.alloc(4);
+    call("cr_wait", packInts([tid]), 1, status, WAIT_MS);
+    const got = status.readInt32LE();
+    if (got < 0) throw new NativeError("cr_wait", errnoName(-got));
+    const stop = decodeStatus(got);
     if (stop.kind !== "stopped" || stop.signal !== signal) throw new NewbornLost(stop);
   }
 
@@ -151,6 +163,14 @@ export class Newborn {
     if (!this.#held) return;
     this.#held = false;
     sendSignal(this.pid, SIGKILL);
-    tryCall("cr_wait", this.pid, WAIT_MS);
+    // The main thread's end is only told after that of all others.
+    const tids = [...this.#threads, this.pid];
+    tryCall("cr_wait", packInts(tids), tids.length, Buffer.alloc(tids.length * 4), WAIT_MS);
   }
+}
+
+function setSigmask(tid: number, mask: bigint): void {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(mask);
+  call("cr_set_sigmask", tid, bytes, 8);
 }

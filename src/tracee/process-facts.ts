@@ -7,6 +7,7 @@ import { type OpenDescriptor, readDescriptors } from "./descriptors.js";
 import { readLimits } from "./limits.js";
 import { readMappings } from "./maps.js";
 import { hasOtherRoot, namespaceLinks, type ProcStat, readStat, readStatus } from "./proc-status.js";
+import { threadsOf } from "./tasks.js";
 
 export interface ProcessFacts {
   readonly stat: ProcStat;
@@ -24,7 +25,8 @@ export interface ProcessFacts {
   readonly personality: number;
   readonly oomScoreAdj: number;
   readonly coredumpFilter: number;
-  readonly timerSlackNs: bigint;
+  /** True when a thread has a seccomp filter. */
+  readonly hasSeccomp: boolean;
 }
 
 /** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
@@ -44,15 +46,23 @@ export function readProcessFacts(pid: number): ProcessFacts {
     personality: Number.parseInt(text(pid, "personality"), 16),
     oomScoreAdj: Number(text(pid, "oom_score_adj")),
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
-    timerSlackNs: BigInt(optionalText(pid, "timerslack_ns").trim() || "50000"),
+    hasSeccomp: threadsOf(pid).some((tid) => hasSeccomp(pid, tid)),
   };
 }
 
-/** Pids of the children of a single-threaded process. */
+/** A thread that ended meanwhile has none. */
+function hasSeccomp(pid: number, tid: number): boolean {
+  const status = optionalText(pid, `task/${tid}/status`);
+  return status !== "" && !/^Seccomp:\t0$/m.test(status);
+}
+
+/** Pids of the children of a process, whichever thread has made them. */
 export function childrenOf(pid: number): number[] {
   try {
-    const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
-    return listed.split(" ").filter(Boolean).map(Number);
+    return threadsOf(pid).flatMap((tid) => {
+      const listed = readFileSync(`/proc/${pid}/task/${tid}/children`, "latin1");
+      return listed.split(" ").filter(Boolean).map(Number);
+    });
   } catch (error) {
     // Kernels without CONFIG_PROC_CHILDREN have no such file; a process that is gone has no folder either.
     if (!isErrno(error, "ENOENT")) throw error;

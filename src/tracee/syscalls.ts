@@ -37,6 +37,7 @@ export const SYSCALL = {
   rseq: 334,
   epoll_ctl: 233,
   epoll_create1: 291,
+  clone3: 435,
   close_range: 436,
 } as const;
 export type SyscallName = keyof typeof SYSCALL;

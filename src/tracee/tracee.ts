@@ -165,10 +165,10 @@ export class Tracee {
     const stopped = [...this.#threads].filter(([, { state }]) => state === "stopped");
     const running = this.#running();
     this.#threads.clear();
-    if (stopped.length > 0) {
-      const signals = packInts(stopped.map(([, { signal }]) => signal));
-      tryCall("cr_detach", packInts(stopped.map(([tid]) => tid)), stopped.length, signals);
-    }
+    detach(
+      stopped.map(([tid]) => tid),
+      stopped.map(([, { signal }]) => signal),
+    );
     for (const tid of running) releaseWhenStopped(tid);
   }
 
@@ -183,7 +183,19 @@ function releaseWhenStopped(tid: number): void {
   tryCall("cr_wait", packInts([tid]), 1, status, 0);
   const got = status.readInt32LE();
   if (got === -ETIMEDOUT) setTimeout(releaseWhenStopped, 20, tid).unref();
-  else if (got >= 0) tryCall("cr_detach", packInts([tid]), 1, packInts([0]));
+  if (got < 0) return;
+  const stop = decodeStatus(got);
+  if (stop.kind !== "exited" && stop.kind !== "signaled") {
+    detach([tid], [stop.kind === "stopped" ? stop.signal : 0]);
+  }
+}
+
+/** Lets stopped threads go. One that was killed meanwhile is reaped instead, or its parent would wait for us. */
+function detach(tids: readonly number[], signals: readonly number[]): void {
+  if (tids.length === 0) return;
+  const packed = packInts(tids);
+  if (tryCall("cr_detach", packed, tids.length, packInts(signals)) === tids.length) return;
+  tryCall("cr_wait", packed, tids.length, Buffer.alloc(tids.length * 4), KILL_WAIT_MS);
 }
 
 function timedOut(): NativeError {

@@ -1,15 +1,19 @@
 /*
- * Targets whose stack pointer is where remote calls cannot simply borrow the bottom of the stack; each checks in
- * its third act that no memory of its own was written to.
- *   deep FOLDER       deep in a recursion: the stack pointer stands in the lowest page of the stack's mapping
- *   elsewhere FOLDER  on a stack of its own (makecontext), every page of the main stack in use
- *   dispatch FOLDER   system calls from anywhere but one instruction end in SIGSYS (syscall user dispatch)
+ * Targets that are hard to stop or to borrow from: the stack pointer where no place is to be had, system calls that
+ * are caught. Each checks in its third act that no memory of its own was written to: places MODE FOLDER.
+ *   deep       deep in a recursion: the stack pointer stands in the lowest page of the stack's mapping
+ *   elsewhere  on a stack of its own (makecontext), every page of the main stack in use
+ *   vfork      waits for a child of vfork(2): nothing but its end or death interrupts that
+ *   ticking    a timer of its own interrupts it every half a millisecond
+ *   dispatch   system calls from anywhere but one instruction end in SIGSYS (syscall user dispatch)
  */
 #include "act.h"
 #include <linux/prctl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 #define FRESH_BYTES (1 << 20)
@@ -87,11 +91,36 @@ static void dispatch(const char *folder) {
     own_call(SYS_exit_group, 0, 0, 0);
 }
 
+static void wait_in_vfork(const char *folder) {
+    if (vfork() == 0) {
+        ready_and_wait(folder);
+        _exit(0);
+    }
+}
+
+static volatile long ticks;
+
+static void tick(int signal) {
+    ticks += signal == SIGALRM;
+}
+
+static void ticking(const char *folder) {
+    const struct itimerval every = {{0, 500}, {0, 500}};
+    struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
+    act_interruptible = 1;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
+    ready_and_wait(folder);
+    for (long before = ticks; ticks == before;) continue;
+}
+
 int main(int argc, char **argv) {
-    CHECK(argc > 2, "usage: %s deep|elsewhere|dispatch FOLDER", argv[0]);
+    CHECK(argc > 2, "usage: %s MODE FOLDER", argv[0]);
     mapped = mmap(NULL, FRESH_BYTES, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (strcmp(argv[1], "deep") == 0) deep(argv[2]);
     else if (strcmp(argv[1], "elsewhere") == 0) fill_stack_and_leave(argv[2]);
+    else if (strcmp(argv[1], "ticking") == 0) ticking(argv[2]);
+    else if (strcmp(argv[1], "vfork") == 0) wait_in_vfork(argv[2]);
     else dispatch(argv[2]);
     fresh_is_zero();
     pass();
