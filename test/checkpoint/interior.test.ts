@@ -89,7 +89,7 @@ describe("decodeInterior", () => {
   });
 
   test("takes options that the kernel does not know as off, and no other failure", () => {
-    const results = Array.from({ length: count }, (_, index) => (index < count - 6 ? 0n : -22n));
+    const results: bigint[] = Array.from({ length: count }, (_, index) => (index < count - 6 ? 0n : -22n));
     const interior = decodeInterior(results, Buffer.alloc(INTERIOR_SCRATCH_BYTES));
     expect(interior.settings).toMatchObject({ mdwe: 0n, thpDisable: 0n });
     results[2] = -14n;
