@@ -110,7 +110,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (options.after === "kill") tracee.kill();
   return {
     pid,
-    name: captured.process.comm,
+    name: Buffer.from(captured.process.comm, "latin1").toString(),
     core: output.path,
     mode: "stop",
     stopMs,
