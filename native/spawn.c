@@ -50,7 +50,7 @@ static int place_descriptors(const struct start *s, int *report) {
     if (dup2(above + i, s->fd_base + i) < 0) return -1;
   }
   if (s->fd_base > 3 && syscall(SYS_close_range, 3, s->fd_base - 1, 0) < 0) return -1;
-  if (syscall(SYS_close_range, end, moved - 1, 0) < 0) return -1;
+  if (moved > end && syscall(SYS_close_range, end, moved - 1, 0) < 0) return -1;
   return syscall(SYS_close_range, moved + 1, ~0u, 0) < 0 ? -1 : 0;
 }
 

@@ -21,8 +21,8 @@ describe("Newborn.spawn", () => {
     withScene(async (scene) => {
       const paths = Array.from({ length: 12 }, (_, index) => join(scene.folder, `${index}`));
       for (const path of paths) writeFileSync(path, "");
-      const occupied = Array.from({ length: others }, () => openSync("/dev/null"));
-      const fds = paths.map((path) => openSync(path)).reverse();
+      const occupied = Array.from({ length: others }, () => openSync("/dev/null", "r"));
+      const fds = paths.map((path) => openSync(path, "r")).reverse();
       try {
         using newborn = Newborn.spawn({ ...options, fds, fdBase: 64 });
         const expected = [...paths].reverse().map((path, index) => [64 + index, path] as const);
@@ -41,6 +41,8 @@ describe("Newborn.spawn", () => {
       expect(statusLine(pid, "TracerPid")).toBe(String(process.pid));
       expect(statOf(pid)?.state).toBe("t");
       expect(linksOf(pid).size).toBe(0);
+      using other = Newborn.spawn({ ...options, fds: [], fdBase: 64 });
+      expect(linksOf(other.pid).size).toBe(0);
       expect(newborn.runToEntry()).toBeGreaterThan(0n);
     }
     expect(statOf(pid)).toBeNull();
