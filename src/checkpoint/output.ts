@@ -3,7 +3,7 @@
  * temporary name, rename, fsync of the folder. Mode 0600, never through a symbolic link.
  */
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
@@ -117,8 +117,9 @@ function openUnfinished(path: string): { fd: number; temporary: string | null } 
   return { fd: openSync(temporary, flags, MODE), temporary };
 }
 
+/** Not made from the core's own name, which may be as long as names can be. */
 function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+  return join(dirname(path), `.core.${process.pid}.${Date.now().toString(36)}.tmp`);
 }
 
 function syncFolder(path: string): void {
@@ -154,6 +155,9 @@ const REASONS: Readonly<Record<string, readonly [string, string]>> = {
   EFBIG: ["it would be larger than the file system or ulimit -f allows", "choose another place with -o"],
   ENOENT: ["the folder does not exist", "make it first: mkdir -p"],
   ENOTDIR: ["a part of the path is not a folder", "choose another path with -o"],
+  ENAMETOOLONG: ["its name or path is too long", "choose another path with -o"],
+  ELOOP: ["its path has too many symbolic links", "choose another path with -o"],
+  EISDIR: ["it is a folder by now", "choose another path with -o"],
   EACCES: ["the folder is not writable for you", "choose another place with -o"],
   EPERM: ["the folder is not writable for you", "choose another place with -o"],
   EROFS: ["the file system is read-only", "choose another place with -o"],
