@@ -143,7 +143,7 @@ function threadState(frozen: Frozen, interior: Interior): ProcessState["threads"
     pending: readPending(tracee.pid, "thread"),
     altStack: interior.altStack,
     clearChildTid: interior.settings.tidAddress,
-    scheduling: { ...scheduling, timerSlackNs: look.facts.timerSlackNs },
+    scheduling: { ...scheduling, timerSlackNs: interior.settings.timerSlack },
     affinity,
   };
 }

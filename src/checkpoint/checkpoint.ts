@@ -18,6 +18,7 @@ import { vdsoCrc32c } from "../tracee/vdso.js";
 import { askInterior, assembleState, type CapturedState, type Frozen } from "./capture.js";
 import { copyContents } from "./contents.js";
 import { changed, freeze, seize } from "./freeze.js";
+import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { OutputFile, outputFailed } from "./output.js";
@@ -101,7 +102,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   faultPoint("after-remote");
   const captured = assembleState(frozen, interior, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, { tracee, output, pagemap });
+  const copied = copyOut(captured, { tracee, output, pagemap, interior });
   faultPoint("after-copy");
   if (restarted !== null) rememberRestart(pid, restarted, ledger);
   if (options.after !== "kill") letGo(tracee, options.after);
@@ -147,9 +148,9 @@ interface Copied {
 /** Copies the memory and the deleted files of the stopped process to their places in the core. */
 function copyOut(
   captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap },
+  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior },
 ): Copied {
-  const { tracee, output, pagemap } = to;
+  const { tracee, output, pagemap, interior } = to;
   try {
     const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
     const layout = planCore(vmas, stored);
@@ -161,6 +162,7 @@ function copyOut(
     const { files, end } = copyContents(tracee.pid, captured.files, {
       fd: output.fd,
       fileOffset: layout.extraOffset,
+      unreadInputBytes: interior.unreadInputBytes,
     });
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {

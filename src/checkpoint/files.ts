@@ -1,9 +1,10 @@
 /** Descriptors: told apart by kind, grouped by open file description, or refused by name. */
-import { lstatSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
 import { type OpenDescriptor, sameDescription } from "../tracee/descriptors.js";
 import { pathInside } from "../tracee/maps.js";
+import { isSameFile } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
 const S_IFMT = 0o170000n;
@@ -89,20 +90,14 @@ function regularKind(pid: number, { link, stat }: OpenDescriptor): Kind | { read
   if (isSameFile(pid, link, stat.ino))
     return isQueue(pid, link) ? { refused: `a message queue (${link})` } : "regular";
   if (link.endsWith(DELETED)) return { refused: `${link}, which has another name by now (hard link)` };
-  return { refused: `${link}, which is not found by this name` };
+  return { refused: `${link}, which cr does not find by this name` };
 }
 
 function folderKind(pid: number, { link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
   if (stat.nlink === 0n) return { refused: `the deleted folder ${link}` };
   return isSameFile(pid, link, stat.ino)
     ? "directory"
-    : { refused: `the folder ${link}, which is not found by this name` };
-}
-
-/** Namespaces, files under a mount and names that are not UTF-8 have links that lead nowhere, or to something else. */
-export function isSameFile(pid: number, link: string, ino: bigint): boolean {
-  if (!link.startsWith("/")) return false;
-  return lstatSync(pathInside(pid, link), { bigint: true, throwIfNoEntry: false })?.ino === ino;
+    : { refused: `the folder ${link}, which cr does not find by this name` };
 }
 
 /** POSIX message queues (mq_overview(7)) look like files, where their file system is mounted. */

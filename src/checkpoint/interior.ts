@@ -21,7 +21,14 @@ const WORDS_AT = TIMERS_AT + TIMERS.length * TIMER_BYTES;
 /** Options of prctl(2) that write an int (or a pointer) through their second argument. */
 const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37, tidAddress: 40 } as const;
 /** Options of prctl(2) whose value is the result. */
-const READ_RESULT = { dumpable: 3, securebits: 27, noNewPrivs: 39, thpDisable: 42, mdwe: 66 } as const;
+const READ_RESULT = {
+  dumpable: 3,
+  securebits: 27,
+  timerSlack: 30,
+  noNewPrivs: 39,
+  thpDisable: 42,
+  mdwe: 66,
+} as const;
 type Through = keyof typeof READ_THROUGH;
 type Result = keyof typeof READ_RESULT;
 

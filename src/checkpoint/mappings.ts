@@ -1,11 +1,12 @@
 /** Mappings: which kinds are refused by name, and the identity of the files behind the others. */
-import { type BigIntStats, statSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
 import { otherMappers, pathInside } from "../tracee/maps.js";
+import { statByName } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -45,7 +46,7 @@ function refusedFor(vma: Vma): string | null {
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
   if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
-  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which is not found by this name`;
+  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -66,13 +67,16 @@ export class MappedFiles {
 
   #fileOf(pid: number, vma: Vma): Vma["file"] {
     const { path } = vma;
-    const outside = pathInside(pid, path);
-    const stat = statSync(outside, { bigint: true, throwIfNoEntry: false });
-    if (stat === undefined || isAnother(stat, vma)) return null;
+    const stat = statByName(pid, path);
+    if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const file = { sizeBytes: Number(stat.size), mtimeNs: stat.mtimeNs, buildId: buildIdOf(outside) };
+    const file = {
+      sizeBytes: Number(stat.size),
+      mtimeNs: stat.mtimeNs,
+      buildId: buildIdOf(pathInside(pid, path)),
+    };
     this.#known.set(key, file);
     return file;
   }

@@ -24,7 +24,6 @@ export interface ProcessFacts {
   readonly personality: number;
   readonly oomScoreAdj: number;
   readonly coredumpFilter: number;
-  readonly timerSlackNs: bigint;
 }
 
 /** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
@@ -44,7 +43,6 @@ export function readProcessFacts(pid: number): ProcessFacts {
     personality: Number.parseInt(text(pid, "personality"), 16),
     oomScoreAdj: Number(text(pid, "oom_score_adj")),
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
-    timerSlackNs: BigInt(optionalText(pid, "timerslack_ns").trim() || "50000"),
   };
 }
 

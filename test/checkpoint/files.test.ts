@@ -105,7 +105,7 @@ describe("classifyFiles", () => {
     [
       "a name that is not UTF-8",
       "os.dup2(os.open(b'n\\xff',os.O_RDWR|os.O_CREAT),20)",
-      /not found by this name/,
+      /not find by this name/,
     ],
   ])("refuses by name: %s", (_what, setup, what) =>
     withScene(async (scene) => {
@@ -134,7 +134,7 @@ describe("classifyFiles", () => {
           const { refusals } = classifyFiles(pid, readDescriptors(pid));
           expect(refusals.map(({ what }) => what)).toEqual([
             `a message queue (${queues}/q)`,
-            `${hidden}, which is not found by this name`,
+            `${hidden}, which cr does not find by this name`,
           ]);
         } finally {
           execFileSync("umount", [hidden]);

@@ -6,9 +6,13 @@ import { MappedFiles } from "../../src/checkpoint/mappings.js";
 import { findGadgets } from "../../src/tracee/site.js";
 
 /** Seizes and stops `pid`, runs `act` on it, and lets it go. */
-export async function whileFrozen(pid: number, act: (frozen: Frozen) => void | Promise<void>): Promise<void> {
+export async function whileFrozen(
+  pid: number,
+  act: (frozen: Frozen) => void | Promise<void>,
+  { timeoutMs = 10_000 } = {},
+): Promise<void> {
   using tracee = seize(pid);
-  const { thread } = freeze(tracee, { timeoutMs: 10_000, ledger: new Map(), key: `${pid}` });
+  const { thread } = freeze(tracee, { timeoutMs, ledger: new Map(), key: `${pid}` });
   const look = lookAtProcess(pid, new MappedFiles());
   await act({ tracee, thread, look, gadgets: findGadgets(pid, look.facts.vmas) });
 }

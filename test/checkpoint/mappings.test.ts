@@ -42,7 +42,7 @@ describe("refusedMappings", () => {
     [
       "a name that is not UTF-8",
       "f=open(b'n\\xff','w+b'); f.write(b'x'*4096); f.flush(); m=mmap.mmap(f.fileno(),4096)",
-      /not found by this name/,
+      /not find by this name/,
     ],
   ])("%s", (_what, setup, what) =>
     withScene(async (scene) => {
@@ -62,7 +62,7 @@ describe("refusedMappings", () => {
       execFileSync("mount", ["--bind", other, file]);
       try {
         expect(refusalsOf(pid)).toMatchObject([
-          { what: `a mapping of ${file}, which is not found by this name` },
+          { what: `a mapping of ${file}, which cr does not find by this name` },
         ]);
       } finally {
         execFileSync("umount", [file]);
