@@ -3,6 +3,7 @@
  * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
  */
 
+import { availableParallelism } from "node:os";
 import { planCore } from "../core/layout.js";
 import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
@@ -28,8 +29,8 @@ import { refusedInterior } from "./refused-interior.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { attempt, checkTarget } from "./target.js";
 
-/** Threads of the bulk copy: one reads while another writes. */
-const COPY_THREADS = 4;
+/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
+const COPY_THREADS = Math.min(4, availableParallelism());
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {

@@ -12,8 +12,11 @@ import { isNativeError } from "../tracee/native-error.js";
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
 const MODE = 0o600;
-/** The page cache takes this much quicker than a disk; more of it makes the kernel slow its writers down. */
-const DIRECT_BYTES_MIN = 512 << 20;
+/**
+ * The page cache takes data quicker than a disk, until so much of memory is dirty that the kernel slows its writers
+ * down (vm.dirty_ratio, 20 % of what is available by default).
+ */
+const DIRECT_MEMORY_SHARE = 8;
 
 export class OutputFile {
   readonly path: string;
@@ -47,7 +50,7 @@ export class OutputFile {
    * their cache. For little data, or on a file system without it (tmpfs), the ordinary descriptor.
    */
   bulkFd(bytes: number): number {
-    if (bytes < DIRECT_BYTES_MIN) return this.fd;
+    if (bytes < totalmem() / DIRECT_MEMORY_SHARE) return this.fd;
     try {
       this.#direct ??= reopenDescriptor(this.fd, constants.O_WRONLY | constants.O_DIRECT);
       return this.#direct;
