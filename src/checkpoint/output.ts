@@ -3,6 +3,7 @@
  * temporary name, rename, fsync of the folder. Mode 0600, never through a symbolic link.
  */
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
+import { totalmem } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
