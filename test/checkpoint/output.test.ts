@@ -85,11 +85,11 @@ describe("OutputFile", () => {
     }));
 
   test.each([
-    ["a folder that is not there", "missing/core", "OUTPUT_FAILED", /does not exist/],
-    ["a file for a folder", "file/core", "OUTPUT_FAILED", /not a folder/],
-    ["a folder", "folder", "OUTPUT_UNSAFE", /a folder/],
-    ["a name that is too long", "x".repeat(256), "OUTPUT_FAILED", /name.* too long/],
-  ])("refuses %s", (_what, name, code, message) =>
+    ["a folder that is not there", "missing/core", { code: "OUTPUT_FAILED", message: /does not exist/ }],
+    ["a file for a folder", "file/core", { code: "OUTPUT_FAILED", message: /not a folder/ }],
+    ["a folder", "folder", { code: "OUTPUT_UNSAFE", message: /a folder/ }],
+    ["a name that is too long", "x".repeat(256), { code: "OUTPUT_FAILED", message: /name.* too long/ }],
+  ])("refuses %s", (_what, name, { code, message }) =>
     inFolder((folder) => {
       mkdirSync(join(folder, "folder"));
       writeFileSync(join(folder, "file"), "");
