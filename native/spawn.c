@@ -32,22 +32,22 @@ struct clone3_args {
 /* The descriptors to inherit end up at fd_base, fd_base + 1, …; 0 to 2 stay, all others close. */
 static int place_descriptors(const struct start *s, int *report) {
   struct rlimit limit;
-  int32_t end = s->fd_base + s->fd_count;
+  int32_t end = s->fd_base + s->fd_count, above = end > *report ? end : *report + 1;
+  for (int32_t i = 0; i < s->fd_count; i++) {
+    if (s->fds[i] >= above) above = s->fds[i] + 1;
+  }
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
-  /* First out of the way of the range they go to, then into it. */
-  int moved = fcntl(*report, F_DUPFD_CLOEXEC, end + s->fd_count);
-  if (moved < 0) return -1;
+  /* First above all of them and the range they go to, so that none is overwritten, then into it. */
+  int32_t moved = above + s->fd_count;
+  if (dup3(*report, moved, O_CLOEXEC) < 0) return -1;
   *report = moved;
   for (int32_t i = 0; i < s->fd_count; i++) {
-    int high = fcntl(s->fds[i], F_DUPFD_CLOEXEC, end);
-    if (high < 0) return -1;
-    if (dup2(high, end + s->fd_count + 1 + i) < 0) return -1;
-    close(high);
+    if (dup2(s->fds[i], above + i) < 0) return -1;
   }
   for (int32_t i = 0; i < s->fd_count; i++) {
-    if (dup2(end + s->fd_count + 1 + i, s->fd_base + i) < 0) return -1;
+    if (dup2(above + i, s->fd_base + i) < 0) return -1;
   }
   if (s->fd_base > 3 && syscall(SYS_close_range, 3, s->fd_base - 1, 0) < 0) return -1;
   if (moved > end && syscall(SYS_close_range, end, moved - 1, 0) < 0) return -1;

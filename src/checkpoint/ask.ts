@@ -51,7 +51,7 @@ export interface Answers {
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
 export function ask(frozen: Frozen): Answers {
   const { tracee, threads } = frozen;
-  const site = findSite(frozen);
+  const site = trySite(frozen);
   let interior: Interior | null = null;
   const answers = new Map<number, ThreadInterior>();
   for (const [tid, registers] of threads) {
@@ -72,6 +72,14 @@ interface Site {
   readonly gadgets: Gadgets;
   readonly place: Address;
   readonly placeBytes: number;
+}
+
+function trySite(frozen: Frozen): Site {
+  try {
+    return findSite(frozen);
+  } catch (error) {
+    throw error instanceof CrError ? error : askFailed(frozen.tracee, frozen.tracee.pid, error);
+  }
 }
 
 /** One place serves all threads: they run in it one at a time, while the others stand. */

@@ -9,7 +9,7 @@ import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
 import { pathInside } from "../tracee/maps.js";
 import { credentialsOf } from "../tracee/proc-status.js";
-import { threadName, timerSlack } from "../tracee/tasks.js";
+import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
@@ -71,7 +71,7 @@ function threadState(
     pending: readPending(tid, "thread"),
     altStack: interior.altStack,
     clearChildTid: interior.tidAddress,
-    scheduling: { ...scheduling, timerSlackNs: timerSlack(tid) },
+    scheduling: { ...scheduling, timerSlackNs: interior.timerSlackNs },
     affinity,
   };
 }

@@ -3,6 +3,7 @@
  * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
  */
 
+import { availableParallelism } from "node:os";
 import { planCore } from "../core/layout.js";
 import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
@@ -19,6 +20,7 @@ import { ask, type Frozen } from "./ask.js";
 import { assembleState, type CapturedState } from "./capture.js";
 import { copyContents } from "./contents.js";
 import { changed, freeze, seize } from "./freeze.js";
+import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { OutputFile, outputFailed } from "./output.js";
@@ -28,8 +30,8 @@ import { refusedInterior } from "./refused-interior.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { attempt, checkTarget } from "./target.js";
 
-/** Threads of the bulk copy: one reads while another writes. */
-const COPY_THREADS = 4;
+/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
+const COPY_THREADS = Math.min(4, availableParallelism());
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
@@ -102,7 +104,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   faultPoint("after-remote");
   const captured = assembleState(frozen, answers, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, { tracee, output, pagemap });
+  const copied = copyOut(captured, { tracee, output, pagemap, interior: answers.process });
   faultPoint("after-copy");
   for (const call of restarting) rememberRestart(call.tid, call, ledger);
   if (options.after !== "kill") letGo(tracee, options.after);
@@ -111,7 +113,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (options.after === "kill") tracee.kill();
   return {
     pid,
-    name: captured.process.comm,
+    name: Buffer.from(captured.process.comm, "latin1").toString(),
     core: output.path,
     mode: "stop",
     stopMs,
@@ -148,9 +150,9 @@ interface Copied {
 /** Copies the memory and the deleted files of the stopped process to their places in the core. */
 function copyOut(
   captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap },
+  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior },
 ): Copied {
-  const { tracee, output, pagemap } = to;
+  const { tracee, output, pagemap, interior } = to;
   try {
     const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
     const layout = planCore(vmas, stored);
@@ -162,6 +164,7 @@ function copyOut(
     const { files, end } = copyContents(tracee.pid, captured.files, {
       fd: output.fd,
       fileOffset: layout.extraOffset,
+      unreadInputBytes: interior.unreadInputBytes,
     });
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {

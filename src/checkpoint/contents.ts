@@ -9,7 +9,9 @@ import type { FileDescription, FileState } from "../state/fd.js";
 import { dataSpans } from "../tracee/data-spans.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { peekPipe } from "../tracee/pipe.js";
+import { unsupportedState } from "./refusal.js";
 
 const O_ACCMODE = 0o3;
 
@@ -19,6 +21,13 @@ interface Place {
   readonly fileOffset: number;
 }
 
+interface Contents extends Place {
+  /** Bytes that wait on standard input: without any it need not be opened, which may not be permitted. */
+  readonly unreadInputBytes: number;
+}
+
+type Described = FileDescription & { readonly fd: number };
+
 /**
  * Copies the contents behind descriptors of a stopped process to `fileOffset` on, each at a page boundary, holes
  * kept. Returns the descriptions with `content` and the offset behind the last one.
@@ -26,11 +35,12 @@ interface Place {
 export function copyContents(
   pid: number,
   files: FileState,
-  core: Place,
+  core: Contents,
 ): { readonly files: FileState; readonly end: number } {
   let end = core.fileOffset;
   const descriptions = files.descriptions.map((description) => {
     const fd = files.descriptors.find((one) => one.description === description.id)?.fd ?? 0;
+    if (!hasContent({ ...description, fd }, core.unreadInputBytes)) return description;
     const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
@@ -40,22 +50,34 @@ export function copyContents(
   return { files: { ...files, descriptions }, end };
 }
 
+function hasContent(description: Described, unreadInputBytes: number): boolean {
+  const { fd, kind, deleted } = description;
+  if (kind === "regular") return deleted;
+  return kind === "outside" && isReadablePipe(description) && (fd !== 0 || unreadInputBytes > 0);
+}
+
 /** Copies what is behind one descriptor; its length in bytes, null when there is nothing to keep. */
-function copyOne(
-  pid: number,
-  description: FileDescription & { readonly fd: number },
-  place: Place,
-): number | null {
-  const { fd, kind, deleted, sizeBytes } = description;
-  if (kind === "regular" && deleted) {
-    return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
+function copyOne(pid: number, description: Described, place: Place): number | null {
+  const { fd, kind, sizeBytes } = description;
+  if (kind === "regular") {
+    const from = orRefuse(pid, description, () => openTargetFile(pid, fd));
+    return copyContent(from, place.fd, { at: place.fileOffset, size: sizeBytes });
   }
-  if (kind === "outside" && isReadablePipe(description)) {
-    const bytes = peekPipe(pid, fd);
-    writeAll(place.fd, bytes, place.fileOffset);
-    return bytes.length === 0 ? null : bytes.length;
+  const bytes = orRefuse(pid, description, () => peekPipe(pid, fd));
+  writeAll(place.fd, bytes, place.fileOffset);
+  return bytes.length === 0 ? null : bytes.length;
+}
+
+/** What cannot be read is refused by name: that has nothing to do with the core's own file. */
+function orRefuse<T>(pid: number, { fd, path }: Described, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const errno = isNativeError(error) ? error.errno : (error as NodeJS.ErrnoException).code;
+    if (errno === undefined) throw error;
+    const what = `${path}, whose content cannot be read (${errno})`;
+    throw unsupportedState(pid, [{ kind: "descriptor", id: `fd:${fd}`, what }]);
   }
-  return null;
 }
 
 function isReadablePipe({ mode, flags }: FileDescription): boolean {

@@ -1,9 +1,10 @@
 /** Descriptors: told apart by kind, grouped by open file description, or refused by name. */
-import { lstatSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
 import { type OpenDescriptor, sameDescription } from "../tracee/descriptors.js";
 import { pathInside } from "../tracee/maps.js";
+import { isSameFile } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
 const S_IFMT = 0o170000n;
@@ -15,6 +16,8 @@ const DELETED = " (deleted)";
 const PLAIN_DEVICES = new Set(["1:3", "1:5", "1:7", "1:8", "1:9"]);
 const STANDARD_FDS_MAX = 2;
 const O_PATH = 0o10000000;
+/** linux/magic.h */
+const MQUEUE_MAGIC = 0x1980_0202;
 
 type Kind = FileDescription["kind"];
 
@@ -73,7 +76,7 @@ function kindOf(pid: number, one: OpenDescriptor): Kind | { readonly refused: st
     case S_IFREG:
       return regularKind(pid, one);
     case S_IFDIR:
-      return stat.nlink === 0n ? { refused: `the deleted folder ${link}` } : "directory";
+      return folderKind(pid, one);
     case S_IFCHR:
       return deviceKind(one);
     default:
@@ -84,15 +87,22 @@ function kindOf(pid: number, one: OpenDescriptor): Kind | { readonly refused: st
 /** A file must be found again by its name, unless it has none left and goes into the core. */
 function regularKind(pid: number, { link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
   if (link.endsWith(DELETED) && stat.nlink === 0n) return "regular";
-  if (isSameFile(pid, link, stat.ino)) return "regular";
+  if (isSameFile(pid, link, stat.ino))
+    return isQueue(pid, link) ? { refused: `a message queue (${link})` } : "regular";
   if (link.endsWith(DELETED)) return { refused: `${link}, which has another name by now (hard link)` };
-  return { refused: `${link}, which is not found by this name` };
+  return { refused: `${link}, which cr does not find by this name` };
 }
 
-/** Namespaces, message queues and files under a mount have links that lead nowhere, or to something else. */
-function isSameFile(pid: number, link: string, ino: bigint): boolean {
-  if (!link.startsWith("/")) return false;
-  return lstatSync(pathInside(pid, link), { bigint: true, throwIfNoEntry: false })?.ino === ino;
+function folderKind(pid: number, { link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
+  if (stat.nlink === 0n) return { refused: `the deleted folder ${link}` };
+  return isSameFile(pid, link, stat.ino)
+    ? "directory"
+    : { refused: `the folder ${link}, which cr does not find by this name` };
+}
+
+/** POSIX message queues (mq_overview(7)) look like files, where their file system is mounted. */
+function isQueue(pid: number, link: string): boolean {
+  return statfsSync(pathInside(pid, link)).type === MQUEUE_MAGIC;
 }
 
 /** Standard descriptors may lead outside: a restore attaches them to the caller's. */

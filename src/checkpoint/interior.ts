@@ -20,8 +20,15 @@ const WORDS_AT = TIMERS_AT + TIMERS.length * TIMER_BYTES;
 /** Options of prctl(2) that write an int (or a pointer) through their second argument. */
 const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37 } as const;
 const PR_GET_TID_ADDRESS = 40;
+const PR_GET_TIMERSLACK = 30;
 /** Options of prctl(2) whose value is the result. */
-const READ_RESULT = { dumpable: 3, securebits: 27, noNewPrivs: 39, thpDisable: 42, mdwe: 66 } as const;
+const READ_RESULT = {
+  dumpable: 3,
+  securebits: 27,
+  noNewPrivs: 39,
+  thpDisable: 42,
+  mdwe: 66,
+} as const;
 type Through = keyof typeof READ_THROUGH;
 type Result = keyof typeof READ_RESULT;
 
@@ -95,6 +102,7 @@ export function decodeInterior(results: readonly bigint[], scratch: Buffer): Int
 export interface ThreadInterior {
   readonly altStack: ThreadState["altStack"];
   readonly tidAddress: bigint;
+  readonly timerSlackNs: bigint;
 }
 
 /** Calls for every thread, with result buffers at the end of the scratch memory at `place`. */
@@ -103,12 +111,13 @@ export function threadCalls(place: bigint): RemoteCall[] {
   return [
     { name: "sigaltstack", args: [0, at] },
     { name: "prctl", args: [PR_GET_TID_ADDRESS, at + 24n] },
+    { name: "prctl", args: [PR_GET_TIMERSLACK] },
   ];
 }
 
 /** Decodes the last results of a batch, those of `threadCalls`. */
 export function decodeThreadInterior(results: readonly bigint[], scratch: Buffer): ThreadInterior {
-  const failed = results.slice(-2).find((result) => result < 0n);
+  const failed = results.slice(-3).find((result) => result < 0n);
   if (failed !== undefined) throw new RangeError(`asking a thread failed: errno ${-failed}`);
   return {
     altStack: {
@@ -117,6 +126,7 @@ export function decodeThreadInterior(results: readonly bigint[], scratch: Buffer
       sizeBytes: scratch.readBigUInt64LE(THREAD_AT + 16),
     },
     tidAddress: scratch.readBigUInt64LE(THREAD_AT + 24),
+    timerSlackNs: results.at(-1) ?? 0n,
   };
 }
 

@@ -1,10 +1,12 @@
 /** Mappings: which kinds are refused by name, and the identity of the files behind the others. */
-import { statSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
+import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
 import { otherMappers, pathInside } from "../tracee/maps.js";
+import { statByName } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -44,6 +46,7 @@ function refusedFor(vma: Vma): string | null {
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
   if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
+  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -51,25 +54,38 @@ function refusedFor(vma: Vma): string | null {
 export class MappedFiles {
   readonly #known = new Map<string, Vma["file"]>();
 
-  /** The mappings with `file` filled in. A file is looked at again when its size or time changed. */
+  /**
+   * The mappings with `file` filled in, null where the name leads to no file or to another one (a mount over it, a
+   * name that is not UTF-8). A file is looked at again when its size or time changed.
+   */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
-      return { ...vma, file: this.#fileOf(pid, vma.path) };
+      return { ...vma, file: this.#fileOf(pid, vma) };
     });
   }
 
-  #fileOf(pid: number, path: string): Vma["file"] {
-    const outside = pathInside(pid, path);
-    const stat = statSync(outside, { bigint: true, throwIfNoEntry: false });
-    if (stat === undefined) return null;
+  #fileOf(pid: number, vma: Vma): Vma["file"] {
+    const { path } = vma;
+    const stat = statByName(pid, path);
+    if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const file = { sizeBytes: Number(stat.size), mtimeNs: stat.mtimeNs, buildId: buildIdOf(outside) };
+    const file = {
+      sizeBytes: Number(stat.size),
+      mtimeNs: stat.mtimeNs,
+      buildId: buildIdOf(pathInside(pid, path)),
+    };
     this.#known.set(key, file);
     return file;
   }
+}
+
+/** Inodes are compared on one device only: overlayfs and btrfs show others in maps than in stat(2). */
+function isAnother(stat: BigIntStats, { dev, ino }: Vma): boolean {
+  const [major, minor] = dev.split(":").map((part) => Number.parseInt(part, 16));
+  return formatDevice(stat.dev) === `${major}:${minor}` && stat.ino !== ino;
 }
 
 /** The build-id of a file we may read; a file that is only executable has none for us. */

@@ -3,7 +3,8 @@
  * temporary name, rename, fsync of the folder. Mode 0600, never through a symbolic link.
  */
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { totalmem } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
@@ -12,8 +13,11 @@ import { isNativeError } from "../tracee/native-error.js";
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
 const MODE = 0o600;
-/** The page cache takes this much quicker than a disk; more of it makes the kernel slow its writers down. */
-const DIRECT_BYTES_MIN = 512 << 20;
+/**
+ * The page cache takes data quicker than a disk, until so much of memory is dirty that the kernel slows its writers
+ * down (vm.dirty_ratio, 20 % of what is available by default).
+ */
+const DIRECT_MEMORY_SHARE = 8;
 
 export class OutputFile {
   readonly path: string;
@@ -47,7 +51,7 @@ export class OutputFile {
    * their cache. For little data, or on a file system without it (tmpfs), the ordinary descriptor.
    */
   bulkFd(bytes: number): number {
-    if (bytes < DIRECT_BYTES_MIN) return this.fd;
+    if (bytes < totalmem() / DIRECT_MEMORY_SHARE) return this.fd;
     try {
       this.#direct ??= reopenDescriptor(this.fd, constants.O_WRONLY | constants.O_DIRECT);
       return this.#direct;
@@ -117,8 +121,9 @@ function openUnfinished(path: string): { fd: number; temporary: string | null } 
   return { fd: openSync(temporary, flags, MODE), temporary };
 }
 
+/** Not made from the core's own name, which may be as long as names can be. */
 function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+  return join(dirname(path), `.core.${process.pid}.${Date.now().toString(36)}.tmp`);
 }
 
 function syncFolder(path: string): void {
@@ -154,6 +159,9 @@ const REASONS: Readonly<Record<string, readonly [string, string]>> = {
   EFBIG: ["it would be larger than the file system or ulimit -f allows", "choose another place with -o"],
   ENOENT: ["the folder does not exist", "make it first: mkdir -p"],
   ENOTDIR: ["a part of the path is not a folder", "choose another path with -o"],
+  ENAMETOOLONG: ["its name or path is too long", "choose another path with -o"],
+  ELOOP: ["its path has too many symbolic links", "choose another path with -o"],
+  EISDIR: ["it is a folder by now", "choose another path with -o"],
   EACCES: ["the folder is not writable for you", "choose another place with -o"],
   EPERM: ["the folder is not writable for you", "choose another place with -o"],
   EROFS: ["the file system is read-only", "choose another place with -o"],

@@ -3,6 +3,7 @@ import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { isSameFile } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
@@ -74,7 +75,10 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   }
   if (facts.timers !== "") add("timer", "", "POSIX timers (timer_create)");
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
-  if (facts.cwd.path.endsWith(" (deleted)")) add("cwd", "", `a deleted working folder (${facts.cwd.path})`);
+  const { path, ino } = facts.cwd;
+  if (path.endsWith(" (deleted)")) add("cwd", "", `a deleted working folder (${path})`);
+  else if (!isSameFile(pid, path, ino))
+    add("cwd", "", `the working folder ${path}, which cr does not find by this name`);
   return refusals;
 }
 

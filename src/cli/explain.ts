@@ -1,5 +1,5 @@
 /** `cr explain CODE`: the paragraph of an error code. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ERROR_TABLE } from "../error-table.js";
 import { CrError } from "../errors.js";
 import { printJson, runVerb } from "./report.js";
@@ -9,7 +9,7 @@ export function register(program: Command): void {
     .command("explain")
     .description("say what an error code means and what to do")
     .argument("[code]", "a code as an error message shows it; all codes when left out")
-    .option("--json", "one JSON object on standard output")
+    .addOption(new Option("--json", "one JSON object on standard output").env("CR_JSON"))
     .action((code: string | undefined, options: { json?: boolean }) =>
       runVerb(options, () => explain(code, options.json ?? false)),
     );

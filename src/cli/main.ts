@@ -10,7 +10,7 @@ async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${VERSION}\n`);
     return;
   }
-  const program = await buildProgram(verb in VERBS ? [verb] : undefined);
+  const program = await buildProgram(Object.hasOwn(VERBS, verb) ? [verb] : undefined);
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -2,7 +2,7 @@
  * The command tree: which verbs there are, each loaded only when it is wanted, so that `cr --version` costs little
  * more than Node's own start. Each verb file exports `register(program)`: parse, call one operation, print.
  */
-import { Command } from "commander";
+import { Command, type Option } from "commander";
 import { VERSION } from "../version.js";
 import type { BuildProgram } from "./command-tree.js";
 
@@ -30,5 +30,13 @@ export async function buildProgram(names: readonly string[] = Object.keys(VERBS)
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   for (const name of names) (await VERBS[name]?.())?.register(program, () => buildProgram());
+  for (const { options } of program.commands) options.forEach(heedNo);
   return program;
+}
+
+/** `CR_KILL=0` means no; commander takes a flag's variable for yes, whatever its value. */
+function heedNo(option: Option): void {
+  const name = option.envVar;
+  if (name === undefined || !option.isBoolean()) return;
+  if (/^(0|no|off|false)?$/i.test(process.env[name] ?? "yes")) delete process.env[name];
 }

@@ -42,7 +42,9 @@ export function reportError(error: unknown, options: ReportOptions): void {
   const known = cause instanceof CrError ? cause : asInternal(cause);
   if (options.json) {
     const { code, message, hint, data } = known;
-    printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } });
+    // Where the status is the program's, standard output is, too.
+    const stream = options.failureStatus === 125 ? process.stderr : process.stdout;
+    printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } }, stream);
     return;
   }
   say(`${paint("red", known.code)}: ${known.message}`);

@@ -16,7 +16,7 @@ export interface Prpsinfo {
   readonly ppid: number;
   readonly pgid: number;
   readonly sid: number;
-  /** The command's name, at most 15 bytes. */
+  /** The command's name, at most 15 bytes; encoded one byte a character. */
   readonly comm: string;
   /** Start of the command line, at most 79 bytes, blanks between arguments. */
   readonly args: string;
@@ -33,7 +33,7 @@ export function encodePrpsinfo(info: Prpsinfo): Buffer {
   bytes.writeInt32LE(info.ppid, 28);
   bytes.writeInt32LE(info.pgid, 32);
   bytes.writeInt32LE(info.sid, 36);
-  bytes.write(info.comm, FNAME.at, FNAME.bytes - 1);
+  bytes.write(info.comm, FNAME.at, FNAME.bytes - 1, "latin1");
   bytes.write(info.args, PSARGS.at, PSARGS.bytes - 1);
   return bytes;
 }

@@ -32,9 +32,9 @@ export class Arguments {
     return this.put(bytes);
   }
 
-  /** Adds a string with its NUL. */
+  /** Adds a string of one byte a character, with its NUL. */
   text(value: string): Address {
-    return this.put(Buffer.from(`${value}\0`, "utf8"));
+    return this.put(Buffer.from(`${value}\0`, "latin1"));
   }
 
   bytes(): Buffer {

@@ -30,6 +30,7 @@ export const processSchema = z.object({
   ppid: z.int().nonnegative(),
   pgid: z.int().nonnegative(),
   sid: z.int().nonnegative(),
+  /** The kernel's name for it: 15 bytes of any kind, one character each (Latin-1). */
   comm: z.string(),
   /** First 80 bytes of the command line, blanks between arguments (pr_psargs). */
   args: z.string(),

@@ -16,16 +16,6 @@ export function threadsOf(pid: number): number[] {
 
 /** A thread's name. */
 export function threadName(pid: number, tid: number): string {
-  const text = readFileSync(`/proc/${pid}/task/${tid}/comm`, "utf8");
+  const text = readFileSync(`/proc/${pid}/task/${tid}/comm`, "latin1");
   return text.endsWith("\n") ? text.slice(0, -1) : text;
-}
-
-/** A thread's timer slack in ns; the kernel's default where it cannot be read (needs CAP_SYS_NICE for others). */
-export function timerSlack(tid: number): bigint {
-  try {
-    return BigInt(readFileSync(`/proc/${tid}/timerslack_ns`, "latin1").trim());
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "EACCES", "EPERM")) return 50_000n;
-    throw error;
-  }
 }

@@ -24,7 +24,8 @@ export const SCHED_LAYOUT = {
   affinity: 56,
 } as const;
 const SIGINFO_BYTES = 128;
-const SIGINFO_MAX = 4096;
+/** Signals that there is room for at first; mostly none are queued. */
+const PENDING_ROOM = 64;
 
 export type ThreadRegisters = Pick<
   ThreadState,
@@ -72,11 +73,15 @@ export function writeThread(
 
 /** Signals queued to the thread, or to the whole process: siginfo_t of 128 bytes each, in order. */
 export function readPending(tid: number, queue: "thread" | "process"): Buffer[] {
-  const raw = Buffer.alloc(SIGINFO_MAX * SIGINFO_BYTES);
-  const count = call("cr_peek_siginfo", tid, queue === "process" ? 1 : 0, raw, raw.length);
-  return Array.from({ length: count }, (_, index) =>
-    Buffer.from(raw.subarray(index * SIGINFO_BYTES, (index + 1) * SIGINFO_BYTES)),
-  );
+  for (let room = PENDING_ROOM; ; room *= 8) {
+    const raw = Buffer.alloc(room * SIGINFO_BYTES);
+    const count = call("cr_peek_siginfo", tid, queue === "process" ? 1 : 0, raw, raw.length);
+    // A full buffer may not be all of them.
+    if (count === room) continue;
+    return Array.from({ length: count }, (_, index) =>
+      Buffer.from(raw.subarray(index * SIGINFO_BYTES, (index + 1) * SIGINFO_BYTES)),
+    );
+  }
 }
 
 /** Scheduling policy, nice value, I/O priority and affinity of a thread; timer slack comes from elsewhere. */

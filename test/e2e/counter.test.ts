@@ -10,7 +10,7 @@ import { killHard } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
-const COUNT = 150;
+const COUNT = 400;
 const EXPECTED = `ready\n${Array.from({ length: COUNT }, (_, number) => `${number}\n`).join("")}ok\n`;
 const KINDS = [
   "counter",

@@ -117,7 +117,6 @@ describe("cr checkpoint refuses", () => {
 
 /** Each kind of state of a later version, with a word its message must hold. */
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
-  ["thread", /thread/],
   ["child", /child/],
   ["zombie", /child/],
   ["timer", /timer/],

@@ -10,7 +10,7 @@ const standard = Buffer.from(new Int32Array([0, 1, 2]).buffer);
 const pid = call("cr_spawn", exe, 0, shared ? 0 : OWN_GROUP, 0, standard, 3, 3);
 const foreground = openForeground({ pid });
 process.stdout.write(`parent ${process.pid} child ${pid}\n`);
-call("cr_detach", pid, 0);
+call("cr_detach", Buffer.from(new Int32Array([pid]).buffer), 1, Buffer.alloc(4));
 const status = await foreground.finished();
 foreground[Symbol.dispose]();
 process.exit(status);

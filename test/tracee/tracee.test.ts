@@ -86,16 +86,15 @@ describe("a target", () => {
       expect(await target.ended({ timeoutMs: 2_000 })).toBe("killed 9");
     }));
 
-  test("that ends while we wait for its stop is said to have ended, with its status", () =>
+  test("that ends while we wait for its stop is said to have ended, and by what", () =>
     withScene(async (scene) => {
       const target = await ready(scene, [fixture("calls"), "FOLDER"]);
       using tracee = Tracee.seize(target.pid);
-      target.go();
+      process.kill(target.pid, "SIGKILL");
       await eventually("it has ended", () => !isAlive(target));
       const error = failure(() => tracee.stop(1_000));
-      // The kernel refuses to interrupt a zombie; a moment earlier the wait would have told.
-      if (error instanceof UnexpectedStop) expect(error.stop).toEqual({ kind: "exited", status: 0 });
-      else expect(isNativeError(error, "ESRCH")).toBe(true);
+      expect(error).toBeInstanceOf(UnexpectedStop);
+      expect((error as UnexpectedStop).stop).toMatchObject({ kind: "signaled", signal: 9 });
     }));
 
   test("that does not stop in time goes on, and can be stopped later", () =>
@@ -113,15 +112,12 @@ describe("a target", () => {
       expect(await target.ended(), target.output()).toBe("exited 0");
     }));
 
-  test("that job control stops first is left stopped", () =>
+  test("that job control stops meanwhile is left stopped", () =>
     withScene(async (scene) => {
       const target = await ready(scene, [fixture("calls"), "FOLDER"]);
       const tracee = Tracee.seize(target.pid);
       process.kill(target.pid, "SIGSTOP");
-      await eventually("the signal has stopped it", () => statOf(target.pid)?.state === "t");
-      const error = failure(() => tracee.stop(1_000));
-      expect(error).toBeInstanceOf(UnexpectedStop);
-      expect((error as UnexpectedStop).stop).toMatchObject({ kind: "event", signal: 19, interrupt: false });
+      tracee.stop(1_000);
       tracee.release();
       await eventually("it is stopped by its signal", () => statOf(target.pid)?.state === "T");
       process.kill(target.pid, "SIGCONT");

@@ -1,0 +1,154 @@
+/** Memory of a process: small reads and writes whatever the protection, and bulk copies with holes and checksums. */
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { crc32c } from "../../src/core/crc32c.js";
+import { RUN_BYTES_MAX } from "../../src/state/address.js";
+import { readMappings } from "../../src/tracee/maps.js";
+import { copyMemoryTo, readMemory, writeMemory } from "../../src/tracee/memory.js";
+import { crc32cRanges } from "../../src/tracee/native.js";
+import { isNativeError } from "../../src/tracee/native-error.js";
+import { Tracee } from "../../src/tracee/tracee.js";
+import { killHard } from "../harness/process.js";
+import { withScene } from "../harness/scene.js";
+import { buildProgram } from "./build.js";
+import { filledPage, PAGE, startPages } from "./pages-target.js";
+
+const pages = buildProgram("pages");
+
+function errnoOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (isNativeError(error)) return error.errno;
+    throw error;
+  }
+  return "none";
+}
+
+test("reads and writes what the program could not: PROT_NONE and read-only pages", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    const hidden = at("private", 5);
+    expect(readMemory(target.pid, hidden, 4096)).toEqual(filledPage(5n));
+    writeMemory(target.pid, hidden + 8n, Buffer.from("recore"));
+    expect(readMemory(target.pid, hidden + 8n, 6).toString()).toBe("recore");
+    // Over the border of two pages, one of which was never touched.
+    const border = at("private", 2) - 3n;
+    writeMemory(target.pid, border, Buffer.from("abcdef"));
+    expect(readMemory(target.pid, border, 6).toString()).toBe("abcdef");
+  }));
+
+test("says what cannot be read: nothing there, a guard page, a process that is gone", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    expect(readMemory(target.pid, 0n, 0)).toHaveLength(0);
+    expect(errnoOf(() => readMemory(target.pid, 0n, 8))).toMatch(/EIO|EFAULT/);
+    expect(errnoOf(() => readMemory(target.pid, at("private", 8), 8))).toMatch(/EIO|EFAULT/);
+    await killHard(target);
+    expect(errnoOf(() => readMemory(target.pid, at("private", 0), 8))).toMatch(/ESRCH|ENOENT/);
+  }));
+
+test("copies pages to their places in a file, leaves zero pages as holes, and tells each range's CRC32C", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    const path = join(scene.folder, "copy");
+    const fd = openSync(path, "w+");
+    const bytes = Number(PAGE);
+    const ranges = [
+      { address: at("private", 0), lengthBytes: 3 * bytes, fileOffset: 8 * bytes },
+      { address: at("private", 5), lengthBytes: bytes, fileOffset: 4 * bytes },
+      { address: at("private", 9), lengthBytes: 2 * bytes, fileOffset: 20 * bytes },
+      { address: at("shared", 40), lengthBytes: bytes, fileOffset: 0 },
+    ];
+    const result = copyMemoryTo(target.pid, fd, { ranges, threads: 4 });
+    closeSync(fd);
+    expect(result.writtenBytes).toBe(4 * bytes);
+    const copy = readFileSync(path);
+    const piece = (offset: number, length: number) => copy.subarray(offset, offset + length);
+    expect(piece(0, bytes)).toEqual(filledPage(10n));
+    expect(piece(4 * bytes, bytes)).toEqual(filledPage(5n));
+    // fill() numbers its words through, so only the first page is the page of the seed.
+    expect(piece(8 * bytes, bytes)).toEqual(filledPage(1n));
+    expect(piece(10 * bytes, 10 * bytes).every((byte) => byte === 0)).toBe(true);
+    expect(copy).toHaveLength(10 * bytes);
+    expect(statSync(path).blocks * 512).toBeLessThanOrEqual(4 * bytes + 4096);
+    const first = Buffer.concat([piece(8 * bytes, 2 * bytes), Buffer.alloc(bytes)]);
+    expect(result.crc32c).toEqual([
+      crc32c(first),
+      crc32c(filledPage(5n)),
+      crc32c(Buffer.alloc(2 * bytes)),
+      crc32c(filledPage(10n)),
+    ]);
+  }));
+
+test("many runs with many threads are those of one thread", () =>
+  withScene(async (scene) => {
+    const script = "import os,time\nb=os.urandom(12<<20)\nprint('ready',flush=True)\ntime.sleep(1000)";
+    const target = await scene.start(["python3", "-c", script]);
+    await target.says("ready");
+    using tracee = Tracee.seize(target.pid);
+    tracee.stop(1_000);
+    const large = readMappings(target.pid).find(
+      ({ start, end }) => end - start >= 12n << 20n && start > 0x7000_0000_0000n,
+    );
+    if (large === undefined) throw new Error("the bytes are nowhere");
+    const ranges = Array.from({ length: 120 }, (_, index) => ({
+      address: large.start + BigInt(index * 98_304),
+      lengthBytes: 98_304,
+      fileOffset: (119 - index) * 98_304,
+    }));
+    const [one, many] = [1, 7].map((threads) => {
+      const path = join(scene.folder, `copy${threads}`);
+      const fd = openSync(path, "w+");
+      const result = copyMemoryTo(target.pid, fd, { ranges, threads });
+      closeSync(fd);
+      return { result, bytes: readFileSync(path) };
+    });
+    expect(many?.result).toEqual(one?.result);
+    expect(one?.bytes.equals(many?.bytes ?? Buffer.alloc(0))).toBe(true);
+    expect(one?.result.crc32c).toEqual(
+      ranges.map((range) =>
+        crc32c(one?.bytes.subarray(range.fileOffset, range.fileOffset + 98_304) ?? Buffer.alloc(0)),
+      ),
+    );
+  }));
+
+test("refuses ranges that are not whole pages, empty or too long; a full disk is told", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    const copy = (lengthBytes: number, path: string) => {
+      const fd = openSync(path, "w");
+      const ranges = [{ address: at("private", 0), lengthBytes, fileOffset: 0 }];
+      const errno = errnoOf(() => copyMemoryTo(target.pid, fd, { ranges, threads: 1 }));
+      closeSync(fd);
+      return errno;
+    };
+    const path = join(scene.folder, "copy");
+    expect([0, 100, RUN_BYTES_MAX + 4096].map((length) => copy(length, path))).toEqual([
+      "EINVAL",
+      "EINVAL",
+      "EINVAL",
+    ]);
+    expect(copy(4096, "/dev/full")).toBe("ENOSPC");
+    expect(copy(16 * 4096, path)).toBe("EFAULT");
+    expect(copyMemoryTo(target.pid, -1, { ranges: [], threads: 1 })).toEqual({ writtenBytes: 0, crc32c: [] });
+  }));
+
+test("CRC32C of the native library is that of RFC 3720 and of TypeScript, for every length", () =>
+  withScene(async (scene) => {
+    const path = join(scene.folder, "bytes");
+    const bytes = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
+    writeFileSync(path, Buffer.concat([Buffer.from("123456789"), Buffer.alloc(32), bytes]));
+    const fd = openSync(path, "r");
+    const lengths = [1, 7, 8, 9, 63, 64, 65, 4095, 4096, 5000];
+    const sums = crc32cRanges(fd, [
+      { fileOffset: 0, lengthBytes: 9 },
+      { fileOffset: 9, lengthBytes: 32 },
+      ...lengths.map((lengthBytes) => ({ fileOffset: 41, lengthBytes })),
+    ]);
+    expect(sums.slice(0, 2)).toEqual([0xe3069283, 0x8a9136aa]);
+    expect(sums.slice(2)).toEqual(lengths.map((length) => crc32c(bytes.subarray(0, length))));
+    expect(errnoOf(() => crc32cRanges(fd, [{ fileOffset: 5000, lengthBytes: 100 }]))).toBe("EIO");
+    closeSync(fd);
+  }));
