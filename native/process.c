@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,7 +48,10 @@ CR_API int64_t cr_get_sched(int32_t tid, uint8_t *out, int32_t size) {
   if (syscall(SYS_sched_getattr, tid, &a, sizeof a, 0) < 0) return -errno;
   s->policy = a.policy;
   s->flags = a.flags;
-  s->nice = a.nice;
+  /* sched_getattr tells it of ordinary policies only; the others keep it for later. */
+  errno = 0;
+  s->nice = getpriority(PRIO_PROCESS, (id_t)tid);
+  if (errno != 0) return -errno;
   s->priority = a.priority;
   s->runtime = a.runtime;
   s->deadline = a.deadline;

@@ -3,6 +3,7 @@ import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { mainThreadHasEnded } from "../tracee/tasks.js";
 import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
@@ -21,6 +22,7 @@ export function checkTarget(pid: number): void {
       "only programs can be saved; ps shows kernel threads in brackets",
     );
   }
+  if (mainThreadHasEnded(pid)) throw mainThreadEnded(pid);
   if (stat.state === "Z" || stat.state === "X") {
     throw unsupported(
       pid,
@@ -44,6 +46,12 @@ export function checkTarget(pid: number): void {
       "use a 64-bit build of the program",
     );
   }
+}
+
+/** The error for a process whose threads have outlived its main thread: /proc shows nothing of it any more. */
+export function mainThreadEnded(pid: number): CrError {
+  const why = "its main thread has ended while others go on (pthread_exit in main)";
+  return unsupported(pid, why, "let main wait for its threads instead: pthread_join");
 }
 
 /** The error for a process under another tracer. */

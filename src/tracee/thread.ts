@@ -70,9 +70,13 @@ export function writeThread(
   call("cr_set_thread", tid, raw, raw.length);
 }
 
+/** Room for the longest queue, made once: with many threads making it takes longer than reading. */
+let pendingBytes: Buffer | undefined;
+
 /** Signals queued to the thread, or to the whole process: siginfo_t of 128 bytes each, in order. */
 export function readPending(tid: number, queue: "thread" | "process"): Buffer[] {
-  const raw = Buffer.alloc(SIGINFO_MAX * SIGINFO_BYTES);
+  pendingBytes ??= Buffer.alloc(SIGINFO_MAX * SIGINFO_BYTES);
+  const raw = pendingBytes;
   const count = call("cr_peek_siginfo", tid, queue === "process" ? 1 : 0, raw, raw.length);
   return Array.from({ length: count }, (_, index) =>
     Buffer.from(raw.subarray(index * SIGINFO_BYTES, (index + 1) * SIGINFO_BYTES)),

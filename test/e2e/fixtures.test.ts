@@ -30,6 +30,11 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["files"],
   ["deleted"],
   ["thread-area"],
+  ["threads", "1"],
+  ["threads", "2"],
+  ["threads", "64"],
+  ["locks"],
+  ["churn"],
   ["lockstep"],
 ];
 
