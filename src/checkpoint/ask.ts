@@ -51,7 +51,7 @@ export interface Answers {
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
 export function ask(frozen: Frozen): Answers {
   const { tracee, threads } = frozen;
-  const site = findSite(frozen);
+  const site = siteOf(frozen);
   let interior: Interior | null = null;
   const answers = new Map<number, ThreadInterior>();
   for (const [tid, registers] of threads) {
@@ -72,6 +72,15 @@ interface Site {
   readonly gadgets: Gadgets;
   readonly place: Address;
   readonly placeBytes: number;
+}
+
+/** A process that was killed in its stop cannot be read any more. */
+function siteOf(frozen: Frozen): Site {
+  try {
+    return findSite(frozen);
+  } catch (error) {
+    throw isNativeError(error, "ESRCH") ? changed(frozen.tracee.pid, error) : error;
+  }
 }
 
 /** One place serves all threads: they run in it one at a time, while the others stand. */

@@ -1,5 +1,5 @@
 /** A target stopped as a checkpoint stops it, for tests of single steps; let go whatever the test does. */
-import type { Frozen } from "../../src/checkpoint/capture.js";
+import type { Frozen } from "../../src/checkpoint/ask.js";
 import { freeze, seize } from "../../src/checkpoint/freeze.js";
 import { lookAtProcess } from "../../src/checkpoint/look.js";
 import { MappedFiles } from "../../src/checkpoint/mappings.js";
@@ -8,9 +8,9 @@ import { findGadgets } from "../../src/tracee/site.js";
 /** Seizes and stops `pid`, runs `act` on it, and lets it go. */
 export async function whileFrozen(pid: number, act: (frozen: Frozen) => void | Promise<void>): Promise<void> {
   using tracee = seize(pid);
-  const { thread } = freeze(tracee, { timeoutMs: 10_000, ledger: new Map(), key: `${pid}` });
+  const { threads } = freeze(tracee, { timeoutMs: 10_000, ledger: new Map(), key: `${pid}` });
   const look = lookAtProcess(pid, new MappedFiles());
-  await act({ tracee, thread, look, gadgets: findGadgets(pid, look.facts.vmas) });
+  await act({ tracee, threads, look, gadgets: findGadgets(pid, look.facts.vmas) });
 }
 
 /** The error that `act` throws; fails when it throws none. */

@@ -1,6 +1,6 @@
 /** What a stopped process is asked about itself, and what becomes of it when that cannot be done. */
 import { describe, expect, test } from "vitest";
-import { askInterior } from "../../src/checkpoint/capture.js";
+import { ask } from "../../src/checkpoint/ask.js";
 import { decodeInterior, INTERIOR_SCRATCH_BYTES, interiorCalls } from "../../src/checkpoint/interior.js";
 import { eventually } from "../harness/eventually.js";
 import { isAlive, killHard, runsFreely, statOf } from "../harness/process.js";
@@ -11,13 +11,13 @@ import { errorOf, whileFrozen } from "./frozen.js";
 
 const places = buildProgram("places");
 
-describe("askInterior", () => {
+describe("ask", () => {
   test("asks for handlers, alternate stack, break, timers and settings, and leaves no trace", () =>
     withScene(async (scene) => {
       const target = await scene.start([fixture("signals"), "FOLDER"]);
       await target.says("ready");
       await whileFrozen(target.pid, (frozen) => {
-        const interior = askInterior(frozen);
+        const interior = ask(frozen).process;
         expect(interior.actions.length).toBeGreaterThan(0);
         for (const { handler, restorer } of interior.actions.filter((one) => one.handler > 1n)) {
           expect(frozen.look.facts.vmas.some((vma) => handler >= vma.start && handler < vma.end)).toBe(true);
@@ -26,7 +26,7 @@ describe("askInterior", () => {
         const heap = frozen.look.facts.vmas.find(({ path }) => path === "[heap]");
         expect(interior.brk).toBeGreaterThanOrEqual(heap?.end ?? 0n);
         expect(interior.settings).toMatchObject({ dumpable: 1n, noNewPrivs: 0n, mdwe: 0n });
-        expect(askInterior(frozen)).toEqual(interior);
+        expect(ask(frozen).process).toEqual(interior);
       });
       target.go();
       expect(await target.ended(), target.output()).toBe("exited 0");
@@ -37,7 +37,7 @@ describe("askInterior", () => {
       const target = await scene.start([places(), "dispatch", "FOLDER"]);
       await target.says("ready");
       await whileFrozen(target.pid, (frozen) => {
-        expect(errorOf(() => askInterior(frozen))).toMatchObject({
+        expect(errorOf(() => ask(frozen))).toMatchObject({
           code: "UNSUPPORTED_STATE",
           message: expect.stringContaining("PR_SET_SYSCALL_USER_DISPATCH"),
         });
@@ -54,7 +54,7 @@ describe("askInterior", () => {
       await whileFrozen(target.pid, async (frozen) => {
         process.kill(target.pid, "SIGKILL");
         await eventually("it has died", () => !isAlive(target));
-        expect(errorOf(() => askInterior(frozen))).toMatchObject({
+        expect(errorOf(() => ask(frozen))).toMatchObject({
           code: "TARGET_CHANGED",
           message: expect.stringMatching(/it ended/),
         });
@@ -68,7 +68,7 @@ describe("askInterior", () => {
       await target.says("ready");
       await whileFrozen(target.pid, (frozen) => {
         process.kill(target.pid, "SIGSTOP");
-        expect(errorOf(() => askInterior(frozen))).toMatchObject({
+        expect(errorOf(() => ask(frozen))).toMatchObject({
           code: "TARGET_CHANGED",
           message: expect.stringMatching(/SIGSTOP/),
         });
@@ -89,7 +89,7 @@ describe("decodeInterior", () => {
   });
 
   test("takes options that the kernel does not know as off, and no other failure", () => {
-    const results = Array.from({ length: count }, (_, index) => (index < count - 6 ? 0n : -22n));
+    const results = Array.from({ length: count }, (_, index): bigint => (index < count - 6 ? 0n : -22n));
     const interior = decodeInterior(results, Buffer.alloc(INTERIOR_SCRATCH_BYTES));
     expect(interior.settings).toMatchObject({ mdwe: 0n, thpDisable: 0n });
     results[2] = -14n;
