@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, ftruncateSync, readSync } from "node:f
 import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription, FileState } from "../state/fd.js";
+import { lastSeen } from "./refused-contents.js";
 import { dataSpans } from "../tracee/data-spans.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
@@ -29,8 +30,15 @@ export function copyContents(
   core: Place,
 ): { readonly files: FileState; readonly end: number } {
   let end = core.fileOffset;
-  const descriptions = files.descriptions.map((description) => {
-    const fd = files.descriptors.find((one) => one.description === description.id)?.fd ?? 0;
+  const peeked = new Set<string>();
+  const descriptions = files.descriptions.map((given) => {
+    const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
+    const description = { ...given, object: lastSeen(pid, fd, given.object) };
+    if (isSharedContent(description)) {
+      // Descriptions of one pipe or memfd have one content between them: it stays with the first that can be read.
+      if (peeked.has(`${description.ino}`)) return description;
+      peeked.add(`${description.ino}`);
+    }
     const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
@@ -50,12 +58,19 @@ function copyOne(
   if (kind === "regular" && deleted) {
     return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
   }
-  if (kind === "outside" && isReadablePipe(description)) {
+  if (kind === "memfd") {
+    return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
+  }
+  if ((kind === "outside" || kind === "pipe") && isReadablePipe(description)) {
     const bytes = peekPipe(pid, fd);
     writeAll(place.fd, bytes, place.fileOffset);
     return bytes.length === 0 ? null : bytes.length;
   }
   return null;
+}
+
+function isSharedContent(description: FileDescription): boolean {
+  return description.kind === "memfd" || (description.kind === "pipe" && isReadablePipe(description));
 }
 
 function isReadablePipe({ mode, flags }: FileDescription): boolean {

@@ -29,6 +29,11 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["attributes"],
   ["files"],
   ["deleted"],
+  ["pipes"],
+  ["objects"],
+  ["epolls"],
+  ["inotify"],
+  ["locks"],
   ["thread-area"],
   ["lockstep"],
 ];
