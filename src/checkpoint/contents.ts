@@ -6,11 +6,12 @@ import { closeSync, constants, fstatSync, ftruncateSync, readSync } from "node:f
 import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription, FileState } from "../state/fd.js";
-import { lastSeen } from "./refused-contents.js";
 import { dataSpans } from "../tracee/data-spans.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { peekPipe } from "../tracee/pipe.js";
+import { lastSeen, pairOf } from "./refused-contents.js";
+import { queuedIn } from "./sockets.js";
 
 const O_ACCMODE = 0o3;
 
@@ -39,7 +40,11 @@ export function copyContents(
       if (peeked.has(`${description.ino}`)) return description;
       peeked.add(`${description.ino}`);
     }
-    const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
+    const pair = pairOf(description, files);
+    const queued = pair === null ? null : queuedIn(pid, pair);
+    const lengthBytes = Buffer.isBuffer(queued)
+      ? copyBytes(queued, { fd: core.fd, fileOffset: end })
+      : copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
@@ -63,10 +68,14 @@ function copyOne(
   }
   if ((kind === "outside" || kind === "pipe") && isReadablePipe(description)) {
     const bytes = peekPipe(pid, fd);
-    writeAll(place.fd, bytes, place.fileOffset);
-    return bytes.length === 0 ? null : bytes.length;
+    return bytes.length === 0 ? null : copyBytes(bytes, place);
   }
   return null;
+}
+
+function copyBytes(bytes: Buffer, place: Place): number {
+  writeAll(place.fd, bytes, place.fileOffset);
+  return bytes.length;
 }
 
 function isSharedContent(description: FileDescription): boolean {

@@ -3,12 +3,13 @@ import { lstatSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
 import { type OpenDescriptor, sameDescription, stillWatched } from "../tracee/descriptors.js";
-import { isNativeError } from "../tracee/native-error.js";
 import { pathInside } from "../tracee/maps.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { locksOfDescription, ownerOfDescription } from "./description-status.js";
 import { FarEnds } from "./far-ends.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
 import type { Refusal } from "./refusal.js";
+import { sortSocket } from "./sockets.js";
 
 const S_IFMT = 0o170000n;
 const S_IFREG = 0o100000n;
@@ -88,7 +89,10 @@ function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
   const { link, stat } = one;
   if (one.flags & O_PATH) return pathOnly(one, around.pid);
   if (stat.isFIFO()) return sortPipe(one, around);
-  if (stat.isSocket()) return asSort(outside(one));
+  if (stat.isSocket()) {
+    const sort = sortSocket(one, around);
+    return "refused" in sort && one.fd <= STANDARD_FDS_MAX ? asSort("outside") : sort;
+  }
   const anonymous = sortAnonymous(one, around);
   if (anonymous !== null) return anonymous;
   if (link.startsWith("/proc/") || link.startsWith("/sys/")) return sortKernelFile(one, around);
@@ -143,12 +147,6 @@ function regularKind(pid: number, { link, stat }: OpenDescriptor): Kind | { read
 function isSameFile(pid: number, link: string, ino: bigint): boolean {
   if (!link.startsWith("/")) return false;
   return lstatSync(pathInside(pid, link), { bigint: true, throwIfNoEntry: false })?.ino === ino;
-}
-
-/** Standard descriptors may lead outside: a restore attaches them to the caller's. */
-function outside(one: OpenDescriptor): Kind | { readonly refused: string } {
-  if (one.fd <= STANDARD_FDS_MAX) return "outside";
-  return { refused: `${one.stat.isSocket() ? "a socket" : "a pipe"} (${one.link})` };
 }
 
 function deviceKind(one: OpenDescriptor): Kind | { readonly refused: string } {

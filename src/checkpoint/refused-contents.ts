@@ -1,19 +1,42 @@
 /** What waits behind descriptors of a stopped process: refused where it cannot be had without taking it. */
-import type { FileState } from "../state/fd.js";
+import type { FileDescription, FileState } from "../state/fd.js";
 import type { KernelObject } from "../state/kernel-object.js";
 import { readInfo } from "../tracee/descriptors.js";
 import { timerfdLeftNs, waitingBytes } from "../tracee/fd-control.js";
 import { timerfdInfo } from "../tracee/fdinfo.js";
 import { PIPE_BYTES_MAX } from "../tracee/pipe.js";
 import type { Refusal } from "./refusal.js";
+import { queuedIn } from "./sockets.js";
 
 const O_ACCMODE = 0o3;
 const O_WRONLY = 1;
 /** A pipe in packet mode: where its bytes are divided cannot be seen. */
 const O_DIRECT = 0o40000;
 
-/** Pipes whose content is more than can be copied, or is divided into packets. */
-export function refusedContents(pid: number, { descriptions, descriptors }: FileState): Refusal[] {
+/** Pipes whose content is more than can be copied, or is divided into packets; sockets with more than one message. */
+export function refusedContents(pid: number, files: FileState): Refusal[] {
+  return [...refusedPipes(pid, files), ...refusedQueues(pid, files)];
+}
+
+function refusedQueues(pid: number, files: FileState): Refusal[] {
+  return files.descriptions.flatMap((description) => {
+    const pair = pairOf(description, files);
+    const queued = pair === null ? null : queuedIn(pid, pair);
+    if (pair === null || typeof queued !== "string") return [];
+    return [{ kind: "descriptor", id: `fd:${pair.fd}`, what: `${queued} in ${description.path}` }];
+  });
+}
+
+/** A descriptor for each end of a pair, of which the description is one; null for what is none. */
+export function pairOf({ id, object }: FileDescription, { descriptions, descriptors }: FileState) {
+  if (object?.kind !== "socket" || object.peer === null) return null;
+  const peer = descriptions.find(({ kind, ino }) => kind === "socket" && ino === object.peer);
+  const fd = descriptors.find(({ description }) => description === id)?.fd;
+  const peerFd = descriptors.find(({ description }) => description === peer?.id)?.fd;
+  return fd === undefined || peerFd === undefined ? null : { fd, peerFd, object };
+}
+
+function refusedPipes(pid: number, { descriptions, descriptors }: FileState): Refusal[] {
   const pipes = descriptions.filter(({ kind }) => kind === "pipe");
   const packets = new Set(pipes.filter(({ flags }) => flags & O_DIRECT).map(({ ino }) => ino));
   return pipes.flatMap((pipe) => {

@@ -2,6 +2,7 @@
  * Descriptors that only the program itself can make, after those it inherits are in place: epoll instances, which
  * know what they watch by number, and files of /proc, which show whoever opens them.
  */
+import { procPathFor } from "../tracee/proc-path.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
 import { fillEpolls } from "./epoll.js";
@@ -43,7 +44,11 @@ function makeOne(workshop: Workshop, twins: readonly InsideDescriptor[], recorde
       ? { name: "epoll_create1", args: [0] }
       : {
           name: "openat",
-          args: [AT_FDCWD, args.text(pathFor(path, recordedPid, workshop.newborn.pid)), flags & ~NOT_AGAIN],
+          args: [
+            AT_FDCWD,
+            args.text(procPathFor(path, recordedPid, workshop.newborn.pid)),
+            flags & ~NOT_AGAIN,
+          ],
         };
   const [chosen = 0n] = workshop.run(`open ${path} again`, [create], args.bytes());
   const isWanted = twins.some(({ fd }) => BigInt(fd) === chosen);
@@ -56,11 +61,4 @@ function makeOne(workshop: Workshop, twins: readonly InsideDescriptor[], recorde
     }),
     ...(isWanted ? [] : [{ name: "close", args: [chosen] } as const]),
   ]);
-}
-
-/** Its own files of /proc are under its present pid. */
-function pathFor(path: string, recordedPid: number, pid: number): string {
-  const own = `/proc/${recordedPid}`;
-  if (path !== own && !path.startsWith(`${own}/`)) return path;
-  return `/proc/${pid}${path.slice(own.length)}`.replace(`/task/${recordedPid}`, `/task/${pid}`);
 }

@@ -13,6 +13,7 @@ import { checkWatches, startWatches } from "./inotify.js";
 import { openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
 import { openPipes } from "./pipes.js";
+import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
 const O_NONBLOCK = 0o4000;
@@ -27,7 +28,7 @@ export interface OpenedObjects extends Disposable {
 }
 
 const OBJECTS: ReadonlySet<FileDescription["kind"]> = new Set([
-  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path"] as const),
+  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "socket"] as const),
 ]);
 
 /** True for the kinds that are made here. */
@@ -38,7 +39,9 @@ export function isObject({ kind }: FileDescription): boolean {
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
 export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
   const byId = new Map<number, FileSource>();
+  let sockets: SocketFiles | null = null;
   const close = () => {
+    sockets?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
     byId.clear();
   };
@@ -53,6 +56,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
     }
     openPipes(ofKind("pipe"), coreFd, add);
     openMemfds(ofKind("memfd"), coreFd, add);
+    sockets = openSockets(ofKind("socket"), coreFd, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
@@ -66,6 +70,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      sockets?.keep();
     },
     [Symbol.dispose]: close,
   };

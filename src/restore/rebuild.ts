@@ -9,12 +9,12 @@ import type { Newborn } from "../tracee/newborn.js";
 import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
-import { closeInherited, placeDescriptors } from "./descriptors.js";
 import { putStatus } from "./description-status.js";
+import { closeInherited, placeDescriptors } from "./descriptors.js";
 import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
-import { makeInside } from "./inside.js";
 import type { Inheritance } from "./inherit.js";
+import { makeInside } from "./inside.js";
 import { restartable } from "./restart.js";
 import {
   putGuards,

@@ -1,8 +1,8 @@
 /** The descriptors of a process as /proc/PID/fd and fdinfo show them; what they are is decided elsewhere. */
 import { type BigIntStats, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
-import { errnoName, NativeError } from "./native.js";
 import { type EpollWatch, epollWatches } from "./fdinfo.js";
+import { errnoName, NativeError } from "./native.js";
 import { tryOwnCall } from "./own-call.js";
 
 const O_CLOEXEC = 0o2000000;

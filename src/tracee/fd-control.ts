@@ -1,6 +1,7 @@
 /** What fcntl(2) and ioctl(2) tell about a descriptor of a process, asked by cr as a holder of it (grasp.ts). */
-import { isNativeError } from "./native-error.js";
+
 import { withGrasp } from "./grasp.js";
+import { isNativeError } from "./native-error.js";
 import { ownCall } from "./own-call.js";
 
 const F_GETSIG = 11;

@@ -20,6 +20,7 @@ export function epollWatches(info: string): EpollWatch[] {
   }));
 }
 
+/** Counter of an eventfd, and whether a read takes one of it (EFD_SEMAPHORE). */
 export function eventfdInfo(info: string): { readonly count: bigint; readonly semaphore: boolean } {
   const count = BigInt(`0x${value(info, "eventfd-count")}`);
   return { count, semaphore: /^eventfd-semaphore:\s*1/m.test(info) };
@@ -37,6 +38,7 @@ export interface TimerfdInfo {
   readonly intervalNs: bigint;
 }
 
+/** Clock, time and unread expirations of a timerfd. */
 export function timerfdInfo(info: string): TimerfdInfo {
   return {
     clock: Number(value(info, "clockid")),

@@ -8,6 +8,7 @@ import { errnoName, NativeError, tryCall } from "./native.js";
 const NUMBER = {
   read: 0,
   write: 1,
+  poll: 7,
   ioctl: 16,
   socket: 41,
   connect: 42,

@@ -34,6 +34,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["epolls"],
   ["inotify"],
   ["locks"],
+  ["sockets"],
   ["thread-area"],
   ["lockstep"],
 ];
