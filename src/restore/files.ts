@@ -128,7 +128,12 @@ function assemble(parts: Parts): PreparedFiles {
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);
-      objects.start();
+      try {
+        objects.start();
+      } catch (error) {
+        this.undo();
+        throw error;
+      }
       return cuts.done.map(({ path, tailPath, tailBytes }) => ({
         kind: "file",
         id: path,
