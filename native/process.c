@@ -4,7 +4,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,11 +23,6 @@ CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal) {
 
 CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal) {
   return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
-}
-
-CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2) {
-  long order = syscall(SYS_kcmp, pid, pid, KCMP_FILE, (long)fd1, (long)fd2);
-  return order < 0 ? -errno : order;
 }
 
 /* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */

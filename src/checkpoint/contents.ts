@@ -10,6 +10,8 @@ import { dataSpans } from "../tracee/data-spans.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { peekPipe } from "../tracee/pipe.js";
+import { lastSeen, pairOf } from "./refused-contents.js";
+import { queuedIn } from "./sockets.js";
 
 const O_ACCMODE = 0o3;
 
@@ -29,9 +31,20 @@ export function copyContents(
   core: Place,
 ): { readonly files: FileState; readonly end: number } {
   let end = core.fileOffset;
-  const descriptions = files.descriptions.map((description) => {
-    const fd = files.descriptors.find((one) => one.description === description.id)?.fd ?? 0;
-    const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
+  const peeked = new Set<string>();
+  const descriptions = files.descriptions.map((given) => {
+    const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
+    const description = { ...given, object: lastSeen(pid, fd, given.object) };
+    if (isSharedContent(description)) {
+      // Descriptions of one pipe or memfd have one content between them: it stays with the first that can be read.
+      if (peeked.has(`${description.ino}`)) return description;
+      peeked.add(`${description.ino}`);
+    }
+    const pair = pairOf(description, files);
+    const queued = pair === null ? null : queuedIn(pid, pair);
+    const lengthBytes = Buffer.isBuffer(queued)
+      ? copyBytes(queued, { fd: core.fd, fileOffset: end })
+      : copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
@@ -50,12 +63,23 @@ function copyOne(
   if (kind === "regular" && deleted) {
     return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
   }
-  if (kind === "outside" && isReadablePipe(description)) {
+  if (kind === "memfd") {
+    return copyContent(openTargetFile(pid, fd), place.fd, { at: place.fileOffset, size: sizeBytes });
+  }
+  if ((kind === "outside" || kind === "pipe") && isReadablePipe(description)) {
     const bytes = peekPipe(pid, fd);
-    writeAll(place.fd, bytes, place.fileOffset);
-    return bytes.length === 0 ? null : bytes.length;
+    return bytes.length === 0 ? null : copyBytes(bytes, place);
   }
   return null;
+}
+
+function copyBytes(bytes: Buffer, place: Place): number {
+  writeAll(place.fd, bytes, place.fileOffset);
+  return bytes.length;
+}
+
+function isSharedContent(description: FileDescription): boolean {
+  return description.kind === "memfd" || (description.kind === "pipe" && isReadablePipe(description));
 }
 
 function isReadablePipe({ mode, flags }: FileDescription): boolean {

@@ -1,6 +1,7 @@
 /** Is this a process that can be checkpointed at all? Looked at before it is touched, each "no" with its code. */
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded } from "../tracee/tasks.js";
@@ -97,13 +98,13 @@ export function attempt<T>(pid: number, look: () => T): T {
 
 /** The error for a failed look at a process. */
 export function lookFailed(pid: number, error: unknown): unknown {
-  if (isErrno(error, "ENOENT", "ESRCH")) {
+  if (isErrno(error, "ENOENT", "ESRCH") || isNativeError(error, "ESRCH")) {
     return new CrError("NO_SUCH_PROCESS", `cannot look at process ${pid}: there is no such process`, {
       hint: `check the pid: ps -p ${pid}`,
       cause: error,
     });
   }
-  if (isErrno(error, "EACCES", "EPERM")) return notPermitted(pid, error);
+  if (isErrno(error, "EACCES", "EPERM") || isNativeError(error, "EPERM")) return notPermitted(pid, error);
   return error;
 }
 
