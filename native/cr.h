@@ -116,11 +116,13 @@ CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_
                         int32_t fd_count, int32_t fd_base);
 CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 
+/* own.c: a system call of our own process; where bit i of `pointers` is set, args[i] is an offset into data. */
+CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t *data, int32_t len);
+
 /* process.c */
 CR_API int64_t cr_pidfd_open(int32_t pid);
 CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal);
 CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal);
-CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2); /* kcmp: 0 same, 1 or 2 ordered */
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
 CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace);

@@ -4,11 +4,11 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,11 +23,6 @@ CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal) {
 
 CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal) {
   return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
-}
-
-CR_API int64_t cr_same_file(int32_t pid, int32_t fd1, int32_t fd2) {
-  long order = syscall(SYS_kcmp, pid, pid, KCMP_FILE, (long)fd1, (long)fd2);
-  return order < 0 ? -errno : order;
 }
 
 /* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */
@@ -47,7 +42,10 @@ CR_API int64_t cr_get_sched(int32_t tid, uint8_t *out, int32_t size) {
   if (syscall(SYS_sched_getattr, tid, &a, sizeof a, 0) < 0) return -errno;
   s->policy = a.policy;
   s->flags = a.flags;
-  s->nice = a.nice;
+  /* sched_getattr tells it of ordinary policies only; the others keep it for later. */
+  errno = 0;
+  s->nice = getpriority(PRIO_PROCESS, (id_t)tid);
+  if (errno != 0) return -errno;
   s->priority = a.priority;
   s->runtime = a.runtime;
   s->deadline = a.deadline;

@@ -12,6 +12,8 @@ import { crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { peekPipe } from "../tracee/pipe.js";
 import { unsupportedState } from "./refusal.js";
+import { lastSeen, pairOf } from "./refused-contents.js";
+import { queuedIn } from "./sockets.js";
 
 const O_ACCMODE = 0o3;
 
@@ -38,10 +40,20 @@ export function copyContents(
   core: Contents,
 ): { readonly files: FileState; readonly end: number } {
   let end = core.fileOffset;
-  const descriptions = files.descriptions.map((description) => {
-    const fd = files.descriptors.find((one) => one.description === description.id)?.fd ?? 0;
-    if (!hasContent({ ...description, fd }, core.unreadInputBytes)) return description;
-    const lengthBytes = copyOne(pid, { ...description, fd }, { fd: core.fd, fileOffset: end });
+  const peeked = new Set<string>();
+  const descriptions = files.descriptions.map((given) => {
+    const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
+    const description = { ...given, object: lastSeen(pid, fd, given.object) };
+    if (isSharedContent(description)) {
+      // Descriptions of one pipe or memfd have one content between them: it stays with the first that can be read.
+      if (peeked.has(`${description.ino}`)) return description;
+      peeked.add(`${description.ino}`);
+    }
+    const pair = pairOf(description, files);
+    const queued = pair === null ? null : queuedIn(pid, pair);
+    const lengthBytes = Buffer.isBuffer(queued)
+      ? copyBytes(queued, { fd: core.fd, fileOffset: end })
+      : copyOne(pid, { ...description, fd }, { ...core, fileOffset: end });
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
@@ -53,19 +65,21 @@ export function copyContents(
 function hasContent(description: Described, unreadInputBytes: number): boolean {
   const { fd, kind, deleted } = description;
   if (kind === "regular") return deleted;
-  return kind === "outside" && isReadablePipe(description) && (fd !== 0 || unreadInputBytes > 0);
+  if (kind === "memfd") return true;
+  if (!isReadablePipe(description)) return false;
+  return kind === "pipe" || (kind === "outside" && (fd !== 0 || unreadInputBytes > 0));
 }
 
 /** Copies what is behind one descriptor; its length in bytes, null when there is nothing to keep. */
-function copyOne(pid: number, description: Described, place: Place): number | null {
+function copyOne(pid: number, description: Described, place: Contents): number | null {
   const { fd, kind, sizeBytes } = description;
-  if (kind === "regular") {
+  if (!hasContent(description, place.unreadInputBytes)) return null;
+  if (kind === "regular" || kind === "memfd") {
     const from = orRefuse(pid, description, () => openTargetFile(pid, fd));
     return copyContent(from, place.fd, { at: place.fileOffset, size: sizeBytes });
   }
   const bytes = orRefuse(pid, description, () => peekPipe(pid, fd));
-  writeAll(place.fd, bytes, place.fileOffset);
-  return bytes.length === 0 ? null : bytes.length;
+  return bytes.length === 0 ? null : copyBytes(bytes, place);
 }
 
 /** What cannot be read is refused by name: that has nothing to do with the core's own file. */
@@ -78,6 +92,15 @@ function orRefuse<T>(pid: number, { fd, path }: Described, read: () => T): T {
     const what = `${path}, whose content cannot be read (${errno})`;
     throw unsupportedState(pid, [{ kind: "descriptor", id: `fd:${fd}`, what }]);
   }
+}
+
+function copyBytes(bytes: Buffer, place: Place): number {
+  writeAll(place.fd, bytes, place.fileOffset);
+  return bytes.length;
+}
+
+function isSharedContent(description: FileDescription): boolean {
+  return description.kind === "memfd" || (description.kind === "pipe" && isReadablePipe(description));
 }
 
 function isReadablePipe({ mode, flags }: FileDescription): boolean {

@@ -2,10 +2,15 @@
 import { statfsSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
-import { type OpenDescriptor, sameDescription } from "../tracee/descriptors.js";
+import { type OpenDescriptor, sameDescription, stillWatched } from "../tracee/descriptors.js";
 import { pathInside } from "../tracee/maps.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { isSameFile } from "./by-name.js";
+import { locksOfDescription, ownerOfDescription } from "./description-status.js";
+import { FarEnds } from "./far-ends.js";
+import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
 import type { Refusal } from "./refusal.js";
+import { sortSocket } from "./sockets.js";
 
 const S_IFMT = 0o170000n;
 const S_IFREG = 0o100000n;
@@ -20,35 +25,56 @@ const O_PATH = 0o10000000;
 const MQUEUE_MAGIC = 0x1980_0202;
 
 type Kind = FileDescription["kind"];
+type Kept = Exclude<Sort, { readonly refused: string }>;
 
 /** What the descriptors are, and the ones that cannot be saved. */
 export function classifyFiles(
   pid: number,
   open: readonly OpenDescriptor[],
+  farEnds: FarEnds = new FarEnds(),
 ): { readonly files: FileState; readonly refusals: readonly Refusal[] } {
   const descriptions: FileDescription[] = [];
   const descriptors: Descriptor[] = [];
   const refusals: Refusal[] = [];
   const first: OpenDescriptor[] = [];
+  farEnds.look(
+    pid,
+    open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link),
+  );
+  const around: Surroundings = { pid, open, farEnds };
   for (const one of open) {
     let index = first.findIndex((other) => mayBeSame(one, other) && sameDescription(pid, one.fd, other.fd));
     if (index < 0) {
       index = first.push(one) - 1;
-      const sort = kindOf(pid, one);
-      if (typeof sort === "string") descriptions.push(describe(one, index, sort));
-      else refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what: sort.refused });
+      const found = look(one, around);
+      if (found === null) continue;
+      const { sort, status } = found;
+      for (const what of [...("refused" in sort ? [sort.refused] : []), ...status.refusals]) {
+        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what });
+      }
+      if (!("refused" in sort)) descriptions.push({ ...describe(one, index, sort), ...status.kept });
     }
     descriptors.push({ fd: one.fd, description: index, cloexec: one.cloexec });
   }
-  refusals.push(...lostWatches(open));
+  refusals.push(...lostWatches(pid, open));
   return { files: { descriptions, descriptors }, refusals };
 }
 
+/** What it is and what hangs on it; null when it was closed in between. */
+function look(one: OpenDescriptor, around: Surroundings) {
+  try {
+    return { sort: sortOf(one, around), status: statusOf(around.pid, one) };
+  } catch (error) {
+    if (isNativeError(error, "EBADF", "ESRCH")) return null;
+    throw error;
+  }
+}
+
 /** Epoll keeps watching a file whose descriptor was closed while a duplicate is open: nobody can add that again. */
-function lostWatches(open: readonly OpenDescriptor[]): Refusal[] {
-  const inodes = new Map(open.map(({ fd, stat }) => [fd, stat.ino]));
+function lostWatches(pid: number, open: readonly OpenDescriptor[]): Refusal[] {
   return open.flatMap(({ fd, watches }) => {
-    const lost = watches.filter((watch) => inodes.get(watch.fd) !== watch.ino);
+    const twice = new Set(watches.map((watch) => watch.fd)).size < watches.length;
+    const lost = watches.filter((watch) => twice || !stillWatched(pid, fd, watch.fd));
     if (lost.length === 0) return [];
     const list = lost.map((watch) => watch.fd).join(", ");
     return [
@@ -62,16 +88,44 @@ function mayBeSame(a: OpenDescriptor, b: OpenDescriptor): boolean {
   return a.link === b.link && a.stat.ino === b.stat.ino && a.flags === b.flags && a.position === b.position;
 }
 
-function kindOf(pid: number, one: OpenDescriptor): Kind | { readonly refused: string } {
+function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
   const { link, stat } = one;
-  if (one.locks > 0) return { refused: `a lock on ${link}` };
-  if (one.flags & O_PATH) return { refused: `a path-only descriptor (O_PATH) of ${link}` };
-  if (/^(pipe|socket):\[/.test(link) || stat.isFIFO() || stat.isSocket()) return outside(one);
-  if (link.startsWith("/memfd:")) return { refused: `a memfd (${link})` };
-  if (link === "anon_inode:[eventpoll]") return "epoll";
-  if (link.startsWith("anon_inode:")) return { refused: `${link.slice("anon_inode:".length)} (${link})` };
-  if (link.startsWith("/proc/") || link.startsWith("/sys/"))
-    return { refused: `a file of the kernel (${link})` };
+  if (one.flags & O_PATH) return pathOnly(one, around.pid);
+  if (stat.isFIFO()) return sortPipe(one, around);
+  if (stat.isSocket()) {
+    const sort = sortSocket(one, around);
+    return "refused" in sort && one.fd <= STANDARD_FDS_MAX ? asSort("outside") : sort;
+  }
+  const anonymous = sortAnonymous(one, around);
+  if (anonymous !== null) return anonymous;
+  if (link.startsWith("/proc/") || link.startsWith("/sys/")) return sortKernelFile(one, around);
+  return asSort(fileKind(around.pid, one));
+}
+
+function asSort(kind: Kind | { readonly refused: string }): Sort {
+  return typeof kind === "string" ? { kind, object: null } : kind;
+}
+
+function pathOnly({ link, stat }: OpenDescriptor, pid: number): Sort {
+  if (isSameFile(pid, link, stat.ino)) return { kind: "path", object: null };
+  return { refused: `a path-only descriptor (O_PATH) of ${link}, which is not found by this name` };
+}
+
+/** Owner and locks of an open file description. */
+function statusOf(
+  pid: number,
+  one: OpenDescriptor,
+): { readonly kept: Pick<FileDescription, "owner" | "locks">; readonly refusals: readonly string[] } {
+  const owner = ownerOfDescription(pid, one);
+  const locks = locksOfDescription(one);
+  return {
+    kept: { owner: owner.kept, locks: locks.kept },
+    refusals: [...owner.refusals, ...locks.refusals],
+  };
+}
+
+function fileKind(pid: number, one: OpenDescriptor): Kind | { readonly refused: string } {
+  const { link, stat } = one;
   switch (stat.mode & S_IFMT) {
     case S_IFREG:
       return regularKind(pid, one);
@@ -105,12 +159,6 @@ function isQueue(pid: number, link: string): boolean {
   return statfsSync(pathInside(pid, link)).type === MQUEUE_MAGIC;
 }
 
-/** Standard descriptors may lead outside: a restore attaches them to the caller's. */
-function outside(one: OpenDescriptor): Kind | { readonly refused: string } {
-  if (one.fd <= STANDARD_FDS_MAX) return "outside";
-  return { refused: `${one.stat.isSocket() ? "a socket" : "a pipe"} (${one.link})` };
-}
-
 function deviceKind(one: OpenDescriptor): Kind | { readonly refused: string } {
   const device = formatDevice(one.stat.rdev);
   if (PLAIN_DEVICES.has(device)) return "device";
@@ -121,7 +169,7 @@ function deviceKind(one: OpenDescriptor): Kind | { readonly refused: string } {
   return { refused: `${isTerminal ? "the terminal" : "the device"} ${one.link}` };
 }
 
-function describe(one: OpenDescriptor, id: number, kind: Kind): FileDescription {
+function describe(one: OpenDescriptor, id: number, { kind, object }: Kept): FileDescription {
   const { stat } = one;
   const deleted = kind === "regular" && stat.nlink === 0n;
   const path = deleted && one.link.endsWith(DELETED) ? one.link.slice(0, -DELETED.length) : one.link;
@@ -142,5 +190,8 @@ function describe(one: OpenDescriptor, id: number, kind: Kind): FileDescription 
     mtimeNs: stat.mtimeNs,
     content: null,
     watches: kind === "epoll" ? one.watches.map(({ fd, events, data }) => ({ fd, events, data })) : null,
+    object,
+    owner: null,
+    locks: [],
   };
 }

@@ -3,10 +3,11 @@ import { CrError } from "../errors.js";
 import { withRegisters } from "../state/registers.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStatus } from "../tracee/proc-status.js";
+import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { readThread, type ThreadRegisters } from "../tracee/thread.js";
-import { Tracee, UnexpectedStop } from "../tracee/tracee.js";
+import { MainThreadEnded, Tracee, UnexpectedStop } from "../tracee/tracee.js";
 import { endedByStop, expiredResult, type RestartLedger } from "./restarted-calls.js";
-import { alreadyTraced, lookFailed, notPermitted } from "./target.js";
+import { alreadyTraced, lookFailed, mainThreadEnded, notPermitted } from "./target.js";
 
 /** Tells the kernel to restart the call unless a handler is to run first (include/linux/errno.h). */
 const ERESTARTNOHAND = -514n;
@@ -22,6 +23,7 @@ export function seize(pid: number): Tracee {
 }
 
 function seizeFailed(pid: number, error: unknown): unknown {
+  if (mainThreadHasEnded(pid)) return mainThreadEnded(pid);
   let tracer = 0;
   try {
     tracer = Number(readStatus(pid).get("TracerPid") ?? "0");
@@ -107,6 +109,7 @@ function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
       hint: "use a 64-bit build of the program",
     });
   }
+  if (error instanceof MainThreadEnded) return mainThreadEnded(pid);
   if (error instanceof UnexpectedStop || isNativeError(error, "ESRCH", "ECHILD")) return changed(pid, error);
   return error;
 }

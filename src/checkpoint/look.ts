@@ -1,6 +1,7 @@
 /** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
 import type { FileState } from "../state/fd.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
+import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
@@ -13,10 +14,10 @@ export interface Look {
 }
 
 /** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
-export function lookAtProcess(pid: number, mappedFiles: MappedFiles): Look {
+export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: FarEnds): Look {
   const read = readProcessFacts(pid);
   const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
-  const { files, refusals } = classifyFiles(pid, facts.descriptors);
+  const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
   return {
     facts,
     files,

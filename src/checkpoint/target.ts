@@ -1,8 +1,10 @@
 /** Is this a process that can be checkpointed at all? Looked at before it is touched, each "no" with its code. */
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
@@ -22,6 +24,7 @@ export function checkTarget(pid: number): void {
       "only programs can be saved; ps shows kernel threads in brackets",
     );
   }
+  if (mainThreadHasEnded(pid)) throw mainThreadEnded(pid);
   if (stat.state === "Z" || stat.state === "X") {
     throw unsupported(
       pid,
@@ -45,6 +48,12 @@ export function checkTarget(pid: number): void {
       "use a 64-bit build of the program",
     );
   }
+}
+
+/** The error for a process whose threads have outlived its main thread: /proc shows nothing of it any more. */
+export function mainThreadEnded(pid: number): CrError {
+  const why = "its main thread has ended while others go on (pthread_exit in main)";
+  return unsupported(pid, why, "let main wait for its threads instead: pthread_join");
 }
 
 /** The error for a process under another tracer. */
@@ -93,13 +102,13 @@ export function attempt<T>(pid: number, look: () => T): T {
 
 /** The error for a failed look at a process. */
 export function lookFailed(pid: number, error: unknown): unknown {
-  if (isErrno(error, "ENOENT", "ESRCH")) {
+  if (isErrno(error, "ENOENT", "ESRCH") || isNativeError(error, "ESRCH")) {
     return new CrError("NO_SUCH_PROCESS", `cannot look at process ${pid}: there is no such process`, {
       hint: `check the pid: ps -p ${pid}`,
       cause: error,
     });
   }
-  if (isErrno(error, "EACCES", "EPERM")) return notPermitted(pid, error);
+  if (isErrno(error, "EACCES", "EPERM") || isNativeError(error, "EPERM")) return notPermitted(pid, error);
   return error;
 }
 

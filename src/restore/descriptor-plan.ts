@@ -5,11 +5,14 @@
 import { CrError } from "../errors.js";
 import type { FileDescription, FileState } from "../state/fd.js";
 import type { FdPlacement } from "./fd-placement.js";
+import { isObject } from "./objects.js";
 
 /** One descriptor and where it leads. */
 export type PlannedDescriptor = { readonly fd: number; readonly cloexec: boolean } & (
   | { readonly to: "description"; readonly description: FileDescription }
-  /** Made by the program itself, like an epoll instance. */
+  /** A kernel object, made again in cr (objects.ts). */
+  | { readonly to: "object"; readonly description: FileDescription }
+  /** Made by the program itself, like an epoll instance (inside.ts). */
   | { readonly to: "inside"; readonly description: FileDescription }
   /** A new pipe in which the recorded bytes wait. */
   | { readonly to: "feed"; readonly description: FileDescription }
@@ -47,8 +50,8 @@ export function planDescriptors(files: FileState, options: PlanOptions): Planned
     const asked = placements.get(fd);
     if (asked === undefined && isOutside(description) && description.content !== null)
       return [{ fd, cloexec, to: "feed", description }];
-    if (asked === undefined && description.kind === "epoll")
-      return [{ fd, cloexec, to: "inside", description }];
+    if (asked === undefined && isMadeInside(description)) return [{ fd, cloexec, to: "inside", description }];
+    if (asked === undefined && isObject(description)) return [{ fd, cloexec, to: "object", description }];
     const placement = asked ?? inheritance(files, description);
     if (placement !== undefined)
       return [{ fd, cloexec, to: "placement", placement, flags: description.flags }];
@@ -96,6 +99,10 @@ function inheritance(files: FileState, description: FileDescription): FdPlacemen
 
 function isOutside({ kind }: FileDescription): boolean {
   return kind === "terminal" || kind === "outside";
+}
+
+function isMadeInside({ kind }: FileDescription): boolean {
+  return kind === "epoll" || kind === "kernel";
 }
 
 /** /dev/tty (5:0) is whatever terminal the opener has: the program gets cr's. */

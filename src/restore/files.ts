@@ -10,6 +10,8 @@ import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
+import { takeLocks } from "./locks.js";
+import { type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
@@ -49,6 +51,8 @@ export interface PreparedFiles extends Disposable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
   readonly inside: readonly InsideDescriptor[];
+  /** Descriptors that lead to what was recorded, one for each description. */
+  readonly restored: readonly InsideDescriptor[];
   readonly softErrors: readonly SoftError[];
   /** Pipes that feed recorded input; to be started with the program. */
   readonly feeds: readonly Feed[];
@@ -71,9 +75,12 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
   const opened = openDescriptions(wanted, options);
+  let objects: OpenedObjects | null = null;
   const placed = new Map<FdPlacement, PlacedDescriptor>();
   const feeds = new Map<number, Feed>();
   try {
+    const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
+    objects = openObjects([...new Set(kernel)], options.coreFd);
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));
@@ -81,18 +88,21 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
+    takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
     for (const feed of feeds.values()) feed[Symbol.dispose]();
+    objects?.[Symbol.dispose]();
     opened[Symbol.dispose]();
     throw error;
   }
-  return assemble({ planned, opened, placed, feeds, corePath: options.corePath });
+  return assemble({ planned, opened, objects, placed, feeds, corePath: options.corePath });
 }
 
 interface Parts {
   readonly planned: readonly PlannedDescriptor[];
   readonly opened: OpenedDescriptions;
+  readonly objects: OpenedObjects;
   readonly placed: ReadonlyMap<FdPlacement, PlacedDescriptor>;
   /** By `id` of the description. */
   readonly feeds: ReadonlyMap<number, Feed>;
@@ -100,7 +110,7 @@ interface Parts {
 }
 
 function assemble(parts: Parts): PreparedFiles {
-  const { planned, opened, placed, feeds, corePath } = parts;
+  const { planned, opened, objects, placed, feeds, corePath } = parts;
   const sources: FileSource[] = [];
   const inside = planned.flatMap((plan) => (plan.to === "inside" ? [plan] : []));
   const descriptors = planned.filter(isInherited).map((plan): RestoredDescriptor => {
@@ -113,10 +123,17 @@ function assemble(parts: Parts): PreparedFiles {
     sources,
     descriptors,
     inside,
+    restored: restoredOf(planned),
     softErrors: opened.softErrors,
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);
+      try {
+        objects.start();
+      } catch (error) {
+        this.undo();
+        throw error;
+      }
       return cuts.done.map(({ path, tailPath, tailBytes }) => ({
         kind: "file",
         id: path,
@@ -133,9 +150,19 @@ function assemble(parts: Parts): PreparedFiles {
         else if (one.owned) closeSync(one.fd);
       }
       for (const feed of feeds.values()) feed[Symbol.dispose]();
+      objects[Symbol.dispose]();
       opened[Symbol.dispose]();
     },
   };
+}
+
+function restoredOf(planned: readonly PlannedDescriptor[]): InsideDescriptor[] {
+  const own = planned.flatMap((plan) =>
+    plan.to === "description" || plan.to === "object" || plan.to === "inside" ? [plan] : [],
+  );
+  return own.filter(
+    ({ description }, index) => own.findIndex((one) => one.description === description) === index,
+  );
 }
 
 type InheritedDescriptor = Exclude<PlannedDescriptor, { to: "inside" }>;
@@ -144,10 +171,15 @@ function isInherited(plan: PlannedDescriptor): plan is InheritedDescriptor {
   return plan.to !== "inside";
 }
 
-function sourceOf(plan: InheritedDescriptor, { opened, placed, feeds }: Parts): FileSource | undefined {
+function sourceOf(
+  plan: InheritedDescriptor,
+  { opened, objects, placed, feeds }: Parts,
+): FileSource | undefined {
   switch (plan.to) {
     case "description":
       return opened.byId.get(plan.description.id);
+    case "object":
+      return objects.byId.get(plan.description.id);
     case "placement":
       return asSource(placed.get(plan.placement));
     case "feed": {

@@ -9,11 +9,12 @@ import type { Newborn } from "../tracee/newborn.js";
 import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
+import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
-import { makeEpolls } from "./epoll.js";
 import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
+import { makeInside } from "./inside.js";
 import { restartable } from "./restart.js";
 import {
   putGuards,
@@ -51,9 +52,10 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putMm(workshop, state);
   enterFolder(workshop, inheritance);
   placeDescriptors(workshop, prepared, inheritance.sources);
-  makeEpolls(workshop, prepared.inside);
+  makeInside(workshop, prepared.inside, state.process.pid);
   closeInherited(workshop, inheritance.base);
   makeThreads(workshop, threads);
+  putStatus(workshop, prepared.restored, state.process.pid);
   if (!foreign) {
     putSettings(workshop, state);
     threads.forEach((thread, index) => {

@@ -35,6 +35,8 @@ export function putScheduling(workshop: Workshop, thread: ThreadState, affinity:
     thread.scheduling;
   const args = new Arguments(workshop.data);
   const low = (value: number) => BigInt(value >>> 0);
+  // Other policies than the ordinary one keep the nice value but do not take it: it is set first.
+  const ordinary = args.words(SCHED_ATTR_BYTES, 0n, low(nice), 0n, 0n, 0n);
   const attr = args.words(
     SCHED_ATTR_BYTES | (low(policy) << 32n),
     flags,
@@ -44,6 +46,7 @@ export function putScheduling(workshop: Workshop, thread: ThreadState, affinity:
   const mask = maskOf(affinity);
   const calls: RemoteCall[] = [
     { name: "prctl", args: [PR_SET_NAME, args.text(thread.comm)] },
+    { name: "sched_setattr", args: [0, ordinary, 0] },
     { name: "sched_setattr", args: [0, attr, 0] },
     { name: "ioprio_set", args: [IOPRIO_WHO_PROCESS, 0, ioprio] },
     { name: "prctl", args: [PR_SET_TIMERSLACK, timerSlackNs] },

@@ -2,12 +2,19 @@
  * Descriptors and the open file descriptions behind them (open(2)): descriptors that are duplicates of one
  * another share one description, hence one offset.
  */
+import { kernelObjectSchema, lockSchema, ownerSchema } from "./kernel-object.js";
 import { u64, z } from "./schema.js";
 
 export const fileDescriptionSchema = z.object({
   id: z.int().nonnegative(),
-  /** `outside`: a terminal, pipe or socket whose other end is not in the checkpoint. */
-  kind: z.enum(["regular", "directory", "device", "terminal", "outside", "epoll"]),
+  /**
+   * `outside`: a terminal, pipe or socket whose other end is not in the checkpoint; `path`: opened with O_PATH;
+   * `kernel`: a file of /proc or /sys.
+   */
+  kind: z.enum([
+    ...(["regular", "directory", "device", "terminal", "outside", "epoll", "path", "kernel"] as const),
+    ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "socket"] as const),
+  ]),
   /** Link of /proc/PID/fd/N, without ` (deleted)`. */
   path: z.string(),
   deleted: z.boolean(),
@@ -28,6 +35,10 @@ export const fileDescriptionSchema = z.object({
   content: z.object({ fileOffset: z.int(), lengthBytes: z.int(), crc32c: z.array(z.int()) }).nullable(),
   /** What an epoll instance watches (epoll_ctl(2)): descriptor, events, user data; null for other kinds. */
   watches: z.array(z.object({ fd: z.int().nonnegative(), events: z.int(), data: u64 })).nullable(),
+  /** What is behind a descriptor that leads to no file, of the same kind. */
+  object: kernelObjectSchema.nullable().default(null),
+  owner: ownerSchema.nullable().default(null),
+  locks: z.array(lockSchema).default([]),
 });
 export type FileDescription = z.infer<typeof fileDescriptionSchema>;
 

@@ -1,10 +1,14 @@
 /** The descriptors of a process as /proc/PID/fd and fdinfo show them; what they are is decided elsewhere. */
 import { type BigIntStats, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
-import { call } from "./native.js";
+import { type EpollWatch, epollWatches } from "./fdinfo.js";
+import { errnoName, NativeError } from "./native.js";
+import { tryOwnCall } from "./own-call.js";
 
 const O_CLOEXEC = 0o2000000;
-const WATCH = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)\s+pos:\S+ ino:([0-9a-f]+)/gm;
+/** linux/kcmp.h */
+const KCMP_FILE = 0;
+const KCMP_EPOLL_TFD = 7;
 
 /** One descriptor as the kernel shows it. */
 export interface OpenDescriptor {
@@ -20,14 +24,8 @@ export interface OpenDescriptor {
   readonly locks: number;
   /** What it watches, if it is an epoll instance (`tfd:` lines of fdinfo). */
   readonly watches: readonly EpollWatch[];
-}
-
-export interface EpollWatch {
-  readonly fd: number;
-  readonly events: number;
-  readonly data: bigint;
-  /** Inode of the file that is watched: the descriptor's number may be another's by now. */
-  readonly ino: bigint;
+  /** The whole of fdinfo, for what only some kinds tell (fdinfo.ts). */
+  readonly info: string;
 }
 
 /** All descriptors, ascending. Throws the errno error when the process is gone or may not be looked at. */
@@ -39,7 +37,7 @@ export function readDescriptors(pid: number): OpenDescriptor[] {
 /** One descriptor; null when it was closed in between. */
 function readOne(pid: number, fd: number): OpenDescriptor | null {
   try {
-    const info = parseFdinfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"));
+    const info = parseFdinfo(readInfo(pid, fd));
     return {
       fd,
       link: readlinkSync(`/proc/${pid}/fd/${fd}`),
@@ -52,10 +50,15 @@ function readOne(pid: number, fd: number): OpenDescriptor | null {
   }
 }
 
+/** The text of fdinfo. */
+export function readInfo(pid: number, fd: number): string {
+  return readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+}
+
 /** Parses /proc/PID/fdinfo/N (proc_pid_fdinfo(5)). */
 export function parseFdinfo(
   text: string,
-): Pick<OpenDescriptor, "flags" | "cloexec" | "position" | "locks" | "watches"> {
+): Pick<OpenDescriptor, "flags" | "cloexec" | "position" | "locks" | "watches" | "info"> {
   const value = (key: string) => new RegExp(`^${key}:\\s*(\\S+)`, "m").exec(text)?.[1] ?? "0";
   const flags = Number.parseInt(value("flags"), 8);
   return {
@@ -63,18 +66,30 @@ export function parseFdinfo(
     cloexec: (flags & O_CLOEXEC) !== 0,
     position: BigInt(value("pos")),
     locks: text.split("\n").filter((line) => line.startsWith("lock:")).length,
-    watches: [...text.matchAll(WATCH)].map(([, fd, events, data, ino]) => ({
-      fd: Number(fd),
-      events: Number.parseInt(events ?? "0", 16),
-      data: BigInt(`0x${data}`),
-      ino: BigInt(`0x${ino}`),
-    })),
+    watches: epollWatches(text),
+    info: text,
   };
 }
 
 /** True when two descriptors of a process share one open file description (kcmp(2)). Throws `NativeError`. */
 export function sameDescription(pid: number, fd1: number, fd2: number): boolean {
-  return call("cr_same_file", pid, fd1, fd2) === 0;
+  return compare(pid, [KCMP_FILE, fd1, fd2]);
+}
+
+/** True when what an epoll instance watches as `fd` is still what the process has as `fd` (KCMP_EPOLL_TFD). */
+export function stillWatched(pid: number, epoll: number, fd: number): boolean {
+  const slot = Buffer.alloc(12);
+  slot.writeUInt32LE(epoll, 0);
+  slot.writeUInt32LE(fd, 4);
+  return compare(pid, [KCMP_EPOLL_TFD, fd, slot]);
+}
+
+function compare(pid: number, [type, one, other]: readonly [number, number, number | Buffer]): boolean {
+  const order = tryOwnCall("kcmp", pid, pid, type, one, other);
+  // A descriptor or watch that went meanwhile (EBADF, ENOENT) is another one, too.
+  const errno = order < 0 ? errnoName(-order) : "";
+  if (errno === "EPERM" || errno === "ESRCH") throw new NativeError("cr_own_call", errno);
+  return order === 0;
 }
 
 /** Opens the very file behind a descriptor for reading, deleted or not; a new description with its own offset. */

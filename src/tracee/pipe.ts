@@ -3,7 +3,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { call } from "./native.js";
 
 /** More than this never waits in a pipe unless root made it larger (pipe(7), pipe-max-size). */
-const PIPE_BYTES_MAX = 1 << 20;
+export const PIPE_BYTES_MAX = 1 << 20;
 
 /**
  * A copy of the bytes that wait in the pipe or FIFO behind a descriptor of a process; they stay there. Throws

@@ -36,6 +36,7 @@ export const SYSCALL = {
   mlock2: 325,
   rseq: 334,
   epoll_ctl: 233,
+  openat: 257,
   epoll_create1: 291,
   clone3: 435,
   close_range: 436,

@@ -5,12 +5,14 @@
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { decodeStatus, type Stop } from "./stop.js";
-import { threadsOf } from "./tasks.js";
+import { mainThreadHasEnded, threadsOf } from "./tasks.js";
 import { packInts, unpackInts } from "./tids.js";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
 const ETIMEDOUT = 110;
+/** After so long without a stop it is looked whether one can come at all, in ms. */
+const PATIENCE_MS = 200;
 /** How long a killed process may take to end, in ms. */
 const KILL_WAIT_MS = 10_000;
 
@@ -21,6 +23,14 @@ export class UnexpectedStop extends Error {
     super(`unexpected stop: ${stop.kind}`);
     this.name = "UnexpectedStop";
     this.stop = stop;
+  }
+}
+
+/** The main thread has ended and others go on: a process that nobody can stop as a whole, or make again. */
+export class MainThreadEnded extends Error {
+  constructor(pid: number) {
+    super(`the main thread of ${pid} has ended`);
+    this.name = "MainThreadEnded";
   }
 }
 
@@ -71,7 +81,7 @@ export class Tracee {
   /**
    * Waits until every thread stands in a stop from which an interrupted system call is resumed by the kernel, those
    * included that were created meanwhile. Signals that come in between are delivered. Throws `NativeError` ETIMEDOUT
-   * after `timeoutMs`, `UnexpectedStop` when the process ended or job control stopped it.
+   * after `timeoutMs`, `UnexpectedStop` when the process ended or job control stopped it, `MainThreadEnded`.
    */
   stop(timeoutMs: number): void {
     const deadline = performance.now() + timeoutMs;
@@ -94,12 +104,13 @@ export class Tracee {
     const tids = this.#running();
     const statuses = Buffer.alloc(tids.length * 4);
     const leftMs = Math.max(0, Math.round(deadline - performance.now()));
-    if (call("cr_wait", packInts(tids), tids.length, statuses, leftMs) > 0) {
-      // What has stopped meanwhile is known before anything is thrown: it is to be let go.
-      this.#note(tids, unpackInts(statuses));
-      throw timedOut();
-    }
+    const late = call("cr_wait", packInts(tids), tids.length, statuses, Math.min(leftMs, PATIENCE_MS)) > 0;
+    // What has stopped meanwhile is known before anything is thrown: it is to be let go.
     this.#note(tids, unpackInts(statuses));
+    if (!late) return;
+    // Its end is only told after that of all others (ptrace(2), "Death under ptrace").
+    if (mainThreadHasEnded(this.pid)) throw new MainThreadEnded(this.pid);
+    if (performance.now() > deadline) throw timedOut();
   }
 
   #note(tids: readonly number[], statuses: readonly number[]): void {

@@ -141,8 +141,30 @@ function sampleFiles(content: {
   const open = { flags: 2, position: 17n, ...identity };
   return {
     descriptions: [
-      { id: 0, kind: "terminal", path: "/dev/pts/0", deleted: false, ...open, content: null, watches: null },
-      { id: 1, kind: "regular", path: "/tmp/gone", deleted: true, ...open, content, watches: null },
+      {
+        id: 0,
+        kind: "terminal",
+        path: "/dev/pts/0",
+        deleted: false,
+        ...open,
+        content: null,
+        watches: null,
+        object: null,
+        owner: null,
+        locks: [],
+      },
+      {
+        id: 1,
+        kind: "regular",
+        path: "/tmp/gone",
+        deleted: true,
+        ...open,
+        content,
+        watches: null,
+        object: null,
+        owner: null,
+        locks: [],
+      },
     ],
     descriptors: [
       { fd: 0, description: 0, cloexec: false },

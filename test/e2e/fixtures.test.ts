@@ -29,7 +29,18 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["attributes"],
   ["files"],
   ["deleted"],
+  ["pipes"],
+  ["objects"],
+  ["epolls"],
+  ["inotify"],
+  ["mutexes"],
+  ["sockets"],
   ["thread-area"],
+  ["threads", "1"],
+  ["threads", "2"],
+  ["threads", "64"],
+  ["locks"],
+  ["churn"],
   ["lockstep"],
 ];
 

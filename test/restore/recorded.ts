@@ -38,6 +38,9 @@ export function record(path: string, changes: Partial<FileDescription> = {}): Fi
     mtimeNs: stat.mtimeNs,
     content: null,
     watches: null,
+    object: null,
+    owner: null,
+    locks: [],
     ...changes,
   };
 }

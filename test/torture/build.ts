@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /** Path of a program that `buildPrograms` made. */
-export function programPath(name: "killat" | "target" | "target-musl"): string {
+export function programPath(name: "killat" | "target" | "target-musl" | "target-threads"): string {
   return `${HERE}bin/${name}`;
 }
 
-/** Makes killat and both targets. Throws with the package to install when a compiler is missing. */
+/** Makes killat and all targets. Throws with the package to install when a compiler is missing. */
 export function buildPrograms(): void {
   make("all", "gcc make libc6-dev");
   make("musl", "musl-tools");

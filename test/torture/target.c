@@ -131,6 +131,9 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
   set_signals();
   syscall(SYS_arch_prctl, ARCH_SET_GS, gs_target);
   registers_prepare();
+#ifdef WITH_THREADS
+  threads_start();
+#endif
   snapshot_take(now); /* faults in its own pages, so that the baseline has them */
   snapshot_take(before);
   uint64_t code = snapshot_code_sum(before), last = clock_ns();
@@ -139,6 +142,9 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
     if (sleeping) sleep_once();
     registers_check(sleeping ? 1000 : COMPUTE_LOOPS);
     check_memory(arena, (const uint64_t *)stack);
+#ifdef WITH_THREADS
+    threads_check();
+#endif
     check_snapshot();
     if (snapshot_code_sum(before) != code) complain("code", "bytes of code or constants differ");
     uint64_t time = clock_ns();

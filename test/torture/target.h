@@ -38,4 +38,8 @@ void snapshot_compare(const char *before, const char *now);
 /* Sum of all readable code and constants mapped from files, and of the vdso. */
 uint64_t snapshot_code_sum(const char *snapshot);
 
+/* Starts more threads; waits until each of them has found itself whole once more since the last call. */
+void threads_start(void);
+void threads_check(void);
+
 #endif

@@ -18,7 +18,7 @@ const COMPLAINT_AT = 32;
 const COMPLAINT_BYTES = 512;
 
 export interface TargetKind {
-  readonly program: "target" | "target-musl";
+  readonly program: "target" | "target-musl" | "target-threads";
   readonly mode: "compute" | "sleep";
 }
 

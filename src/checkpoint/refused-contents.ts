@@ -1,0 +1,62 @@
+/** What waits behind descriptors of a stopped process: refused where it cannot be had without taking it. */
+import type { FileDescription, FileState } from "../state/fd.js";
+import type { KernelObject } from "../state/kernel-object.js";
+import { readInfo } from "../tracee/descriptors.js";
+import { timerfdLeftNs, waitingBytes } from "../tracee/fd-control.js";
+import { timerfdInfo } from "../tracee/fdinfo.js";
+import { PIPE_BYTES_MAX } from "../tracee/pipe.js";
+import type { Refusal } from "./refusal.js";
+import { queuedIn } from "./sockets.js";
+
+const O_ACCMODE = 0o3;
+const O_WRONLY = 1;
+/** A pipe in packet mode: where its bytes are divided cannot be seen. */
+const O_DIRECT = 0o40000;
+
+/** Pipes whose content is more than can be copied, or is divided into packets; sockets with more than one message. */
+export function refusedContents(pid: number, files: FileState): Refusal[] {
+  return [...refusedPipes(pid, files), ...refusedQueues(pid, files)];
+}
+
+function refusedQueues(pid: number, files: FileState): Refusal[] {
+  return files.descriptions.flatMap((description) => {
+    const pair = pairOf(description, files);
+    const queued = pair === null ? null : queuedIn(pid, pair);
+    if (pair === null || typeof queued !== "string") return [];
+    return [{ kind: "descriptor", id: `fd:${pair.fd}`, what: `${queued} in ${description.path}` }];
+  });
+}
+
+/** A descriptor for each end of a pair, of which the description is one; null for what is none. */
+export function pairOf({ id, object }: FileDescription, { descriptions, descriptors }: FileState) {
+  if (object?.kind !== "socket" || object.peer === null) return null;
+  const peer = descriptions.find(({ kind, ino }) => kind === "socket" && ino === object.peer);
+  const fd = descriptors.find(({ description }) => description === id)?.fd;
+  const peerFd = descriptors.find(({ description }) => description === peer?.id)?.fd;
+  return fd === undefined || peerFd === undefined ? null : { fd, peerFd, object };
+}
+
+function refusedPipes(pid: number, { descriptions, descriptors }: FileState): Refusal[] {
+  const pipes = descriptions.filter(({ kind }) => kind === "pipe");
+  const packets = new Set(pipes.filter(({ flags }) => flags & O_DIRECT).map(({ ino }) => ino));
+  return pipes.flatMap((pipe) => {
+    const fd = descriptors.find(({ description }) => description === pipe.id)?.fd;
+    if (fd === undefined || (pipe.flags & O_ACCMODE) === O_WRONLY) return [];
+    const bytes = waitingBytes(pid, fd);
+    if (bytes === 0 || (bytes <= PIPE_BYTES_MAX && !packets.has(pipe.ino))) return [];
+    const what = packets.has(pipe.ino)
+      ? "unread packets (O_DIRECT)"
+      : `${bytes} unread bytes, more than can be copied,`;
+    return [{ kind: "descriptor", id: `fd:${fd}`, what: `${what} in ${pipe.path}` }];
+  });
+}
+
+/**
+ * A periodic timerfd that ran out unread stands still until it is looked at: asking for its time makes the kernel
+ * count the periods it missed, as the program's own read would.
+ */
+export function lastSeen(pid: number, fd: number, object: KernelObject | null): KernelObject | null {
+  if (object?.kind !== "timerfd" || object.ticks === 0n || object.intervalNs === 0n) return object;
+  const valueNs = timerfdLeftNs(pid, fd);
+  return { ...object, ...timerfdInfo(readInfo(pid, fd)), valueNs };
+}

@@ -1,0 +1,60 @@
+/** Files that exist in memory only (memfd_create(2)): made again with content, mode and seals. */
+import { closeSync, fchmodSync, ftruncateSync } from "node:fs";
+import { readPadded, writeAll } from "../file-bytes.js";
+import { reopenDescriptor } from "../host/own-descriptors.js";
+import { RUN_BYTES_MAX } from "../state/address.js";
+import type { FileDescription } from "../state/fd.js";
+import type { ObjectOf } from "../state/kernel-object.js";
+import { ownCall } from "../tracee/own-call.js";
+
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const MFD_NOEXEC_SEAL = 8;
+const F_SEAL_SEAL = 1;
+const F_SEAL_EXEC = 0x20;
+const F_ADD_SEALS = 1033;
+const O_ACCMODE = 0o3;
+const O_RDWR = 0o2;
+const MODE_BITS = 0o7777;
+
+type Add = (description: FileDescription, fd: number, position: bigint) => void;
+
+/** Descriptions of one memfd are opened from one file. */
+export function openMemfds(wanted: readonly FileDescription[], coreFd: number, add: Add): void {
+  for (const ino of new Set(wanted.map((one) => one.ino))) {
+    const descriptions = wanted.filter((one) => one.ino === ino);
+    const [first] = descriptions;
+    if (first?.object?.kind !== "memfd") continue;
+    const fd = make(first, first.object, {
+      content: descriptions.find((one) => one.content)?.content,
+      coreFd,
+    });
+    const original = descriptions.find(({ flags }) => (flags & O_ACCMODE) === O_RDWR);
+    try {
+      for (const one of descriptions.filter((other) => other !== original)) {
+        add(one, reopenDescriptor(fd, one.flags), one.position);
+      }
+    } finally {
+      if (original) add(original, fd, original.position);
+      else closeSync(fd);
+    }
+  }
+}
+
+function make(
+  { sizeBytes, mode }: FileDescription,
+  { name, seals }: ObjectOf<"memfd">,
+  from: { readonly content: FileDescription["content"] | undefined; readonly coreFd: number },
+): number {
+  const sealing = seals === F_SEAL_SEAL ? 0 : seals & F_SEAL_EXEC ? MFD_NOEXEC_SEAL : MFD_ALLOW_SEALING;
+  const fd = ownCall("memfd_create", Buffer.from(`${name}\0`), MFD_CLOEXEC | sealing);
+  ftruncateSync(fd, sizeBytes);
+  const { fileOffset = 0, lengthBytes = 0 } = from.content ?? {};
+  for (let done = 0; done < lengthBytes; done += RUN_BYTES_MAX) {
+    const bytes = readPadded(from.coreFd, Math.min(RUN_BYTES_MAX, lengthBytes - done), fileOffset + done);
+    if (bytes.some((byte) => byte !== 0)) writeAll(fd, bytes, done);
+  }
+  if ((seals & F_SEAL_EXEC) === 0) fchmodSync(fd, mode & MODE_BITS);
+  if (sealing !== 0 && seals !== 0) ownCall("fcntl", fd, F_ADD_SEALS, seals);
+  return fd;
+}

@@ -1,0 +1,163 @@
+/** Sockets without connections to the outside: pairs with what waits in them, bound and listening ones. */
+import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { CrError } from "../errors.js";
+import { readPadded } from "../file-bytes.js";
+import type { FileDescription } from "../state/fd.js";
+import type { ObjectOf } from "../state/kernel-object.js";
+import { errnoName } from "../tracee/native.js";
+import { ownCall, tryOwnCall } from "../tracee/own-call.js";
+import { setOption } from "../tracee/socket-options.js";
+import { describeAddress } from "./socket-address.js";
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const SHUT_READ = 1;
+const SHUT_WRITE = 2;
+const F_SETFL = 4;
+/** O_APPEND and O_NONBLOCK: what F_SETFL of fcntl(2) can set of a socket besides O_ASYNC. */
+const SETTABLE = 0o2000 | 0o4000;
+const ECONNREFUSED = 111;
+const MODE_BITS = 0o7777;
+const ASIDE = ".cr-aside";
+
+type Socket = ObjectOf<"socket">;
+type Described = FileDescription & { readonly object: Socket };
+type Add = (description: FileDescription, fd: number, position: null) => void;
+
+/** Files that were made for bound sockets: kept when the program starts, else put back as they were. */
+export interface SocketFiles {
+  keep(): void;
+  putBack(): void;
+}
+
+/** Makes all of them. FILE_CHANGED when a path is in use, RESTORE_FAILED when an address is. */
+export function openSockets(wanted: readonly FileDescription[], coreFd: number, add: Add): SocketFiles {
+  const sockets = wanted.filter((one): one is Described => one.object?.kind === "socket");
+  const made = new Map<bigint, number>();
+  const put = (one: Described, fd: number) => {
+    made.set(one.ino, fd);
+    add(one, fd, null);
+  };
+  const bound: { readonly path: string; readonly aside: string | null }[] = [];
+  const files: SocketFiles = {
+    keep: () => {
+      for (const { aside } of bound.splice(0)) if (aside !== null) rmSync(aside, { force: true });
+    },
+    putBack: () => {
+      for (const { path, aside } of bound.splice(0)) {
+        rmSync(path, { force: true });
+        if (aside !== null) renameSync(aside, path);
+      }
+    },
+  };
+  try {
+    for (const one of sockets) {
+      const { peer } = one.object;
+      const other = sockets.find(({ ino }) => ino === peer);
+      if (other !== undefined && !made.has(one.ino)) makePair(one, other, put);
+      if (peer === null || other === undefined) {
+        const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
+        put(one, fd);
+        bindAgain(fd, one.object, (path, aside) => bound.push({ path, aside }));
+      }
+    }
+    for (const one of sockets) fillQueue(one, made, coreFd);
+    for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
+    return files;
+  } catch (error) {
+    files.putBack();
+    throw error;
+  }
+}
+
+function makePair(one: Described, other: Described, put: (one: Described, fd: number) => void): void {
+  const { family, type, protocol } = one.object;
+  const ends = Buffer.alloc(8);
+  ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends);
+  put(one, ends.readInt32LE(0));
+  put(other, ends.readInt32LE(4));
+  for (const [index, { object }] of [one, other].entries()) setOptions(ends.readInt32LE(index * 4), object);
+}
+
+function setOptions(fd: number, { options }: Socket): void {
+  for (const option of options) setOption(fd, option);
+}
+
+/** Options first: some decide what an address may be shared with. */
+function bindAgain(fd: number, socket: Socket, made: (path: string, aside: string | null) => void): void {
+  setOptions(fd, socket);
+  const { local, remote, file, backlog } = socket;
+  if (isBound(socket)) {
+    if (file !== null) made(file.path, moveAside(file, socket));
+    call("bind", fd, local);
+    if (file !== null) giveBack(file);
+  }
+  if (backlog !== null) ownCall("listen", fd, backlog);
+  if (backlog === null && remote !== "") call("connect", fd, remote);
+}
+
+/** An internet socket with port 0 and a unix socket without a name were never bound. */
+function isBound({ family, local }: Socket): boolean {
+  const address = Buffer.from(local, "hex");
+  return family === AF_UNIX ? address.length > 2 : address.length >= 4 && address.readUInt16BE(2) !== 0;
+}
+
+function call(what: "bind" | "connect", fd: number, address: string): void {
+  const bytes = Buffer.from(address, "hex");
+  const result = tryOwnCall(what, fd, bytes, bytes.length);
+  if (result >= 0) return;
+  const where = describeAddress(bytes);
+  throw new CrError(
+    "RESTORE_FAILED",
+    `cannot ${what} a socket of the program to ${where}: ${errnoName(-result)}`,
+    {
+      hint: "end what uses the address (ss -lnp shows it), and try again",
+      data: { address: where },
+    },
+  );
+}
+
+/** Moves the dead socket file out of the way: only the recorded one, and only if nobody answers there. */
+function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): string | null {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stat === undefined) return null;
+  if (!stat.isSocket() || stat.ino !== ino) throw inUse(path, "another file has its name");
+  const probe = ownCall("socket", AF_UNIX, socket.type | SOCK_CLOEXEC, 0);
+  const bytes = Buffer.from(socket.local, "hex");
+  const result = tryOwnCall("connect", probe, bytes, bytes.length);
+  closeSync(probe);
+  if (result !== -ECONNREFUSED) throw inUse(path, "somebody answers there");
+  renameSync(path, path + ASIDE);
+  return path + ASIDE;
+}
+
+function giveBack({ path, mode, uid, gid }: NonNullable<Socket["file"]>): void {
+  chmodSync(path, mode & MODE_BITS);
+  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+}
+
+function inUse(path: string, why: string): CrError {
+  return new CrError("FILE_CHANGED", `restore the socket ${path}: ${why}`, {
+    hint: "end what uses it or remove it, and try again",
+    data: { path },
+  });
+}
+
+/** What waits in one end was sent by the other. */
+function fillQueue({ object, content }: Described, made: ReadonlyMap<bigint, number>, coreFd: number): void {
+  const from = object.peer === null ? undefined : made.get(object.peer);
+  if (content === null || from === undefined) return;
+  const bytes = readPadded(coreFd, content.lengthBytes, content.fileOffset);
+  let sent = 0;
+  do {
+    sent += ownCall("sendto", from, bytes.subarray(sent), bytes.length - sent, MSG_DONTWAIT, 0, 0);
+  } while (object.type === SOCK_STREAM && sent < bytes.length);
+}
+
+function finish(fd: number, { shutdown }: Socket, flags: number): void {
+  if (shutdown & SHUT_WRITE) ownCall("shutdown", fd, 1);
+  if (shutdown & SHUT_READ) ownCall("shutdown", fd, 0);
+  ownCall("fcntl", fd, F_SETFL, flags & SETTABLE);
+}

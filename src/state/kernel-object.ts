@@ -1,0 +1,85 @@
+/**
+ * Kernel objects that only exist behind descriptors (pipes, counters, timers, watches, sockets), and what hangs on
+ * an open file description besides its offset: owner for signals, locks.
+ */
+import { u64, z } from "./schema.js";
+
+const pipe = z.object({
+  kind: z.literal("pipe"),
+  /** F_GETPIPE_SZ of fcntl(2). */
+  capacityBytes: z.int().positive(),
+});
+const eventfd = z.object({ kind: z.literal("eventfd"), count: u64, semaphore: z.boolean() });
+const timerfd = z.object({
+  kind: z.literal("timerfd"),
+  /** Clock of clock_gettime(2), flags of timerfd_settime(2). */
+  clock: z.int().nonnegative(),
+  flags: z.int().nonnegative(),
+  /** Expirations that nobody has read. */
+  ticks: u64,
+  /** Time left and period in ns; both 0 when it is not armed. */
+  valueNs: u64,
+  intervalNs: u64,
+  /** When it runs out, in ns since 1970: for absolute times of the wall clock only. */
+  untilNs: u64.nullable(),
+});
+const signalfd = z.object({ kind: z.literal("signalfd"), mask: u64 });
+const inotify = z.object({
+  kind: z.literal("inotify"),
+  /** By rising watch descriptor; `mask` as of inotify_add_watch(2). */
+  watches: z.array(
+    z.object({ wd: z.int().positive(), mask: z.int(), path: z.string(), dev: z.string(), ino: u64 }),
+  ),
+});
+const memfd = z.object({
+  kind: z.literal("memfd"),
+  name: z.string(),
+  /** F_GET_SEALS of fcntl(2). */
+  seals: z.int().nonnegative(),
+});
+const socket = z.object({
+  kind: z.literal("socket"),
+  /** As of socket(2). */
+  family: z.int(),
+  type: z.int(),
+  protocol: z.int(),
+  /** Inode of the other end of a pair, null when there is none. */
+  peer: u64.nullable(),
+  /** Ends that are shut down (shutdown(2)): 1 reading, 2 writing. */
+  shutdown: z.int().min(0).max(3),
+  /** struct sockaddr it is bound and connected to, in hexadecimal; empty when it is not. */
+  local: z.string(),
+  remote: z.string(),
+  /** The file a unix socket is bound to. */
+  file: z.object({ path: z.string(), ino: u64, mode: z.int(), uid: z.int(), gid: z.int() }).nullable(),
+  /** Length of the queue of a listening socket, null when it does not listen. */
+  backlog: z.int().nullable(),
+  /** Options of setsockopt(2) that differ from those of a new socket; the value in hexadecimal. */
+  options: z.array(z.object({ level: z.int(), name: z.int(), value: z.string() })),
+});
+
+export const kernelObjectSchema = z.discriminatedUnion("kind", [
+  pipe,
+  eventfd,
+  timerfd,
+  signalfd,
+  inotify,
+  memfd,
+  socket,
+]);
+export type KernelObject = z.infer<typeof kernelObjectSchema>;
+export type ObjectOf<K extends KernelObject["kind"]> = Extract<KernelObject, { kind: K }>;
+
+/** Who gets signals of a descriptor: struct f_owner_ex of F_SETOWN_EX, and F_SETSIG. */
+export const ownerSchema = z.object({ type: z.int(), id: z.int(), signal: z.int() });
+export type Owner = z.infer<typeof ownerSchema>;
+
+/** A lock held through an open file description (flock(2), fcntl(2)). */
+export const lockSchema = z.object({
+  how: z.enum(["posix", "ofd", "flock", "lease"]),
+  type: z.enum(["read", "write"]),
+  /** First byte, and the one behind the last: null for the end of the file. */
+  start: u64,
+  end: u64.nullable(),
+});
+export type Lock = z.infer<typeof lockSchema>;

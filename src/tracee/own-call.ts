@@ -1,0 +1,74 @@
+/**
+ * System calls of cr itself for which Node has no function: of descriptors, sockets and locks. What they act on is
+ * cr's own, or a descriptor of the target that cr holds as well (grasp.ts); the target runs none of them.
+ */
+import { errnoName, NativeError, tryCall } from "./native.js";
+
+/** Numbers of arch/x86/entry/syscalls/syscall_64.tbl. */
+const NUMBER = {
+  read: 0,
+  write: 1,
+  poll: 7,
+  ioctl: 16,
+  socket: 41,
+  connect: 42,
+  sendto: 44,
+  recvfrom: 45,
+  shutdown: 48,
+  bind: 49,
+  listen: 50,
+  getsockname: 51,
+  getpeername: 52,
+  socketpair: 53,
+  setsockopt: 54,
+  getsockopt: 55,
+  fcntl: 72,
+  flock: 73,
+  inotify_add_watch: 254,
+  inotify_rm_watch: 255,
+  timerfd_settime: 286,
+  timerfd_gettime: 287,
+  timerfd_create: 283,
+  signalfd4: 289,
+  eventfd2: 290,
+  inotify_init1: 294,
+  open_by_handle_at: 304,
+  kcmp: 312,
+  memfd_create: 319,
+  pidfd_getfd: 438,
+} as const;
+export type OwnCallName = keyof typeof NUMBER;
+
+/** A buffer stands for its address, and is filled with what the kernel puts there. */
+export type OwnArgument = bigint | number | Buffer;
+
+const WORD_BYTES = 8;
+const ARGUMENTS = 6;
+
+/** The result of the call as it is, a negative errno included. */
+export function tryOwnCall(name: OwnCallName, ...args: readonly OwnArgument[]): number {
+  const words = Buffer.alloc(ARGUMENTS * WORD_BYTES);
+  const placed: { readonly buffer: Buffer; readonly at: number }[] = [];
+  let length = 0;
+  let pointers = 0;
+  args.forEach((arg, index) => {
+    const word = Buffer.isBuffer(arg) ? length : arg;
+    words.writeBigUInt64LE(BigInt.asUintN(64, BigInt(word)), index * WORD_BYTES);
+    if (!Buffer.isBuffer(arg)) return;
+    placed.push({ buffer: arg, at: length });
+    pointers |= 1 << index;
+    length += Math.ceil(arg.length / WORD_BYTES) * WORD_BYTES;
+  });
+  const data = Buffer.alloc(Math.max(length, WORD_BYTES));
+  for (const { buffer, at } of placed) buffer.copy(data, at);
+  const result = tryCall("cr_own_call", NUMBER[name], words, pointers, data, data.length);
+  for (const { buffer, at } of placed) data.copy(buffer, 0, at, at + buffer.length);
+  return result;
+}
+
+/** The result of the call; a `NativeError` with the errno's name when it failed. */
+export function ownCall(name: OwnCallName, ...args: readonly OwnArgument[]): number {
+  const result = tryOwnCall(name, ...args);
+  if (result < 0) throw new NativeError("cr_own_call", errnoName(-result));
+  return result;
+}
