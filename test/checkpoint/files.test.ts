@@ -80,14 +80,6 @@ describe("classifyFiles", () => {
     }));
 
   test.each([
-    ["a pipe", "r,w=os.pipe(); os.dup2(r,20)", /^a pipe \(pipe:\[/],
-    ["a socket", "s=socket.socket(); os.dup2(s.fileno(),20)", /^a socket \(socket:\[/],
-    ["a FIFO", "os.mkfifo('f'); os.dup2(os.open('f',os.O_RDWR),20)", /^a pipe \(\/.*\/f\)$/],
-    ["a lock", "f=os.open('l',os.O_RDWR|os.O_CREAT); fcntl.flock(f,2); os.dup2(f,20)", /^a lock on \//],
-    ["O_PATH", "os.dup2(os.open('/',0o10000000),20)", /^a path-only descriptor/],
-    ["memfd", "os.dup2(os.memfd_create('m'),20)", /^a memfd \(\/memfd:m/],
-    ["/proc", "os.dup2(os.open('/proc/self/maps',0),20)", /^a file of the kernel \(\/proc\//],
-    ["/sys", "os.dup2(os.open('/sys/kernel',0),20)", /^a file of the kernel \(\/sys\//],
     ["a namespace", "os.dup2(os.open('/proc/self/ns/net',0),20)", /net:\[\d+\]/],
     [
       "a deleted folder",
