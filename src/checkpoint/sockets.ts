@@ -15,6 +15,7 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const IPPROTO_UDP = 17;
+const TCP_ESTABLISHED = 1;
 const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 /** sa_family and the first byte of a path, in hexadecimal digits. */
@@ -73,9 +74,21 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
       return refused(one, "whose other end is not in it (unix)");
     return keep(facts, { file, shutdown: told.shutdown });
   }
+  if (told.peer === null && told.state === TCP_ESTABLISHED) return sortWidowed(one, { facts, told, pid });
   if (told.peer !== null || told.state !== TCP_CLOSE)
     return refused(one, "whose other end is not in it (unix)");
   return told.shutdown === 0 ? keep(facts, { file }) : refused(one, "whose other end is closed (unix)");
+}
+
+/** The other end of a pair is closed: this one reads as ended and cannot be written to (the JVM keeps such a one). */
+function sortWidowed(
+  one: OpenDescriptor,
+  { facts, told, pid }: { readonly facts: SocketFacts; readonly told: UnixSocket; readonly pid: number },
+): Sort {
+  if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "whose other end is closed (unix)");
+  const { expected } = withGrasp(pid, one.fd, peekSocket);
+  if (expected > 0) return refused(one, `whose other end is closed, with ${expected} unread bytes (unix)`);
+  return keep({ ...facts, local: "", remote: "" }, { peerClosed: true, shutdown: told.shutdown });
 }
 
 function isNamed(address: string): boolean {
@@ -96,7 +109,7 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
   const { family, type, protocol, local, remote, options } = facts;
-  const plain = { peer: null, shutdown: 0, file: null, backlog: null };
+  const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null };
   const socket = { family, type, protocol, local, remote, options: [...options], ...plain, ...more };
   return { kind: "socket", object: { kind: "socket", ...socket } };
 }

@@ -55,6 +55,10 @@ export function openSockets(wanted: readonly FileDescription[], coreFd: number, 
   try {
     for (const one of sockets) {
       const { peer } = one.object;
+      if (one.object.peerClosed) {
+        put(one, makeWidowed(one.object));
+        continue;
+      }
       const other = sockets.find(({ ino }) => ino === peer);
       if (other !== undefined && !made.has(one.ino)) makePair(one, other, put);
       if (peer === null || other === undefined) {
@@ -70,6 +74,15 @@ export function openSockets(wanted: readonly FileDescription[], coreFd: number, 
     files.putBack();
     throw error;
   }
+}
+
+/** One end of a pair whose other end is closed. */
+function makeWidowed(socket: Socket): number {
+  const ends = Buffer.alloc(8);
+  ownCall("socketpair", socket.family, socket.type | SOCK_CLOEXEC, socket.protocol, ends);
+  setOptions(ends.readInt32LE(0), socket);
+  closeSync(ends.readInt32LE(4));
+  return ends.readInt32LE(0);
 }
 
 function makePair(one: Described, other: Described, put: (one: Described, fd: number) => void): void {

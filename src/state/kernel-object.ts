@@ -45,6 +45,8 @@ const socket = z.object({
   protocol: z.int(),
   /** Inode of the other end of a pair, null when there is none. */
   peer: u64.nullable(),
+  /** It was one end of a pair and the other has been closed. */
+  peerClosed: z.boolean().default(false),
   /** Ends that are shut down (shutdown(2)): 1 reading, 2 writing. */
   shutdown: z.int().min(0).max(3),
   /** struct sockaddr it is bound and connected to, in hexadecimal; empty when it is not. */
