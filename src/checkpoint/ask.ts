@@ -5,6 +5,7 @@
 import { CrError } from "../errors.js";
 import type { Address } from "../state/address.js";
 import { getRegister } from "../state/registers.js";
+import type { PosixTimer } from "../state/timer.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
 import {
@@ -28,6 +29,7 @@ import {
   threadCalls,
 } from "./interior.js";
 import type { Look } from "./look.js";
+import { askTimers } from "./posix-timers.js";
 import { unsupportedState } from "./refusal.js";
 
 const SIGSTOP = 19;
@@ -46,6 +48,7 @@ export interface Frozen {
 export interface Answers {
   readonly process: Interior;
   readonly threads: ReadonlyMap<number, ThreadInterior>;
+  readonly posixTimers: readonly PosixTimer[];
 }
 
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
@@ -65,7 +68,16 @@ export function ask(frozen: Frozen): Answers {
     answers.set(tid, decodeThreadInterior(results, scratch));
   }
   if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
-  return { process: interior, threads: answers };
+  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site) };
+}
+
+/** The main thread can ask for the timers of all. */
+function timersOf({ tracee, threads, look }: Frozen, site: Site): PosixTimer[] {
+  const registers = threads.get(tracee.pid);
+  if (registers === undefined) throw new RangeError(`process ${tracee.pid} has no main thread`);
+  return askTimers(look.facts.timers, INTERIOR_SCRATCH_BYTES, (callsAt, scratch) =>
+    runIn(tracee, { tid: tracee.pid, registers, site, calls: callsAt(site.place), scratch }),
+  );
 }
 
 interface Site {

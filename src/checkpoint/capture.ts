@@ -15,6 +15,7 @@ import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Interior } from "./interior.js";
 import { buildIdOf } from "./mappings.js";
+import { lostOfTimers } from "./posix-timers.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -47,11 +48,11 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     auxv: facts.auxv,
     vmas: facts.vmas,
     signals: { actions, pending: readPending(tracee.pid, "process") },
-    timers: { itimers },
+    timers: { itimers, posix: [...answers.posixTimers] },
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: [],
+    softErrors: lostOfTimers(answers.posixTimers),
     siginfo: null,
   };
 }

@@ -3,6 +3,7 @@ import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
@@ -72,7 +73,7 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   for (const kind of foreignNamespaces(pid)) {
     add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);
   }
-  if (facts.timers !== "") add("timer", "", "POSIX timers (timer_create)");
+  refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   if (facts.cwd.path.endsWith(" (deleted)")) add("cwd", "", `a deleted working folder (${facts.cwd.path})`);
   return refusals;

@@ -14,6 +14,7 @@ import { makeEpolls } from "./epoll.js";
 import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
+import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import {
   putGuards,
@@ -64,6 +65,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   for (const thread of threads) putThread(workshop, thread);
   putPending(workshop, state);
   putTimers(workshop, state);
+  putPosixTimers(workshop, state);
   putGuards(workshop, state);
   const syscallAt = findSyscall(newborn.pid, readMappings(newborn.pid));
   if (syscallAt === null) {
@@ -84,7 +86,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
 function threadsOf(state: ProcessState, pid: number): ThreadState[] {
   const [main, ...others] = state.threads;
   if (main === undefined) throw new RangeError("a process without threads");
-  return [{ ...main, tid: pid }, ...others];
+  const all = [{ ...main, tid: pid }, ...others];
+  return all.map((thread) => ({ ...thread, pending: thread.pending.filter((info) => !isTick(info, state)) }));
 }
 
 function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
@@ -106,5 +109,5 @@ function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
 
 function queuedSignals(state: ProcessState): number[] {
   const infos = [...state.signals.pending, ...state.threads.flatMap(({ pending }) => pending)];
-  return infos.map((info) => signalOf(info));
+  return [...infos.map((info) => signalOf(info)), ...state.timers.posix.map(({ signal }) => signal)];
 }

@@ -2,6 +2,7 @@
 import type { ProcessState } from "../state/process.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
+import { isTick } from "./posix-timers.js";
 import type { Workshop } from "./workshop.js";
 
 const PR = {
@@ -93,7 +94,8 @@ export function putLimits(workshop: Workshop, state: ProcessState): void {
 /** Signals that waited in the queue of the whole process, in order; all are blocked now. */
 export function putPending(workshop: Workshop, state: ProcessState): void {
   const args = new Arguments(workshop.data);
-  const calls = state.signals.pending.map((info): RemoteCall => {
+  const waiting = state.signals.pending.filter((info) => !isTick(info, state));
+  const calls = waiting.map((info): RemoteCall => {
     return { name: "rt_sigqueueinfo", args: [workshop.newborn.pid, signalOf(info), args.put(info)] };
   });
   workshop.run("queue its signals", calls, args.bytes());

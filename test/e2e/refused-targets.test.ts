@@ -120,7 +120,6 @@ const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["thread", /thread/],
   ["child", /child/],
   ["zombie", /child/],
-  ["timer", /timer/],
   ["pipe", /fd:\d+.*pipe/],
   ["socketpair", /fd:\d+.*socket/],
   ["tcp", /fd:\d+.*socket/],

@@ -85,7 +85,7 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
     auxv: Buffer.alloc(0),
     vmas: [],
     signals: { actions: [], pending: [] },
-    timers: { itimers: [] },
+    timers: { itimers: [], posix: [] },
     files: { descriptions: [], descriptors: [] },
     limits: [],
     credentials: {
