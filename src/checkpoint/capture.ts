@@ -100,6 +100,7 @@ function processNote(frozen: Frozen, settings: Interior["settings"]): ProcessSta
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
     noNewPrivs: settings.noNewPrivs !== 0n,
     thpDisable: settings.thpDisable !== 0n,
+    stopSignal: frozen.tracee.stopSignal,
   };
 }
 

@@ -31,13 +31,6 @@ export function checkTarget(pid: number): void {
   }
   const tracer = Number(attempt(pid, () => readStatus(pid)).get("TracerPid") ?? "0");
   if (tracer !== 0) throw alreadyTraced(pid, tracer);
-  if (stat.state === "T") {
-    throw unsupported(
-      pid,
-      "it is stopped by a signal, required is a running process",
-      `continue it first: kill -CONT ${pid}`,
-    );
-  }
   if (attempt(pid, () => elfClass(pid)) === 1) {
     throw unsupported(
       pid,

@@ -25,6 +25,8 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     childSubreaper: false,
     noNewPrivs: false,
     thpDisable: false,
+    stopSignal: 0,
+    stopSignal: 0,
   };
 }
 

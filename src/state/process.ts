@@ -46,6 +46,8 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
+  stopSignal: z.int().nonnegative().default(0),
 });
 export type ProcessNote = z.infer<typeof processSchema>;
 

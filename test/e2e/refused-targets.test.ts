@@ -84,18 +84,6 @@ describe("cr checkpoint refuses", () => {
       expect(runsFreely(target)).toBe(true);
     }));
 
-  test.concurrent("a process that is stopped, and leaves it stopped", () =>
-    withScene(async (scene) => {
-      const target = await ready(scene, [fixture("calls"), "FOLDER"]);
-      process.kill(target.pid, "SIGSTOP");
-      await eventually("it is stopped", () => statOf(target.pid)?.state === "T");
-      await refuses(scene, target.pid, { code: "UNSUPPORTED_PROCESS", names: /stopped/ });
-      expect(statOf(target.pid)?.state).toBe("T");
-      process.kill(target.pid, "SIGCONT");
-      await eventually("it goes on", () => runsFreely(target));
-      await endsWell(target);
-    }));
-
   test.concurrent("itself", () =>
     withScene(async (scene) => {
       const script = `exec ${CR} checkpoint $$ -o core`;

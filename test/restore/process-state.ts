@@ -57,6 +57,7 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       childSubreaper: false,
       noNewPrivs: false,
       thpDisable: false,
+      stopSignal: 0,
     },
     host: {
       tool: "recore",
