@@ -43,7 +43,8 @@ export const ERROR_TABLE = {
     "A descriptor was connected to something outside the checkpoint (pipe, socket, terminal) that a restore cannot make again. --fd N=PATH|inherit|null places it.",
   PID_TAKEN:
     "Another process has the pid. The program may know its own pid, so it gets another only with --pid new.",
-  CREDENTIALS: "The program ran as another user or with other capabilities than cr has now.",
+  CREDENTIALS:
+    "The program ran as another user, or with other capabilities, and cr has not the rights to give it these back.",
   XSTATE_MISMATCH: "The program used vector registers (AVX, AVX-512, AMX) that this CPU does not have.",
   VDSO_MISMATCH:
     "The core was taken under another kernel whose vdso differs. The program holds addresses inside the vdso, so it can only be restored under the same kernel.",

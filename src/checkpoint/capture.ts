@@ -8,7 +8,7 @@ import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
 import { pathInside } from "../tracee/maps.js";
-import { credentialsOf } from "../tracee/proc-status.js";
+import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { threadName, timerSlack } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
@@ -32,7 +32,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   return {
-    process: processNote(frozen, settings),
+    process: processNote(frozen, answers.process),
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
@@ -65,19 +65,22 @@ function threadState(
   const { affinity, ...scheduling } = readScheduling(tid);
   const interior = known.answers.threads.get(tid);
   if (interior === undefined) throw new RangeError(`thread ${tid} was not asked`);
+  const { securebits, ...settings } = interior.settings;
   return {
     ...known.thread,
     tid,
     comm: threadName(pid, tid),
     pending: readPending(tid, "thread"),
     altStack: interior.altStack,
+    credentials: credentialsOf(readStatus(pid, tid), securebits),
+    settings,
     clearChildTid: interior.tidAddress,
     scheduling: { ...scheduling, timerSlackNs: timerSlack(tid) },
     affinity,
   };
 }
 
-function processNote(frozen: Frozen, settings: Interior["settings"]): ProcessState["process"] {
+function processNote(frozen: Frozen, { settings, membarriers }: Interior): ProcessState["process"] {
   const { facts } = frozen.look;
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;
@@ -100,6 +103,9 @@ function processNote(frozen: Frozen, settings: Interior["settings"]): ProcessSta
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
     noNewPrivs: settings.noNewPrivs !== 0n,
     thpDisable: settings.thpDisable !== 0n,
+    mdwe: Number(settings.mdwe),
+    memoryMerge: settings.memoryMerge !== 0n,
+    membarriers,
     stopSignal: frozen.tracee.stopSignal,
   };
 }

@@ -25,7 +25,9 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     childSubreaper: false,
     noNewPrivs: false,
     thpDisable: false,
-    stopSignal: 0,
+    mdwe: 0,
+    memoryMerge: false,
+    membarriers: 0,
     stopSignal: 0,
   };
 }

@@ -36,7 +36,10 @@ export interface CheckOptions {
  * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
-  checkCredentials(state.credentials, { own: ownCredentials(), foreign: options.foreign });
+  const own = ownCredentials();
+  for (const { credentials = state.credentials } of state.threads) {
+    checkCredentials(credentials, { own, foreign: options.foreign });
+  }
   checkMachine(state, options.machine);
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);

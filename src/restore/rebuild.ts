@@ -6,9 +6,11 @@ import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
 import { readMappings } from "../tracee/maps.js";
 import type { Newborn } from "../tracee/newborn.js";
+import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
+import { putCredentials } from "./credentials.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
 import { makeEpolls } from "./epoll.js";
 import type { PreparedFiles } from "./files.js";
@@ -26,6 +28,7 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
+import { putDenial, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
@@ -54,6 +57,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeEpolls(workshop, prepared.inside);
   closeInherited(workshop, inheritance.base);
+  if (!foreign) putRegistrations(workshop, state);
   makeThreads(workshop, threads);
   if (!foreign) {
     putSettings(workshop, state);
@@ -66,6 +70,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putPending(workshop, state);
   putTimers(workshop, state);
   putPosixTimers(workshop, state);
+  if (!foreign) putIdentity(workshop, state, threads);
   putGuards(workshop, state);
   const syscallAt = findSyscall(newborn.pid, readMappings(newborn.pid));
   if (syscallAt === null) {
@@ -79,6 +84,18 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   for (const thread of threads) {
     const xstate = foreign ? fitted(thread) : thread.xstate;
     newborn.finish({ ...thread, registers: restartable(thread.registers), xstate }, queued);
+  }
+}
+
+/** What takes rights away from the newborn, and what its threads alone are set to. */
+function putIdentity(workshop: Workshop, state: ProcessState, threads: readonly ThreadState[]): void {
+  const actual = credentialsOf(readStatus(workshop.newborn.pid), 0);
+  putDenial(workshop, state);
+  for (const thread of threads) {
+    const { credentials: recorded = state.credentials, settings } = thread;
+    putThreadSettings(workshop, thread);
+    const noNewPrivs = settings?.noNewPrivs ?? state.process.noNewPrivs;
+    putCredentials(workshop, thread, { recorded, actual, noNewPrivs });
   }
 }
 

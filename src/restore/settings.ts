@@ -11,7 +11,6 @@ const PR = {
   setName: 15,
   setMm: 35,
   setSubreaper: 36,
-  setNoNewPrivs: 38,
   setThpDisable: 41,
 } as const;
 const PR_SET_MM_MAP = 14;
@@ -63,7 +62,6 @@ export function putSettings(workshop: Workshop, state: ProcessState): void {
     prctl(PR.setName, args.text(note.comm)),
     prctl(PR.setSubreaper, note.childSubreaper ? 1 : 0),
     prctl(PR.setThpDisable, note.thpDisable ? 1 : 0, 0, 0, 0),
-    ...(note.noNewPrivs ? [prctl(PR.setNoNewPrivs, 1, 0, 0, 0)] : []),
   ];
   workshop.run("set its signal handlers and settings", calls, args.bytes());
   workshop.newborn.writeProc("oom_score_adj", `${note.oomScoreAdj}`);

@@ -46,6 +46,10 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** PR_SET_MDWE flags (write-execute denial), PR_SET_MEMORY_MERGE, and MEMBARRIER_CMD_GET_REGISTRATIONS. */
+  mdwe: z.int().default(0),
+  memoryMerge: z.boolean().default(false),
+  membarriers: z.int().default(0),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
 });

@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/errors.js";
 import { describeResult, jsonOf } from "../harness/cr.js";
-import { eventually } from "../harness/eventually.js";
 import { killHard, runsFreely, statOf, statusLine } from "../harness/process.js";
 import { expectRefusal, listing } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";

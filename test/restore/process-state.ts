@@ -57,6 +57,9 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       childSubreaper: false,
       noNewPrivs: false,
       thpDisable: false,
+      mdwe: 0,
+      memoryMerge: false,
+      membarriers: 0,
       stopSignal: 0,
     },
     host: {
