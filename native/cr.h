@@ -113,7 +113,8 @@ CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *ou
 
 /* spawn.c */
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
-                        int32_t fd_count, int32_t fd_base);
+                        int32_t fd_count, int32_t fd_base,
+                        const char *clocks); /* lines for timens_offsets, or empty */
 CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 
 /* process.c */

@@ -7,6 +7,7 @@ import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
+import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
 import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { threadName, timerSlack } from "../tracee/tasks.js";
@@ -42,6 +43,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
       xstateComponents: inUse.reduce((all, one) => all | one, 0n),
       vdsoCrc32c,
       mode: "stop",
+      clocks: clocksOf(tracee.pid),
     },
     threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
     mm: { ...facts.stat.mm, brk },
@@ -107,6 +109,18 @@ function processNote(frozen: Frozen, { settings, membarriers }: Interior): Proce
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,
     stopSignal: frozen.tracee.stopSignal,
+  };
+}
+
+/** Both readings of one instant, so that their difference is exact. */
+function clocksOf(pid: number): ProcessState["host"]["clocks"] {
+  const host = hostClocks();
+  const added = readTimeOffsets(pid);
+  return {
+    monotonicNs: host.monotonicNs + added.monotonicNs,
+    boottimeNs: host.boottimeNs + added.boottimeNs,
+    hostMonotonicNs: host.monotonicNs,
+    hostBoottimeNs: host.boottimeNs,
   };
 }
 

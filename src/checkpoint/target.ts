@@ -1,6 +1,7 @@
 /** Is this a process that can be checkpointed at all? Looked at before it is touched, each "no" with its code. */
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
+import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
 import { refusedTimers } from "./posix-timers.js";
@@ -62,6 +63,9 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   }
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");
+  }
+  if (timeOfChildrenDiffers(pid)) {
+    add("namespace", "time", "another time namespace for its children than its own");
   }
   for (const kind of foreignNamespaces(pid)) {
     add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);

@@ -72,6 +72,10 @@ export const hostSchema = z.object({
   /** CRC32C of the vdso's bytes; null when there is no vdso. */
   vdsoCrc32c: z.int().nullable(),
   mode: z.enum(["live", "fork", "stop"]),
+  /** Clocks in ns at the stop, as the program saw them and as the first time namespace did; none in older cores. */
+  clocks: z
+    .object({ monotonicNs: u64, boottimeNs: u64, hostMonotonicNs: u64, hostBoottimeNs: u64 })
+    .optional(),
 });
 export type HostNote = z.infer<typeof hostSchema>;
 

@@ -35,7 +35,7 @@ const SIGNATURES = {
   cr_checksum: [I32, BYTES, I32, BYTES, I32],
   cr_scan: [I32, I64, I64, BYTES, I32, BYTES, I32],
   cr_data_spans: [I32, I64, I64, BYTES, I32, BYTES],
-  cr_spawn: [TEXT, I32, I32, I32, BYTES, I32, I32],
+  cr_spawn: [TEXT, I32, I32, I32, BYTES, I32, I32, TEXT],
   cr_wait_child: [I32],
   cr_pidfd_open: [I32],
   cr_pidfd_signal: [I32, I32],

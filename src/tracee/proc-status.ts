@@ -93,9 +93,9 @@ function numbers(text = ""): number[] {
     .map(Number);
 }
 
-/** The namespaces of a process: kind to `kind:[inode]`. */
+/** The namespaces of a process but that of time: kind to `kind:[inode]`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "time"];
+  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user"];
   return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
 }
 
