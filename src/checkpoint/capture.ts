@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { bootId } from "../host/boot.js";
+import { membershipOf } from "../host/cgroup-membership.js";
 import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
@@ -108,6 +109,7 @@ function processNote(frozen: Frozen, { settings, membarriers }: Interior): Proce
     mdwe: Number(settings.mdwe),
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,
+    cgroups: membershipOf(pid),
     stopSignal: frozen.tracee.stopSignal,
   };
 }

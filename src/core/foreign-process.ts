@@ -28,6 +28,7 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     mdwe: 0,
     memoryMerge: false,
     membarriers: 0,
+    cgroups: [],
     stopSignal: 0,
   };
 }

@@ -25,6 +25,7 @@ import { planClocks } from "./clocks.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
+import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -183,6 +184,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     clocks: parts.clocks,
   });
   faultPoint("restore-after-spawn");
+  const groups = rejoinGroups(newborn.pid, state);
   placed.confine(newborn.pid);
   rebuild(newborn, {
     state,
@@ -194,7 +196,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
-  const softErrors = prepared.commit();
+  const softErrors = [...groups, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);

@@ -46,6 +46,8 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** Control groups, one of every hierarchy (cgroups(7)): its controllers, empty for version 2. */
+  cgroups: z.array(z.object({ controllers: z.string(), path: z.string() })).default([]),
   /** PR_SET_MDWE flags (write-execute denial), PR_SET_MEMORY_MERGE, and MEMBARRIER_CMD_GET_REGISTRATIONS. */
   mdwe: z.int().default(0),
   memoryMerge: z.boolean().default(false),

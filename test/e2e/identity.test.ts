@@ -1,6 +1,8 @@
 /** Who a restored program is: root gives back what the program was, and nobody gives what he has not got. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { parseMembership } from "../../src/host/cgroup-membership.js";
 import { NOBODY } from "../harness/cr.js";
 import { checkpoint, restore, running } from "../harness/cycle.js";
 import { killHard, statusLine } from "../harness/process.js";
@@ -33,3 +35,35 @@ test("a capability that cr has not got is not given", () =>
     const result = await scene.cr(["restore", core], { under });
     expectRefusal(result, { codes: ["CREDENTIALS"], status: FAILED_FOREGROUND, names: /CAP_SYS_BOOT/ });
   }));
+
+test("a program comes back into its control group, and is told when that is gone", () =>
+  withScene(async (scene) => {
+    const group = `/sys/fs/cgroup/pids/recore-test-${process.pid}`;
+    mkdirSync(group);
+    try {
+      const target = await scene.start([fixture("calls"), "FOLDER"]);
+      await target.says("ready");
+      writeFileSync(`${group}/cgroup.procs`, String(target.pid));
+      const core = join(scene.folder, "core");
+      await checkpoint(scene, { target, core });
+      const restored = await restore(scene, { target, core });
+      const life = await running(restored);
+      expect(readFileSync(`${group}/cgroup.procs`, "utf8").trim()).toBe(String(target.pid));
+      await killHard(life);
+      rmdirSync(group);
+      target.go();
+      const end = await scene.cr(["restore", core]);
+      expect(end.status).toBe(0);
+      expect(end.stderr).toMatch(/control group \/recore-test.*not there any more/);
+    } finally {
+      if (existsSync(group)) rmdirSync(group);
+    }
+  }));
+
+test("rows of /proc/PID/cgroup", () => {
+  expect(parseMembership("4:cpu,cpuacct:/a:b\n1:name=systemd:/\n0::/x\n")).toEqual([
+    { controllers: "cpu,cpuacct", path: "/a:b" },
+    { controllers: "name=systemd", path: "/" },
+    { controllers: "", path: "/x" },
+  ]);
+});

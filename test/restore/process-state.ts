@@ -60,6 +60,7 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       mdwe: 0,
       memoryMerge: false,
       membarriers: 0,
+      cgroups: [],
       stopSignal: 0,
     },
     host: {
