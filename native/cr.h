@@ -90,7 +90,11 @@ CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
 CR_API int64_t cr_set_sigmask(int32_t tid, uint8_t *mask, int32_t size);
-CR_API int64_t cr_peek_siginfo(int32_t tid, int32_t shared, uint8_t *out, int32_t size); /* count */
+/* Signals queued (their count), or the nth seccomp filter, oldest first (its bytes; -ENOENT behind the last). */
+#define CR_PEEK_THREAD 0
+#define CR_PEEK_PROCESS 1
+#define CR_PEEK_FILTER 2
+CR_API int64_t cr_peek(int32_t tid, int32_t what, uint8_t *out, int32_t size);
 
 /* remote.c: runs the calls in the stopped tracee, in order; *results in place*. */
 CR_API int64_t cr_remote(int32_t tid, uint8_t *site, uint8_t *calls, int32_t count, uint8_t *scratch,
@@ -135,6 +139,7 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
+void cr_suspend_filters(int32_t tid);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 

@@ -18,6 +18,7 @@ import {
 } from "../tracee/site.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
+import { lookAtFilters } from "./filters.js";
 import { changed } from "./freeze.js";
 import {
   decodeInterior,
@@ -30,7 +31,7 @@ import {
 } from "./interior.js";
 import type { Look } from "./look.js";
 import { askTimers } from "./posix-timers.js";
-import { unsupportedState } from "./refusal.js";
+import { refuse, unsupportedState } from "./refusal.js";
 
 const SIGSTOP = 19;
 
@@ -49,11 +50,15 @@ export interface Answers {
   readonly process: Interior;
   readonly threads: ReadonlyMap<number, ThreadInterior>;
   readonly posixTimers: readonly PosixTimer[];
+  /** seccomp filters, the oldest first. */
+  readonly filters: readonly Buffer[];
 }
 
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
 export function ask(frozen: Frozen): Answers {
-  const { tracee, threads } = frozen;
+  const { tracee, threads, look } = frozen;
+  const { filters, refusals } = lookAtFilters([...threads.keys()], look.facts.seccompMode);
+  refuse(tracee.pid, refusals);
   const site = findSite(frozen);
   let interior: Interior | null = null;
   const answers = new Map<number, ThreadInterior>();
@@ -68,7 +73,7 @@ export function ask(frozen: Frozen): Answers {
     answers.set(tid, decodeThreadInterior(results, scratch));
   }
   if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
-  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site) };
+  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site), filters };
 }
 
 /** The main thread can ask for the timers of all. */

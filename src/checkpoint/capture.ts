@@ -34,7 +34,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   return {
-    process: processNote(frozen, answers.process),
+    process: { ...processNote(frozen, answers.process), seccomp: [...answers.filters] },
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
@@ -83,7 +83,10 @@ function threadState(
   };
 }
 
-function processNote(frozen: Frozen, { settings, membarriers }: Interior): ProcessState["process"] {
+function processNote(
+  frozen: Frozen,
+  { settings, membarriers }: Interior,
+): Omit<ProcessState["process"], "seccomp"> {
   const { facts } = frozen.look;
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;

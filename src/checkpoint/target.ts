@@ -4,6 +4,7 @@ import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { refusedSeccomp } from "./filters.js";
 import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
 
@@ -58,9 +59,7 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const { status } = facts;
   const children = childrenOf(pid);
   if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
-  if (facts.hasSeccomp) {
-    add("seccomp", "", "a seccomp filter, which would see the calls cr runs inside the process");
-  }
+  refusals.push(...refusedSeccomp(facts.seccompMode));
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");
   }

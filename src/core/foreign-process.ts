@@ -29,6 +29,7 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     memoryMerge: false,
     membarriers: 0,
     cgroups: [],
+    seccomp: [],
     stopSignal: 0,
   };
 }

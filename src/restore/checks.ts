@@ -13,6 +13,7 @@ import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
+import { checkFilters } from "./seccomp.js";
 
 export interface CheckOptions {
   /** From `cpuComponents` and `ownVdsoCrc32c` of the tracee side. */
@@ -40,6 +41,7 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   for (const { credentials = state.credentials } of state.threads) {
     checkCredentials(credentials, { own, foreign: options.foreign });
   }
+  checkFilters(state);
   checkMachine(state, options.machine);
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);

@@ -18,6 +18,7 @@ import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
+import { putFilters } from "./seccomp.js";
 import {
   putGuards,
   putLimits,
@@ -58,6 +59,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   makeEpolls(workshop, prepared.inside);
   closeInherited(workshop, inheritance.base);
   if (!foreign) putRegistrations(workshop, state);
+  putFilters(workshop, state);
   makeThreads(workshop, threads);
   if (!foreign) {
     putSettings(workshop, state);

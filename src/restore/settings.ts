@@ -23,7 +23,7 @@ export function settingsBytes(state: ProcessState): number {
   const queued =
     state.signals.pending.length + state.threads.reduce((sum, one) => sum + one.pending.length, 0);
   const watches = state.files.descriptions.reduce((sum, one) => sum + (one.watches?.length ?? 0), 0);
-  return 32_768 + state.auxv.length + queued * 128 + watches * 16;
+  return 65_536 + state.auxv.length + queued * 128 + watches * 16;
 }
 
 /** Bounds of code, data, heap, stack, arguments and environment, and the auxiliary vector, all at once. */

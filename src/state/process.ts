@@ -5,7 +5,7 @@
 import type { Credentials } from "./credentials.js";
 import type { FileState } from "./fd.js";
 import type { PageRun } from "./pages.js";
-import { u64, z } from "./schema.js";
+import { bytes, u64, z } from "./schema.js";
 import type { SignalState } from "./signal.js";
 import type { SoftError } from "./soft-error.js";
 import type { ThreadState } from "./thread.js";
@@ -48,6 +48,8 @@ export const processSchema = z.object({
   thpDisable: z.boolean(),
   /** Control groups, one of every hierarchy (cgroups(7)): its controllers, empty for version 2. */
   cgroups: z.array(z.object({ controllers: z.string(), path: z.string() })).default([]),
+  /** seccomp filters of all threads, the oldest first: classic BPF, 8 bytes an instruction. */
+  seccomp: z.array(bytes).default([]),
   /** PR_SET_MDWE flags (write-execute denial), PR_SET_MEMORY_MERGE, and MEMBARRIER_CMD_GET_REGISTRATIONS. */
   mdwe: z.int().default(0),
   memoryMerge: z.boolean().default(false),

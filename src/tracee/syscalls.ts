@@ -46,6 +46,7 @@ export const SYSCALL = {
   rt_tgsigqueueinfo: 297,
   prlimit64: 302,
   sched_setattr: 314,
+  seccomp: 317,
   membarrier: 324,
   mlock2: 325,
   rseq: 334,

@@ -73,7 +73,7 @@ export function writeThread(
 /** Signals queued to the thread, or to the whole process: siginfo_t of 128 bytes each, in order. */
 export function readPending(tid: number, queue: "thread" | "process"): Buffer[] {
   const raw = Buffer.alloc(SIGINFO_MAX * SIGINFO_BYTES);
-  const count = call("cr_peek_siginfo", tid, queue === "process" ? 1 : 0, raw, raw.length);
+  const count = call("cr_peek", tid, queue === "process" ? 1 : 0, raw, raw.length);
   return Array.from({ length: count }, (_, index) =>
     Buffer.from(raw.subarray(index * SIGINFO_BYTES, (index + 1) * SIGINFO_BYTES)),
   );

@@ -32,6 +32,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["posix-timer", "once"],
   ["attributes"],
   ["identity"],
+  ["seccomp"],
   ["clock"],
   ["policy", "fifo"],
   ["policy", "rr"],

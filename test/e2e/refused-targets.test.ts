@@ -76,6 +76,21 @@ describe("cr checkpoint refuses", () => {
       await endsWell(target);
     }));
 
+  test.concurrent("seccomp filters that would kill it if cr died, and any without the right to suspend them", () =>
+    withScene(async (scene) => {
+      const deadly = await ready(scene, [fixture("seccomp"), "FOLDER", "deadly"]);
+      await refuses(scene, deadly.pid, { code: "UNSUPPORTED_STATE", names: /seccomp filter.*getitimer/ });
+      await endsWell(deadly);
+      const other = await scene.start([fixture("seccomp"), "FOLDER"], { asNobody: true });
+      await other.says("ready");
+      await refuses(scene, other.pid, {
+        code: "UNSUPPORTED_STATE",
+        names: /seccomp filter.*CAP_SYS_ADMIN/,
+        asNobody: true,
+      });
+      await endsWell(other);
+    }));
+
   test.concurrent("a 32-bit process", () =>
     withScene(async (scene) => {
       const target = await scene.start([fixture("loop32")]);

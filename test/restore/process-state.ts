@@ -30,6 +30,17 @@ const thread: ThreadState = {
   xstate: Buffer.alloc(0),
 };
 
+const HOST: ProcessState["host"] = {
+  tool: "recore",
+  takenMs: 0,
+  hostname: "host",
+  kernel: "6.18.0",
+  bootId: "",
+  xstateComponents: 0n,
+  vdsoCrc32c: null,
+  mode: "stop",
+};
+
 /** The thread of `processState`, with changes. */
 export function threadState(changes: Partial<ThreadState> = {}): ThreadState {
   return { ...thread, ...changes };
@@ -61,18 +72,10 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       memoryMerge: false,
       membarriers: 0,
       cgroups: [],
+      seccomp: [],
       stopSignal: 0,
     },
-    host: {
-      tool: "recore",
-      takenMs: 0,
-      hostname: "host",
-      kernel: "6.18.0",
-      bootId: "",
-      xstateComponents: 0n,
-      vdsoCrc32c: null,
-      mode: "stop",
-    },
+    host: HOST,
     threads: [thread],
     mm: {
       startCode: 0n,
