@@ -26,6 +26,7 @@ const TEST_MS_MAX = process.env.CR_TORTURE === undefined ? 180_000 : 7_200_000;
 const KINDS: readonly (TargetKind & { readonly what: string; readonly sampleSize: number })[] = [
   { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 60 },
   { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 20 },
+  { what: "stopped by job control", program: "target-musl", mode: "compute", stopped: true, sampleSize: 20 },
   { what: "static musl without signal handlers", program: "target-musl", mode: "compute", sampleSize: 20 },
 ];
 
