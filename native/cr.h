@@ -90,7 +90,11 @@ CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
 CR_API int64_t cr_set_sigmask(int32_t tid, uint8_t *mask, int32_t size);
-CR_API int64_t cr_peek_siginfo(int32_t tid, int32_t shared, uint8_t *out, int32_t size); /* count */
+/* Signals queued (their count), or the nth seccomp filter, oldest first (its bytes; -ENOENT behind the last). */
+#define CR_PEEK_THREAD 0
+#define CR_PEEK_PROCESS 1
+#define CR_PEEK_FILTER 2
+CR_API int64_t cr_peek(int32_t tid, int32_t what, uint8_t *out, int32_t size);
 
 /* remote.c: runs the calls in the stopped tracee, in order; *results in place*. */
 CR_API int64_t cr_remote(int32_t tid, uint8_t *site, uint8_t *calls, int32_t count, uint8_t *scratch,
@@ -113,7 +117,8 @@ CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *ou
 
 /* spawn.c */
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
-                        int32_t fd_count, int32_t fd_base);
+                        int32_t fd_count, int32_t fd_base,
+                        const char *clocks); /* lines for timens_offsets, or empty */
 CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 
 /* own.c: a system call of our own process; where bit i of `pointers` is set, args[i] is an offset into data. */
@@ -136,6 +141,7 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
+void cr_suspend_filters(int32_t tid);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 

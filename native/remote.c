@@ -160,6 +160,7 @@ static int dispatches_calls(int32_t tid) {
 static int64_t guarded(int32_t tid, struct cr_site *site, struct cr_call *calls, int32_t count,
                        uint8_t *scratch, int32_t scratch_len) {
   if (dispatches_calls(tid)) return -EOPNOTSUPP;
+  cr_suspend_filters(tid);
   struct guard g = {malloc(sizeof(struct cr_thread)), malloc(site->place_len), malloc(site->place_len), 0};
   int64_t err = -ENOMEM;
   if (g.thread && g.saved && g.image) {

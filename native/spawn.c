@@ -1,6 +1,7 @@
 /*
  * Starts the process that becomes the restored one: the asked pid (clone3 set_tid), only the descriptors it is
- * to inherit, an empty environment, traced from its first instruction, dead if we die.
+ * to inherit, an empty environment, traced from its first instruction, dead if we die. With clocks it lives in a time
+ * namespace of its own (time_namespaces(7)): a helper unshares one, sets it, makes our child in it and ends.
  */
 #include "cr.h"
 
@@ -17,6 +18,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 struct start {
   const char *exe;
@@ -88,6 +96,8 @@ static int64_t await_exec(pid_t pid, int report) {
   }
   if (cr_wait_stop(pid, &status) < 0 || !WIFSTOPPED(status)) return -ECHILD;
   long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE; /* our own child, never a target */
+  /* With CAP_SYS_ADMIN also those filters sleep that it is given before we let it go. */
+  if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options | PTRACE_O_SUSPEND_SECCOMP) == 0) return pid;
   if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options) < 0) {
     int64_t result = -errno;
     kill(pid, SIGKILL);
@@ -97,8 +107,45 @@ static int64_t await_exec(pid_t pid, int report) {
   return pid;
 }
 
+/* In the helper: makes the child of our parent in a new time namespace; tells its pid or -errno, and ends. */
+static _Noreturn void helper(const char *clocks, struct clone3_args args, struct start s, int tell) {
+  pid_t parent = getppid();
+  size_t len = strlen(clocks);
+  long pid = unshare(CLONE_NEWTIME);
+  int fd = pid == 0 ? open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC) : -1;
+  if (pid == 0) pid = fd < 0 || write(fd, clocks, len) != (ssize_t)len ? -1 : 0;
+  if (fd >= 0) close(fd);
+  if (pid == 0) {
+    args.flags = CLONE_PARENT;
+    args.exit_signal = 0; /* that of the helper */
+    pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid == 0) child(s, parent);
+  }
+  int32_t result = pid < 0 ? -errno : (int32_t)pid;
+  if (write(tell, &result, sizeof result) < 0) _exit(126);
+  _exit(0);
+}
+
+/* The pid of a child in a new time namespace. The helper may have got the very pid that is wanted: then once more. */
+static long clone_with_clocks(const char *clocks, struct clone3_args args, struct start s) {
+  int32_t result = -EIO;
+  for (int attempt = 0; attempt < 2; attempt++) {
+    int tell[2], status;
+    if (pipe2(tell, O_CLOEXEC) < 0) return -errno;
+    pid_t pid = fork();
+    if (pid == 0) helper(clocks, args, s, tell[1]);
+    if (pid < 0) result = -errno;
+    close(tell[1]);
+    if (pid > 0 && read(tell[0], &result, sizeof result) != (ssize_t)sizeof result) result = -EIO;
+    close(tell[0]);
+    if (pid > 0) waitpid(pid, &status, 0);
+    if (result != -EEXIST || pid != *(pid_t *)(uintptr_t)args.set_tid) break;
+  }
+  return result;
+}
+
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
-                        int32_t fd_count, int32_t fd_base) {
+                        int32_t fd_count, int32_t fd_base, const char *clocks) {
   int report[2];
   pid_t set_tid = want_pid, parent = getpid();
   struct clone3_args args = {.exit_signal = SIGCHLD,
@@ -110,9 +157,9 @@ CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of ours may run in the child */
-  long pid = syscall(SYS_clone3, &args, sizeof args);
+  long pid = *clocks ? clone_with_clocks(clocks, args, start) : syscall(SYS_clone3, &args, sizeof args);
   if (pid == 0) child(start, parent);
-  int64_t result = pid < 0 ? -errno : 0;
+  int64_t result = pid >= 0 ? 0 : *clocks ? pid : -errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   close(report[1]);
   if (result == 0) result = await_exec((pid_t)pid, report[0]);

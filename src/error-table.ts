@@ -7,13 +7,13 @@ export const ERROR_TABLE = {
   ALREADY_TRACED:
     "Another tracer (gdb, strace, another cr) is attached to the process. Linux allows one tracer a thread. Detach the other one first.",
   UNSUPPORTED_PROCESS:
-    "This kind of process cannot be checkpointed: a kernel thread, a zombie, a 32-bit program, cr itself, or one that is stopped.",
+    "This kind of process cannot be checkpointed: a kernel thread, a zombie, a 32-bit program, or cr itself.",
   UNSUPPORTED_STATE:
     "The process has state that this version cannot save exactly. Each item is named. Nothing was stopped and nothing was written.",
   FREEZE_TIMEOUT:
     "A thread did not stop in time: it sits in an uninterruptible wait (state D), mostly for a disk or a network file system. The process goes on. Try again later or with a longer --timeout.",
   TARGET_CHANGED:
-    "The process exited, was killed, called exec or was stopped by a signal while it was being checkpointed. No core was written.",
+    "The process exited, was killed, called exec or was stopped by SIGSTOP while it was being checkpointed. No core was written.",
   REMOTE_CALL:
     "A system call that cr ran inside the process failed. The process has its own registers and memory back and goes on.",
   OUTPUT_EXISTS: "The output path exists. A checkpoint is never written over another unless --force says so.",
@@ -43,7 +43,8 @@ export const ERROR_TABLE = {
     "A descriptor was connected to something outside the checkpoint (pipe, socket, terminal) that a restore cannot make again. --fd N=PATH|inherit|null places it.",
   PID_TAKEN:
     "Another process has the pid. The program may know its own pid, so it gets another only with --pid new.",
-  CREDENTIALS: "The program ran as another user or with other capabilities than cr has now.",
+  CREDENTIALS:
+    "The program ran as another user, or with other capabilities, and cr has not the rights to give it these back.",
   XSTATE_MISMATCH: "The program used vector registers (AVX, AVX-512, AMX) that this CPU does not have.",
   VDSO_MISMATCH:
     "The core was taken under another kernel whose vdso differs. The program holds addresses inside the vdso, so it can only be restored under the same kernel.",

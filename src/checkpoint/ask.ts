@@ -5,6 +5,7 @@
 import { CrError } from "../errors.js";
 import type { Address } from "../state/address.js";
 import { getRegister } from "../state/registers.js";
+import type { PosixTimer } from "../state/timer.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
 import {
@@ -17,6 +18,7 @@ import {
 } from "../tracee/site.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
+import { lookAtFilters } from "./filters.js";
 import { changed } from "./freeze.js";
 import {
   decodeInterior,
@@ -28,7 +30,8 @@ import {
   threadCalls,
 } from "./interior.js";
 import type { Look } from "./look.js";
-import { unsupportedState } from "./refusal.js";
+import { askTimers } from "./posix-timers.js";
+import { refuse, unsupportedState } from "./refusal.js";
 
 const SIGSTOP = 19;
 
@@ -46,11 +49,16 @@ export interface Frozen {
 export interface Answers {
   readonly process: Interior;
   readonly threads: ReadonlyMap<number, ThreadInterior>;
+  readonly posixTimers: readonly PosixTimer[];
+  /** seccomp filters, the oldest first. */
+  readonly filters: readonly Buffer[];
 }
 
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
 export function ask(frozen: Frozen): Answers {
-  const { tracee, threads } = frozen;
+  const { tracee, threads, look } = frozen;
+  const { filters, refusals } = lookAtFilters([...threads.keys()], look.facts.seccompMode);
+  refuse(tracee.pid, refusals);
   const site = trySite(frozen);
   let interior: Interior | null = null;
   const answers = new Map<number, ThreadInterior>();
@@ -65,7 +73,16 @@ export function ask(frozen: Frozen): Answers {
     answers.set(tid, decodeThreadInterior(results, scratch));
   }
   if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
-  return { process: interior, threads: answers };
+  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site), filters };
+}
+
+/** The main thread can ask for the timers of all. */
+function timersOf({ tracee, threads, look }: Frozen, site: Site): PosixTimer[] {
+  const registers = threads.get(tracee.pid);
+  if (registers === undefined) throw new RangeError(`process ${tracee.pid} has no main thread`);
+  return askTimers(look.facts.timers, INTERIOR_SCRATCH_BYTES, (callsAt, scratch) =>
+    runIn(tracee, { tid: tracee.pid, registers, site, calls: callsAt(site.place), scratch }),
+  );
 }
 
 interface Site {

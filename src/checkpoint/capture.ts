@@ -3,18 +3,21 @@
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { bootId } from "../host/boot.js";
+import { membershipOf } from "../host/cgroup-membership.js";
 import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
+import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
-import { credentialsOf } from "../tracee/proc-status.js";
+import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Interior } from "./interior.js";
 import { buildIdOf } from "./mappings.js";
+import { lostOfTimers } from "./posix-timers.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -31,7 +34,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   return {
-    process: processNote(frozen, settings),
+    process: { ...processNote(frozen, answers.process), seccomp: [...answers.filters] },
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
@@ -41,17 +44,18 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
       xstateComponents: inUse.reduce((all, one) => all | one, 0n),
       vdsoCrc32c,
       mode: "stop",
+      clocks: clocksOf(tracee.pid),
     },
     threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
     mm: { ...facts.stat.mm, brk },
     auxv: facts.auxv,
     vmas: facts.vmas,
     signals: { actions, pending: readPending(tracee.pid, "process") },
-    timers: { itimers },
+    timers: { itimers, posix: [...answers.posixTimers] },
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: [],
+    softErrors: lostOfTimers(answers.posixTimers),
     siginfo: null,
   };
 }
@@ -64,19 +68,25 @@ function threadState(
   const { affinity, ...scheduling } = readScheduling(tid);
   const interior = known.answers.threads.get(tid);
   if (interior === undefined) throw new RangeError(`thread ${tid} was not asked`);
+  const { securebits, ...settings } = interior.settings;
   return {
     ...known.thread,
     tid,
     comm: threadName(pid, tid),
     pending: readPending(tid, "thread"),
     altStack: interior.altStack,
+    credentials: credentialsOf(readStatus(pid, tid), securebits),
+    settings,
     clearChildTid: interior.tidAddress,
     scheduling: { ...scheduling, timerSlackNs: interior.timerSlackNs },
     affinity,
   };
 }
 
-function processNote(frozen: Frozen, settings: Interior["settings"]): ProcessState["process"] {
+function processNote(
+  frozen: Frozen,
+  { settings, membarriers }: Interior,
+): Omit<ProcessState["process"], "seccomp"> {
   const { facts } = frozen.look;
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;
@@ -99,6 +109,23 @@ function processNote(frozen: Frozen, settings: Interior["settings"]): ProcessSta
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
     noNewPrivs: settings.noNewPrivs !== 0n,
     thpDisable: settings.thpDisable !== 0n,
+    mdwe: Number(settings.mdwe),
+    memoryMerge: settings.memoryMerge !== 0n,
+    membarriers,
+    cgroups: membershipOf(pid),
+    stopSignal: frozen.tracee.stopSignal,
+  };
+}
+
+/** Both readings of one instant, so that their difference is exact. */
+function clocksOf(pid: number): ProcessState["host"]["clocks"] {
+  const host = hostClocks();
+  const added = readTimeOffsets(pid);
+  return {
+    monotonicNs: host.monotonicNs + added.monotonicNs,
+    boottimeNs: host.boottimeNs + added.boottimeNs,
+    hostMonotonicNs: host.monotonicNs,
+    hostBoottimeNs: host.boottimeNs,
   };
 }
 

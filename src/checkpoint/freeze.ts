@@ -57,7 +57,7 @@ export interface Stopped {
 
 /**
  * Stops a seized process and reads its threads' registers. Throws FREEZE_TIMEOUT after `timeoutMs`, TARGET_CHANGED
- * when it ended or job control stopped it first.
+ * when it ended. A process that job control had stopped stays stopped.
  */
 export function freeze(tracee: Tracee, options: FreezeOptions): Stopped {
   try {
@@ -83,7 +83,8 @@ function mend(
 ): { thread: ThreadRegisters; restarted: RestartingCall | null } {
   const thread = readThread(tid);
   const key = `${process}:${tid}`;
-  if (!endedByStop(thread.registers)) {
+  // Job control ends such calls too: that EINTR is the program's own.
+  if (tracee.stopSignal !== 0 || !endedByStop(thread.registers)) {
     ledger.delete(key);
     return { thread, restarted: null };
   }

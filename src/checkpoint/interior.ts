@@ -6,6 +6,7 @@ import type { SignalState } from "../state/signal.js";
 import type { ThreadState } from "../state/thread.js";
 import type { TimerState } from "../state/timer.js";
 import type { RemoteCall } from "../tracee/remote.js";
+import { decodeThreadSettings, THREAD_SETTINGS_BYTES, threadSettingsCalls } from "./thread-settings.js";
 
 const SIGNALS = 64;
 const SIGKILL = 9;
@@ -18,7 +19,7 @@ const TIMERS = [0, 1, 2];
 const WORDS_AT = TIMERS_AT + TIMERS.length * TIMER_BYTES;
 
 /** Options of prctl(2) that write an int (or a pointer) through their second argument. */
-const READ_THROUGH = { deathSignal: 2, tsc: 25, subreaper: 37 } as const;
+const READ_THROUGH = { deathSignal: 2, subreaper: 37 } as const;
 const PR_GET_TID_ADDRESS = 40;
 const PR_GET_TIMERSLACK = 30;
 /** Options of prctl(2) whose value is the result. */
@@ -28,6 +29,7 @@ const READ_RESULT = {
   noNewPrivs: 39,
   thpDisable: 42,
   mdwe: 66,
+  memoryMerge: 68,
 } as const;
 type Through = keyof typeof READ_THROUGH;
 type Result = keyof typeof READ_RESULT;
@@ -36,17 +38,21 @@ type Result = keyof typeof READ_RESULT;
 const THREAD_BYTES = 32;
 const UNREAD_AT = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
 const THREAD_AT = UNREAD_AT + 8;
+const THREAD_SETTINGS_AT = THREAD_AT + THREAD_BYTES;
+const MEMBARRIER_GET_REGISTRATIONS = 512;
 /** asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = UNREAD_AT + 8 + THREAD_BYTES;
+export const INTERIOR_SCRATCH_BYTES = THREAD_SETTINGS_AT + THREAD_SETTINGS_BYTES;
 
 export interface Interior {
   readonly actions: SignalState["actions"];
   readonly brk: bigint;
   readonly itimers: TimerState["itimers"];
   readonly settings: Readonly<Record<Through | Result, bigint>>;
+  /** Commands of membarrier(2) it has registered for, 0 where the kernel does not tell. */
+  readonly membarriers: number;
   /** Bytes waiting on standard input, 0 where that cannot be asked. */
   readonly unreadInputBytes: number;
 }
@@ -73,6 +79,7 @@ export function interiorCalls(place: bigint): RemoteCall[] {
     ...timers,
     ...through,
     ...result,
+    { name: "membarrier", args: [MEMBARRIER_GET_REGISTRATIONS, 0, 0] },
     { name: "ioctl", args: [0, FIONREAD, at(UNREAD_AT)] },
   ];
 }
@@ -80,7 +87,7 @@ export function interiorCalls(place: bigint): RemoteCall[] {
 /** Decodes the results of `interiorCalls`. Throws RangeError with the failed call when one failed. */
 export function decodeInterior(results: readonly bigint[], scratch: Buffer): Interior {
   const calls = interiorCalls(0n);
-  const prctls = calls.length - 1 - Object.keys(READ_RESULT).length;
+  const prctls = calls.length - 2 - Object.keys(READ_RESULT).length;
   results.slice(0, prctls).forEach((value, index) => {
     if (value < 0n && value > -4096n) throw new RangeError(`${calls[index]?.name} failed: errno ${-value}`);
   });
@@ -94,6 +101,7 @@ export function decodeInterior(results: readonly bigint[], scratch: Buffer): Int
     actions: askable().flatMap((signal) => decodeAction(signal, scratch)),
     itimers: TIMERS.flatMap((which) => decodeTimer(which, scratch)),
     unreadInputBytes: results[calls.length - 1] === 0n ? scratch.readInt32LE(UNREAD_AT) : 0,
+    membarriers: Number(max(0n, results[calls.length - 2] ?? 0n)),
     settings,
   };
 }
@@ -103,6 +111,7 @@ export interface ThreadInterior {
   readonly altStack: ThreadState["altStack"];
   readonly tidAddress: bigint;
   readonly timerSlackNs: bigint;
+  readonly settings: ReturnType<typeof decodeThreadSettings>;
 }
 
 /** Calls for every thread, with result buffers at the end of the scratch memory at `place`. */
@@ -112,12 +121,14 @@ export function threadCalls(place: bigint): RemoteCall[] {
     { name: "sigaltstack", args: [0, at] },
     { name: "prctl", args: [PR_GET_TID_ADDRESS, at + 24n] },
     { name: "prctl", args: [PR_GET_TIMERSLACK] },
+    ...threadSettingsCalls(place + BigInt(THREAD_SETTINGS_AT)),
   ];
 }
 
 /** Decodes the last results of a batch, those of `threadCalls`. */
 export function decodeThreadInterior(results: readonly bigint[], scratch: Buffer): ThreadInterior {
-  const failed = results.slice(-3).find((result) => result < 0n);
+  const own = results.slice(-threadCalls(0n).length);
+  const failed = own.slice(0, 3).find((result) => result < 0n);
   if (failed !== undefined) throw new RangeError(`asking a thread failed: errno ${-failed}`);
   return {
     altStack: {
@@ -126,7 +137,8 @@ export function decodeThreadInterior(results: readonly bigint[], scratch: Buffer
       sizeBytes: scratch.readBigUInt64LE(THREAD_AT + 16),
     },
     tidAddress: scratch.readBigUInt64LE(THREAD_AT + 24),
-    timerSlackNs: results.at(-1) ?? 0n,
+    timerSlackNs: own[2] ?? 0n,
+    settings: decodeThreadSettings(own.slice(3), scratch.subarray(THREAD_SETTINGS_AT)),
   };
 }
 

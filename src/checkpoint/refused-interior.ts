@@ -3,22 +3,9 @@ import type { Interior } from "./interior.js";
 import type { Look } from "./look.js";
 import type { Refusal } from "./refusal.js";
 
-const PR_TSC_SIGSEGV = 2n;
-
-/** Settings that cannot be given to a new process, and input that would be lost. */
+/** Input that would be lost. */
 export function refusedInterior(look: Look, interior: Interior): Refusal[] {
-  return [...refusedSettings(interior), ...refusedInput(look, interior)];
-}
-
-function refusedSettings({ settings }: Interior): Refusal[] {
-  const refusals: Refusal[] = [];
-  if (settings.mdwe !== 0n) {
-    refusals.push({ kind: "setting", id: "mdwe", what: "write-execute denial (PR_SET_MDWE)" });
-  }
-  if ((settings.tsc & 0xffff_ffffn) === PR_TSC_SIGSEGV) {
-    refusals.push({ kind: "setting", id: "tsc", what: "a forbidden time stamp counter (PR_SET_TSC)" });
-  }
-  return refusals;
+  return refusedInput(look, interior);
 }
 
 /** Unread bytes in a socket on standard input can only be had by taking them; those of a pipe are copied. */

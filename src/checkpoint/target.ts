@@ -1,11 +1,14 @@
 /** Is this a process that can be checkpointed at all? Looked at before it is touched, each "no" with its code. */
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
+import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
+import { refusedSeccomp } from "./filters.js";
+import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
@@ -34,13 +37,6 @@ export function checkTarget(pid: number): void {
   }
   const tracer = Number(attempt(pid, () => readStatus(pid)).get("TracerPid") ?? "0");
   if (tracer !== 0) throw alreadyTraced(pid, tracer);
-  if (stat.state === "T") {
-    throw unsupported(
-      pid,
-      "it is stopped by a signal, required is a running process",
-      `continue it first: kill -CONT ${pid}`,
-    );
-  }
   if (attempt(pid, () => elfClass(pid)) === 1) {
     throw unsupported(
       pid,
@@ -73,16 +69,17 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const { status } = facts;
   const children = childrenOf(pid);
   if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
-  if (facts.hasSeccomp) {
-    add("seccomp", "", "a seccomp filter, which would see the calls cr runs inside the process");
-  }
+  refusals.push(...refusedSeccomp(facts.seccompMode));
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");
+  }
+  if (timeOfChildrenDiffers(pid)) {
+    add("namespace", "time", "another time namespace for its children than its own");
   }
   for (const kind of foreignNamespaces(pid)) {
     add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);
   }
-  if (facts.timers !== "") add("timer", "", "POSIX timers (timer_create)");
+  refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   const { path, ino } = facts.cwd;
   if (path.endsWith(" (deleted)")) add("cwd", "", `a deleted working folder (${path})`);

@@ -42,6 +42,7 @@ export function summarize(core: CoreFile) {
     files,
     signals: { actions: signals.actions, pending: signals.pending.map((info) => info.readInt32LE(0)) },
     timers: timers.itimers,
+    posixTimers: timers.posix,
     limits,
     missing,
     softErrors,

@@ -25,6 +25,12 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     childSubreaper: false,
     noNewPrivs: false,
     thpDisable: false,
+    mdwe: 0,
+    memoryMerge: false,
+    membarriers: 0,
+    cgroups: [],
+    seccomp: [],
+    stopSignal: 0,
   };
 }
 

@@ -54,7 +54,7 @@ export function decodeForeign(core: CoreFile, options: ForeignOptions = {}): Pro
     auxv,
     vmas: nameHeapAndStack(mappings.vmas, heap, stack),
     signals: { actions: [], pending: [] },
-    timers: { itimers: [] },
+    timers: { itimers: [], posix: [] },
     files: { descriptions: [], descriptors: [] },
     limits: [],
     credentials: foreignCredentials(standard),

@@ -53,11 +53,16 @@ export type CapabilityName = (typeof CAPABILITY_NAMES)[number];
 
 /** The names of the bits set in a capability mask; a bit newer than this list is named by its number. */
 export function capabilityNames(mask: bigint): readonly string[] {
-  const names: string[] = [];
+  return capabilityBits(mask).map((bit) => CAPABILITY_NAMES[bit] ?? `CAP_${bit}`);
+}
+
+/** The numbers of the bits set in a capability mask, ascending. */
+export function capabilityBits(mask: bigint): readonly number[] {
+  const bits: number[] = [];
   for (let bit = 0; mask >> BigInt(bit) > 0n; bit += 1) {
-    if ((mask >> BigInt(bit)) & 1n) names.push(CAPABILITY_NAMES[bit] ?? `CAP_${bit}`);
+    if ((mask >> BigInt(bit)) & 1n) bits.push(bit);
   }
-  return names;
+  return bits;
 }
 
 /** The effective capabilities of a process as a mask; 0 when it cannot be read. */

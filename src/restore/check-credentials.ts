@@ -1,6 +1,6 @@
 /**
- * Whether a program started by cr would be who the recorded one was. This version does not switch credentials:
- * the restored program is whatever a process that cr forks and that calls exec becomes (credentials(7)).
+ * Whether a program started by cr can be who the recorded one was. Without rights it is what a process that cr forks
+ * and that calls exec becomes (credentials(7)); root may give away what it has itself (credentials.ts does it).
  */
 
 import { CrError } from "../errors.js";
@@ -30,6 +30,11 @@ export function checkCredentials(recorded: Credentials, context: CredentialsCont
     if (recorded.uid.real !== own.uid.effective) throw otherUser(recorded.uid.real, own);
     return;
   }
+  if (isSame(recorded, own)) return;
+  if (maySwitch(own)) {
+    checkGivable(recorded, own);
+    return;
+  }
   const uid = own.uid.effective;
   if (!isAll(recorded.uid, uid)) {
     if (isAll(recorded.uid, recorded.uid.real)) throw otherUser(recorded.uid.real, own);
@@ -40,10 +45,9 @@ export function checkCredentials(recorded: Credentials, context: CredentialsCont
   if (!isAll(recorded.gid, gid) || !isAll(own.gid, gid)) {
     throw refuse(`it ran with group ids ${list(recorded.gid)}, cr has ${list(own.gid)}`, groupHint(recorded));
   }
-  const groups = (ids: readonly number[]) => [...new Set(ids)].sort((a, b) => a - b).join(" ") || "none";
-  if (groups(recorded.groups) !== groups(own.groups)) {
+  if (sorted(recorded.groups) !== sorted(own.groups)) {
     throw refuse(
-      `its supplementary groups were ${groups(recorded.groups)}, those of cr are ${groups(own.groups)}`,
+      `its supplementary groups were ${sorted(recorded.groups)}, those of cr are ${sorted(own.groups)}`,
       groupHint(recorded),
     );
   }
@@ -60,9 +64,51 @@ export function capabilitiesAfterExec(own: OwnCredentials): Credentials["capabil
   return { inheritable, permitted, effective: permitted, bounding, ambient };
 }
 
+/** What a program that cr starts is anyway. */
+function isSame(recorded: Credentials, own: OwnCredentials): boolean {
+  const { uid, gid, groups, capabilities, securebits } = recorded;
+  const after = capabilitiesAfterExec(own);
+  return (
+    securebits === 0 &&
+    isAll(uid, own.uid.effective) &&
+    isAll(own.uid, own.uid.effective) &&
+    isAll(gid, own.gid.effective) &&
+    isAll(own.gid, own.gid.effective) &&
+    sorted(groups) === sorted(own.groups) &&
+    SETS.every((set) => capabilities[set] === after[set])
+  );
+}
+
+const SETS = ["permitted", "effective", "inheritable", "ambient", "bounding"] as const;
+
+/** CAP_SETGID, CAP_SETUID and CAP_SETPCAP, which a newborn of root has too. */
+function maySwitch(own: OwnCredentials): boolean {
+  const needed = (1n << 6n) | (1n << 7n) | (1n << 8n);
+  const { effective } = own.capabilities;
+  const after = capabilitiesAfterExec(own).effective;
+  return isAll(own.uid, 0) && (effective & after & needed) === needed;
+}
+
+/** Nobody gives capabilities that he has not got. */
+function checkGivable(recorded: Credentials, own: OwnCredentials): void {
+  const { permitted, bounding, inheritable } = capabilitiesAfterExec(own);
+  const givable = { permitted, bounding, inheritable: inheritable | bounding };
+  for (const set of ["permitted", "bounding", "inheritable"] as const) {
+    const missing = recorded.capabilities[set] & ~givable[set];
+    if (missing === 0n) continue;
+    const names = capabilityNames(missing).join(", ");
+    const found = `restore the program: it had ${names} among its ${set} capabilities, which cr cannot give it`;
+    throw new CrError("CREDENTIALS", found, { hint: "run cr with these capabilities", data: { set, names } });
+  }
+}
+
+function sorted(ids: readonly number[]): string {
+  return [...new Set(ids)].sort((a, b) => a - b).join(" ") || "none";
+}
+
 function checkCapabilities(recorded: Credentials, own: OwnCredentials): void {
   const after = capabilitiesAfterExec(own);
-  for (const set of ["permitted", "effective", "inheritable", "ambient", "bounding"] as const) {
+  for (const set of SETS) {
     const was = recorded.capabilities[set];
     const will = after[set];
     if (was === will) continue;

@@ -13,6 +13,7 @@ import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
+import { checkFilters } from "./seccomp.js";
 
 export interface CheckOptions {
   /** From `cpuComponents` and `ownVdsoCrc32c` of the tracee side. */
@@ -36,7 +37,11 @@ export interface CheckOptions {
  * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
-  checkCredentials(state.credentials, { own: ownCredentials(), foreign: options.foreign });
+  const own = ownCredentials();
+  for (const { credentials = state.credentials } of state.threads) {
+    checkCredentials(credentials, { own, foreign: options.foreign });
+  }
+  checkFilters(state);
   checkMachine(state, options.machine);
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);

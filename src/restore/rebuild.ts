@@ -6,16 +6,20 @@ import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
 import { readMappings } from "../tracee/maps.js";
 import type { Newborn } from "../tracee/newborn.js";
+import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
+import { putCredentials } from "./credentials.js";
 import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
 import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
+import { putFilters } from "./seccomp.js";
 import {
   putGuards,
   putLimits,
@@ -26,6 +30,7 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
+import { putDenial, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
@@ -54,6 +59,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeInside(workshop, prepared.inside, state.process.pid);
   closeInherited(workshop, inheritance.base);
+  if (!foreign) putRegistrations(workshop, state);
+  putFilters(workshop, state);
   makeThreads(workshop, threads);
   putStatus(workshop, prepared.restored, state.process.pid);
   if (!foreign) {
@@ -66,6 +73,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   for (const thread of threads) putThread(workshop, thread);
   putPending(workshop, state);
   putTimers(workshop, state);
+  putPosixTimers(workshop, state);
+  if (!foreign) putIdentity(workshop, state, threads);
   putGuards(workshop, state);
   const syscallAt = findSyscall(newborn.pid, readMappings(newborn.pid));
   if (syscallAt === null) {
@@ -82,11 +91,24 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   }
 }
 
+/** What takes rights away from the newborn, and what its threads alone are set to. */
+function putIdentity(workshop: Workshop, state: ProcessState, threads: readonly ThreadState[]): void {
+  const actual = credentialsOf(readStatus(workshop.newborn.pid), 0);
+  putDenial(workshop, state);
+  for (const thread of threads) {
+    const { credentials: recorded = state.credentials, settings } = thread;
+    putThreadSettings(workshop, thread);
+    const noNewPrivs = settings?.noNewPrivs ?? state.process.noNewPrivs;
+    putCredentials(workshop, thread, { recorded, actual, noNewPrivs });
+  }
+}
+
 /** The threads under the ids they have now: a lone one may have got another pid. */
 function threadsOf(state: ProcessState, pid: number): ThreadState[] {
   const [main, ...others] = state.threads;
   if (main === undefined) throw new RangeError("a process without threads");
-  return [{ ...main, tid: pid }, ...others];
+  const all = [{ ...main, tid: pid }, ...others];
+  return all.map((thread) => ({ ...thread, pending: thread.pending.filter((info) => !isTick(info, state)) }));
 }
 
 function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
@@ -108,5 +130,5 @@ function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
 
 function queuedSignals(state: ProcessState): number[] {
   const infos = [...state.signals.pending, ...state.threads.flatMap(({ pending }) => pending)];
-  return infos.map((info) => signalOf(info));
+  return [...infos.map((info) => signalOf(info)), ...state.timers.posix.map(({ signal }) => signal)];
 }

@@ -10,8 +10,10 @@ import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
+import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents, crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
@@ -19,9 +21,11 @@ import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
+import { planClocks } from "./clocks.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
+import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -89,6 +93,12 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     keepPid: options.pid !== "new",
   });
+  const clocks = planClocks(state.host, {
+    sameBoot,
+    host: hostClocks(),
+    own: readTimeOffsets("self"),
+    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
+  });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
   using shared = openSharedMappings(state.vmas, policy);
   using prepared = prepareFiles(state.files, {
@@ -113,6 +123,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     exe,
     policy,
     foreign,
+    clocks,
   });
   const softErrors = [
     ...state.softErrors,
@@ -136,6 +147,7 @@ interface StartParts {
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
+  readonly clocks: string;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -163,8 +175,16 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   const ledGroup = state.process.pgid === state.process.pid;
   const group = detach ? "session" : ledGroup ? "own" : "shared";
-  using newborn = spawn({ state, exe: parts.exe, keepPid: options.pid !== "new", group, inheritance });
+  using newborn = spawn({
+    state,
+    exe: parts.exe,
+    keepPid: options.pid !== "new",
+    group,
+    inheritance,
+    clocks: parts.clocks,
+  });
   faultPoint("restore-after-spawn");
+  const groups = rejoinGroups(newborn.pid, state);
   placed.confine(newborn.pid);
   rebuild(newborn, {
     state,
@@ -176,13 +196,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
-  const softErrors = prepared.commit();
+  const softErrors = [...groups, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
     if (!detach) foreground = openForeground({ pid: newborn.pid });
-    newborn.release({ stopped: options.stopped ?? false });
+    newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();

@@ -2,6 +2,7 @@
 import type { ProcessState } from "../state/process.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
+import { isTick } from "./posix-timers.js";
 import type { Workshop } from "./workshop.js";
 
 const PR = {
@@ -10,7 +11,6 @@ const PR = {
   setName: 15,
   setMm: 35,
   setSubreaper: 36,
-  setNoNewPrivs: 38,
   setThpDisable: 41,
 } as const;
 const PR_SET_MM_MAP = 14;
@@ -23,7 +23,7 @@ export function settingsBytes(state: ProcessState): number {
   const queued =
     state.signals.pending.length + state.threads.reduce((sum, one) => sum + one.pending.length, 0);
   const watches = state.files.descriptions.reduce((sum, one) => sum + (one.watches?.length ?? 0), 0);
-  return 32_768 + state.auxv.length + queued * 128 + watches * 16;
+  return 65_536 + state.auxv.length + queued * 128 + watches * 16;
 }
 
 /** Bounds of code, data, heap, stack, arguments and environment, and the auxiliary vector, all at once. */
@@ -62,7 +62,6 @@ export function putSettings(workshop: Workshop, state: ProcessState): void {
     prctl(PR.setName, args.text(note.comm)),
     prctl(PR.setSubreaper, note.childSubreaper ? 1 : 0),
     prctl(PR.setThpDisable, note.thpDisable ? 1 : 0, 0, 0, 0),
-    ...(note.noNewPrivs ? [prctl(PR.setNoNewPrivs, 1, 0, 0, 0)] : []),
   ];
   workshop.run("set its signal handlers and settings", calls, args.bytes());
   workshop.newborn.writeProc("oom_score_adj", `${note.oomScoreAdj}`);
@@ -93,7 +92,8 @@ export function putLimits(workshop: Workshop, state: ProcessState): void {
 /** Signals that waited in the queue of the whole process, in order; all are blocked now. */
 export function putPending(workshop: Workshop, state: ProcessState): void {
   const args = new Arguments(workshop.data);
-  const calls = state.signals.pending.map((info): RemoteCall => {
+  const waiting = state.signals.pending.filter((info) => !isTick(info, state));
+  const calls = waiting.map((info): RemoteCall => {
     return { name: "rt_sigqueueinfo", args: [workshop.newborn.pid, signalOf(info), args.put(info)] };
   });
   workshop.run("queue its signals", calls, args.bytes());

@@ -15,10 +15,12 @@ export interface SpawnParts {
   readonly keepPid: boolean;
   readonly group: "session" | "own" | "shared";
   readonly inheritance: Inheritance;
+  /** From `planClocks`. */
+  readonly clocks: string;
 }
 
 /** PID_TAKEN, NOT_PERMITTED (the pid cannot be chosen), EXE_MISSING, LIMIT_TOO_LOW or RESTORE_FAILED. */
-export function spawn({ state, exe, keepPid, group, inheritance }: SpawnParts): Newborn {
+export function spawn({ state, exe, keepPid, group, inheritance, clocks }: SpawnParts): Newborn {
   const { pid, personality } = state.process;
   try {
     return Newborn.spawn({
@@ -28,6 +30,7 @@ export function spawn({ state, exe, keepPid, group, inheritance }: SpawnParts): 
       personality: (personality & ~READ_IMPLIES_EXEC) | ADDR_NO_RANDOMIZE,
       fds: inheritance.fds,
       fdBase: inheritance.base,
+      clocks,
     });
   } catch (error) {
     throw spawnFailed(error, exe, pid);

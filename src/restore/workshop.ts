@@ -4,6 +4,7 @@
  */
 import { CrError } from "../errors.js";
 import { type Address, PAGE_BYTES, pageUp, USER_END } from "../state/address.js";
+import { readMemory } from "../tracee/memory.js";
 import { errnoName } from "../tracee/native.js";
 import type { Newborn } from "../tracee/newborn.js";
 import type { RemoteCall } from "../tracee/remote.js";
@@ -79,6 +80,16 @@ export class Workshop {
   /** Runs calls inside; RESTORE_FAILED saying what was being done when one of them fails. */
   run(what: string, calls: readonly RemoteCall[], data?: Buffer): bigint[] {
     return this.runIn(this.newborn.pid, { what, calls, data });
+  }
+
+  /** Runs one call that may fail; its raw result. */
+  attempt(call: RemoteCall): bigint {
+    return this.newborn.run(this.newborn.pid, this.start, [call])[0] ?? 0n;
+  }
+
+  /** What calls have left where arguments are put. */
+  read(bytes: number): Buffer {
+    return readMemory(this.newborn.pid, this.data, bytes);
   }
 
   /** The same by another thread than the main one. */

@@ -5,7 +5,7 @@
 import type { Credentials } from "./credentials.js";
 import type { FileState } from "./fd.js";
 import type { PageRun } from "./pages.js";
-import { u64, z } from "./schema.js";
+import { bytes, u64, z } from "./schema.js";
 import type { SignalState } from "./signal.js";
 import type { SoftError } from "./soft-error.js";
 import type { ThreadState } from "./thread.js";
@@ -47,6 +47,16 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** Control groups, one of every hierarchy (cgroups(7)): its controllers, empty for version 2. */
+  cgroups: z.array(z.object({ controllers: z.string(), path: z.string() })).default([]),
+  /** seccomp filters of all threads, the oldest first: classic BPF, 8 bytes an instruction. */
+  seccomp: z.array(bytes).default([]),
+  /** PR_SET_MDWE flags (write-execute denial), PR_SET_MEMORY_MERGE, and MEMBARRIER_CMD_GET_REGISTRATIONS. */
+  mdwe: z.int().default(0),
+  memoryMerge: z.boolean().default(false),
+  membarriers: z.int().default(0),
+  /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
+  stopSignal: z.int().nonnegative().default(0),
 });
 export type ProcessNote = z.infer<typeof processSchema>;
 
@@ -67,6 +77,10 @@ export const hostSchema = z.object({
   /** CRC32C of the vdso's bytes; null when there is no vdso. */
   vdsoCrc32c: z.int().nullable(),
   mode: z.enum(["live", "fork", "stop"]),
+  /** Clocks in ns at the stop, as the program saw them and as the first time namespace did; none in older cores. */
+  clocks: z
+    .object({ monotonicNs: u64, boottimeNs: u64, hostMonotonicNs: u64, hostBoottimeNs: u64 })
+    .optional(),
 });
 export type HostNote = z.infer<typeof hostSchema>;
 

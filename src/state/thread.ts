@@ -1,4 +1,5 @@
 /** A thread (tid): registers as the kernel's regsets give them, and what else the kernel keeps for it. */
+import { credentialsSchema } from "./credentials.js";
 import { bytes, u64, z } from "./schema.js";
 
 /** What of a thread stands in the note RECORE/THREADS; its regsets stand in the standard notes. */
@@ -28,6 +29,22 @@ export const threadNoteSchema = z.object({
     ioprio: z.int(),
     timerSlackNs: u64,
   }),
+  /** Who the thread is, with its own securebits; left out in older cores: as the process is. */
+  credentials: credentialsSchema.optional(),
+  /** What only this thread is set to (prctl(2)); left out in older cores. */
+  settings: z
+    .object({
+      noNewPrivs: z.boolean(),
+      /** PR_GET_TSC: 1 reads, 2 traps. */
+      tsc: z.int(),
+      /** PR_MCE_KILL_GET: 0 late, 1 early, 2 as the system does. */
+      mceKill: z.int(),
+      /** PR_GET_SPECULATION_CTRL of store bypass, indirect branch, L1D flush, 0 as a new thread has them. */
+      speculation: z.array(z.int()),
+      /** get_mempolicy(2): mode with its flags, and the mask of nodes. */
+      memoryPolicy: z.object({ mode: z.int(), nodes: bytes }),
+    })
+    .optional(),
   /** CPUs it may run on, ascending. */
   affinity: z.array(z.int().nonnegative()),
 });

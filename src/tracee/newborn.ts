@@ -39,6 +39,8 @@ export interface SpawnOptions {
   /** Descriptors of ours that it gets at `fdBase`, `fdBase + 1`, …; besides 0 to 2 it gets no others. */
   readonly fds: readonly number[];
   readonly fdBase: number;
+  /** Lines for /proc/PID/timens_offsets of a time namespace of its own; empty for ours. */
+  readonly clocks: string;
 }
 
 /** The process stopped otherwise than it had to. */
@@ -65,13 +67,15 @@ export class Newborn {
 
   /** Forks and execs; stopped at the first instruction of the new image. Throws `NativeError` with exec's errno. */
   static spawn(options: SpawnOptions): Newborn {
-    const { exe, pid, group, personality, fds, fdBase } = options;
+    const { exe, pid, group, personality, fds, fdBase, clocks } = options;
     const packed = Buffer.alloc(fds.length * 4);
     fds.forEach((fd, index) => {
       packed.writeInt32LE(fd, index * 4);
     });
     const flags = group === "session" ? SETSID : group === "own" ? SETPGID : 0;
-    return new Newborn(call("cr_spawn", exe, pid ?? 0, flags, personality | 0, packed, fds.length, fdBase));
+    return new Newborn(
+      call("cr_spawn", exe, pid ?? 0, flags, personality | 0, packed, fds.length, fdBase, clocks),
+    );
   }
 
   /**

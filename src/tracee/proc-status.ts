@@ -57,9 +57,10 @@ export function readStat(pid: number): ProcStat {
   return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
 }
 
-/** /proc/PID/status as a map of its lines. */
-export function readStatus(pid: number): ReadonlyMap<string, string> {
-  const lines = readFileSync(`/proc/${pid}/status`, "latin1").split("\n");
+/** /proc/PID/status, or that of one of its threads, as a map of its lines. */
+export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
+  const folder = tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
+  const lines = readFileSync(`${folder}/status`, "latin1").split("\n");
   return new Map(lines.map((line) => [line.split(":")[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
 }
 
@@ -92,9 +93,9 @@ function numbers(text = ""): number[] {
     .map(Number);
 }
 
-/** The namespaces of a process: kind to `kind:[inode]`. */
+/** The namespaces of a process but that of time: kind to `kind:[inode]`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "time"];
+  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user"];
   return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
 }
 

@@ -25,8 +25,8 @@ export interface ProcessFacts {
   readonly personality: number;
   readonly oomScoreAdj: number;
   readonly coredumpFilter: number;
-  /** True when a thread has a seccomp filter. */
-  readonly hasSeccomp: boolean;
+  /** The highest seccomp mode of a thread: 0 none, 1 strict, 2 filters. */
+  readonly seccompMode: number;
 }
 
 /** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
@@ -46,14 +46,14 @@ export function readProcessFacts(pid: number): ProcessFacts {
     personality: Number.parseInt(text(pid, "personality"), 16),
     oomScoreAdj: Number(text(pid, "oom_score_adj")),
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
-    hasSeccomp: threadsOf(pid).some((tid) => hasSeccomp(pid, tid)),
+    seccompMode: Math.max(0, ...threadsOf(pid).map((tid) => seccompMode(pid, tid))),
   };
 }
 
 /** A thread that ended meanwhile has none. */
-function hasSeccomp(pid: number, tid: number): boolean {
+function seccompMode(pid: number, tid: number): number {
   const status = optionalText(pid, `task/${tid}/status`);
-  return status !== "" && !/^Seccomp:\t0$/m.test(status);
+  return Number(/^Seccomp:\t(\d)$/m.exec(status)?.[1] ?? 0);
 }
 
 /** Pids of the children of a process, whichever thread has made them. */

@@ -14,6 +14,11 @@ export type Stop =
   /** A ptrace event; `interrupt` when it is the answer to PTRACE_INTERRUPT, else a group-stop or another event. */
   | { readonly kind: "event"; readonly event: number; readonly signal: number; readonly interrupt: boolean };
 
+/** The signal of job control that holds a seized tracee (group-stop, ptrace(2)); 0 for any other stop. */
+export function jobStopSignal(stop: Stop): number {
+  return stop.kind === "event" && stop.event === EVENT_STOP && !stop.interrupt ? stop.signal : 0;
+}
+
 /** Decodes a wait status. */
 export function decodeStatus(status: number): Stop {
   if (status === 0xffff) return { kind: "continued" };

@@ -75,7 +75,7 @@ export function writeThread(
 export function readPending(tid: number, queue: "thread" | "process"): Buffer[] {
   for (let room = PENDING_ROOM; ; room *= 8) {
     const raw = Buffer.alloc(room * SIGINFO_BYTES);
-    const count = call("cr_peek_siginfo", tid, queue === "process" ? 1 : 0, raw, raw.length);
+    const count = call("cr_peek", tid, queue === "process" ? 1 : 0, raw, raw.length);
     // A full buffer may not be all of them.
     if (count === room) continue;
     return Array.from({ length: count }, (_, index) =>

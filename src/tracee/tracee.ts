@@ -4,7 +4,7 @@
  */
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
-import { decodeStatus, type Stop } from "./stop.js";
+import { decodeStatus, jobStopSignal, type Stop } from "./stop.js";
 import { mainThreadHasEnded, threadsOf } from "./tasks.js";
 import { packInts, unpackInts } from "./tids.js";
 
@@ -43,6 +43,7 @@ interface Thread {
 export class Tracee {
   readonly pid: number;
   readonly #threads = new Map<number, Thread>();
+  #stopSignal = 0;
 
   private constructor(pid: number) {
     this.pid = pid;
@@ -68,6 +69,11 @@ export class Tracee {
     return [...this.#threads.keys()];
   }
 
+  /** The signal by which job control had stopped it (SIGSTOP, SIGTSTP, …); 0 when it ran. It stays stopped then. */
+  get stopSignal(): number {
+    return this.#stopSignal;
+  }
+
   #seize(tids: readonly number[]): number[] {
     const results = Buffer.alloc(tids.length * 4);
     call("cr_seize", packInts(tids), tids.length, results);
@@ -81,7 +87,7 @@ export class Tracee {
   /**
    * Waits until every thread stands in a stop from which an interrupted system call is resumed by the kernel, those
    * included that were created meanwhile. Signals that come in between are delivered. Throws `NativeError` ETIMEDOUT
-   * after `timeoutMs`, `UnexpectedStop` when the process ended or job control stopped it, `MainThreadEnded`.
+   * after `timeoutMs`, `UnexpectedStop` when the process ended, `MainThreadEnded`.
    */
   stop(timeoutMs: number): void {
     const deadline = performance.now() + timeoutMs;
@@ -134,6 +140,11 @@ export class Tracee {
     }
     thread.state = "stopped";
     if (stop.kind === "event" && stop.interrupt) return null;
+    const jobStop = jobStopSignal(stop);
+    if (jobStop !== 0) {
+      this.#stopSignal = jobStop;
+      return null;
+    }
     if (stop.kind !== "stopped") return stop;
     // A signal got in first: it is delivered, and the interrupt still comes.
     thread.state = "running";

@@ -89,7 +89,21 @@ export function sampleState(changes: Partial<ProcessState> = {}): ProcessState {
       actions: [{ signal: 2, handler: 0x40_1000n, flags: 4n, restorer: 0x40_2000n, mask: 1n }],
       pending: [siginfo(12)],
     },
-    timers: { itimers: [{ which: 0, valueUs: 5n, intervalUs: 0n }] },
+    timers: {
+      itimers: [{ which: 0, valueUs: 5n, intervalUs: 0n }],
+      posix: [
+        {
+          id: 3,
+          clock: 1,
+          signal: 34,
+          value: 7n,
+          notify: "signal",
+          tid: null,
+          leftNs: 9n,
+          intervalNs: 0n,
+        },
+      ],
+    },
     limits: [{ resource: 3, soft: 8_388_608n, hard: 0xffff_ffff_ffff_ffffn }],
     softErrors: [{ kind: "session", id: "", message: "a session of another" }],
     ...changes,

@@ -47,6 +47,7 @@ function withNewborn(
       pid: null,
       group: "session",
       personality: 0x0004_0000,
+      clocks: "",
     } as const;
     using newborn = Newborn.spawn({ ...options, fds: [fd], fdBase: 64 });
     const entry = newborn.runToEntry();

@@ -48,7 +48,10 @@ describe("checkOwner()", () => {
 describe("checkCredentials()", () => {
   const own = ownCredentials();
   const mine = { ...own, capabilities: capabilitiesAfterExec(own), securebits: 0 };
-  const check = (changes: object) => () => checkCredentials({ ...mine, ...changes }, { own, foreign: false });
+  // Root that may not switch: as restricted as anybody.
+  const bound = { ...own, capabilities: { ...own.capabilities, effective: 0n } };
+  const check = (changes: object) => () =>
+    checkCredentials({ ...mine, ...changes }, { own: bound, foreign: false });
 
   it("accepts what a program started by cr has", () => {
     checkCredentials(mine, { own, foreign: false });
@@ -68,6 +71,15 @@ describe("checkCredentials()", () => {
     const fewer = { ...mine.capabilities, effective: mine.capabilities.effective & ~(1n << 21n) };
     expect(message(check({ capabilities: fewer }))).toMatch(/CREDENTIALS.*effective.*CAP_SYS_ADMIN/);
     expect(message(check({ securebits: 1 }))).toMatch(/CREDENTIALS.*securebits/);
+  });
+
+  it("lets root give what it has, and names what it has not", () => {
+    const give = (changes: object) => () =>
+      checkCredentials({ ...mine, ...changes }, { own, foreign: false });
+    const none = { inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n };
+    give({ uid: same(4242), gid: same(5), groups: [4, 7], securebits: 5, capabilities: none })();
+    const more = { ...none, permitted: 1n << 45n };
+    expect(message(give({ capabilities: more }))).toMatch(/CREDENTIALS.*CAP_45.*permitted/);
   });
 
   it("looks at the user alone in a core of another tool", () => {

@@ -7,7 +7,7 @@ import { call } from "../../dist/tracee/native.js";
 const OWN_GROUP = 2; // CR_SPAWN_SETPGID
 const [exe, shared] = process.argv.slice(2);
 const standard = Buffer.from(new Int32Array([0, 1, 2]).buffer);
-const pid = call("cr_spawn", exe, 0, shared ? 0 : OWN_GROUP, 0, standard, 3, 3);
+const pid = call("cr_spawn", exe, 0, shared ? 0 : OWN_GROUP, 0, standard, 3, 3, "");
 const foreground = openForeground({ pid });
 process.stdout.write(`parent ${process.pid} child ${pid}\n`);
 call("cr_detach", Buffer.from(new Int32Array([pid]).buffer), 1, Buffer.alloc(4));

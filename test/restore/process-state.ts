@@ -30,6 +30,17 @@ const thread: ThreadState = {
   xstate: Buffer.alloc(0),
 };
 
+const HOST: ProcessState["host"] = {
+  tool: "recore",
+  takenMs: 0,
+  hostname: "host",
+  kernel: "6.18.0",
+  bootId: "",
+  xstateComponents: 0n,
+  vdsoCrc32c: null,
+  mode: "stop",
+};
+
 /** The thread of `processState`, with changes. */
 export function threadState(changes: Partial<ThreadState> = {}): ThreadState {
   return { ...thread, ...changes };
@@ -57,17 +68,14 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       childSubreaper: false,
       noNewPrivs: false,
       thpDisable: false,
+      mdwe: 0,
+      memoryMerge: false,
+      membarriers: 0,
+      cgroups: [],
+      seccomp: [],
+      stopSignal: 0,
     },
-    host: {
-      tool: "recore",
-      takenMs: 0,
-      hostname: "host",
-      kernel: "6.18.0",
-      bootId: "",
-      xstateComponents: 0n,
-      vdsoCrc32c: null,
-      mode: "stop",
-    },
+    host: HOST,
     threads: [thread],
     mm: {
       startCode: 0n,
@@ -85,7 +93,7 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
     auxv: Buffer.alloc(0),
     vmas: [],
     signals: { actions: [], pending: [] },
-    timers: { itimers: [] },
+    timers: { itimers: [], posix: [] },
     files: { descriptions: [], descriptors: [] },
     limits: [],
     credentials: {

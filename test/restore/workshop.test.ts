@@ -53,6 +53,7 @@ function withWorkshop(act: (workshop: Workshop, newborn: Newborn) => void): void
     pid: null,
     group: "session",
     personality: 0x0004_0000,
+    clocks: "",
     fds: [],
     fdBase: 64,
   });

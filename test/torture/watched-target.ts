@@ -16,22 +16,26 @@ const HOLD_AT = 16;
 const IN_SNAPSHOT_AT = 24;
 const COMPLAINT_AT = 32;
 const COMPLAINT_BYTES = 512;
+const STOPPED = "the target is left in state T";
 
 export interface TargetKind {
   readonly program: "target" | "target-musl" | "target-threads";
   readonly mode: "compute" | "sleep";
+  /** Job control has stopped it before every run, and it must be stopped after it. */
+  readonly stopped?: boolean;
 }
 
 export interface WatchedTarget {
   readonly pid: number;
   readonly control: string;
+  readonly stopped: boolean;
 }
 
 /** Starts a target in the background (it is no child of this process) with its control page in `folder`. */
 export function startTarget(kind: TargetKind, folder: string): WatchedTarget {
   const control = `${folder}/control`;
   const printed = execFileSync(programPath(kind.program), [kind.mode, control, String(process.pid)]);
-  return { pid: Number(printed.toString()), control };
+  return { pid: Number(printed.toString()), control, stopped: kind.stopped ?? false };
 }
 
 /** Ends a target. */
@@ -49,10 +53,17 @@ export function hasEnded(target: WatchedTarget): boolean {
 export async function holdSnapshots(target: WatchedTarget): Promise<void> {
   writeHold(target, 1n);
   while (readFileSync(target.control).readBigUInt64LE(IN_SNAPSHOT_AT) !== 0n) await sleep(1);
+  if (!target.stopped) return;
+  process.kill(target.pid, "SIGSTOP");
+  while (findHold(target.pid) !== STOPPED) await sleep(1);
 }
 
 /** Lets the target look at itself, and waits until it has done so; null when it is well, else what is wrong with it, in one sentence. */
 export async function findHarm(target: WatchedTarget): Promise<string | null> {
+  if (target.stopped) {
+    const moved = await findMove(target);
+    if (moved !== null) return moved;
+  }
   writeHold(target, 0n);
   const goal = readControl(target).heartbeat + BEATS_TO_SEE;
   const deadline = Date.now() + RECOVERY_MS_MAX;
@@ -65,6 +76,19 @@ export async function findHarm(target: WatchedTarget): Promise<string | null> {
     if (Date.now() > deadline) return held ?? "the target runs but does not go on";
     await sleep(2);
   }
+}
+
+/** A target that was stopped must be so again, without a tracer; it is let go then. Null when it is. */
+async function findMove(target: WatchedTarget): Promise<string | null> {
+  const deadline = Date.now() + RECOVERY_MS_MAX;
+  while (findHold(target.pid) !== STOPPED) {
+    if (hasEnded(target)) return "the target is gone";
+    if (Date.now() > deadline)
+      return `the target is not stopped as it was: ${findHold(target.pid) ?? "it runs"}`;
+    await sleep(2);
+  }
+  process.kill(target.pid, "SIGCONT");
+  return null;
 }
 
 function writeHold(target: WatchedTarget, value: bigint): void {

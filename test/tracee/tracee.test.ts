@@ -112,12 +112,14 @@ describe("a target", () => {
       expect(await target.ended(), target.output()).toBe("exited 0");
     }));
 
-  test("that job control stops meanwhile is left stopped", () =>
+  test("that job control has stopped stands well enough, and is left stopped", () =>
     withScene(async (scene) => {
       const target = await ready(scene, [fixture("calls"), "FOLDER"]);
-      const tracee = Tracee.seize(target.pid);
       process.kill(target.pid, "SIGSTOP");
+      await eventually("the signal has stopped it", () => statOf(target.pid)?.state === "T");
+      const tracee = Tracee.seize(target.pid);
       tracee.stop(1_000);
+      expect(tracee.stopSignal).toBe(19);
       tracee.release();
       await eventually("it is stopped by its signal", () => statOf(target.pid)?.state === "T");
       process.kill(target.pid, "SIGCONT");
