@@ -129,7 +129,6 @@ describe("cr checkpoint refuses", () => {
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["child", /child/],
   ["zombie", /child/],
-  ["half", /fd:\d+.*socket.*whose other end/],
   ["passed", /fd:\d+.*SCM_RIGHTS/],
   ["messages", /fd:\d+.*more than one unread message/],
   ["pending", /fd:\d+.*connections to accept/],

@@ -7,7 +7,13 @@ import { statOf, statusLine } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
-const options = { exe: fixture("counter"), pid: null, group: "session", personality: 0x0004_0000 } as const;
+const options = {
+  exe: fixture("counter"),
+  pid: null,
+  group: "session",
+  personality: 0x0004_0000,
+  clocks: "",
+} as const;
 
 /** Links of the descriptors of a process from 3 on, by number. */
 function linksOf(pid: number): Map<number, string> {

@@ -64,7 +64,7 @@ describe("notes", () => {
       [u64, MAX],
       [bytes, Buffer.from([0, 255, 1])],
       [bytes, Buffer.alloc(0)],
-      [timersSchema, { itimers: [{ which: 2, valueUs: 0n, intervalUs: MAX }] }],
+      [timersSchema, { itimers: [{ which: 2, valueUs: 0n, intervalUs: MAX }], posix: [] }],
       [limitsSchema, [{ resource: 7, soft: 1024n, hard: MAX }]],
       [
         signalsSchema,
