@@ -36,7 +36,13 @@ static int64_t scan(int fd, uint64_t start, uint64_t end, struct cr_pages *out, 
     count = ioctl(fd, PAGEMAP_SCAN, &arg);
   }
   if (count < 0) return -errno;
+  /*
+   * walk_end is stale when the walk reached the end after the kernel's own buffer (512 ranges) had been flushed: the
+   * end is reached whenever there was room for more (do_pagemap_scan in fs/proc/task_mmu.c, up to 6.18 at least).
+   */
   *next = arg.walk_end;
+  if ((size_t)count < cap) *next = end;
+  else if (out[count - 1].end > *next) *next = out[count - 1].end;
   return count;
 }
 

@@ -24,6 +24,8 @@ const DOCS = [
 ];
 /** Part of every Debian (priority required, essential: yes). */
 const ESSENTIAL = ["coreutils", "gzip"];
+/** Named as a requirement of its own, not as a package. */
+const REQUIRED = ["nodejs"];
 
 const packages = /^apt-get install -y --no-install-recommends (.+)$/m.exec(README)?.[1] ?? "";
 
@@ -31,7 +33,7 @@ describe("README and .ci/run", () => {
   test("name the same packages, those of all test programs among them", () => {
     expect(packages).not.toBe("");
     expect(/^packages="(.+)"$/m.exec(CI)?.[1]).toBe(packages);
-    const named = [...packages.split(" "), ...ESSENTIAL];
+    const named = [...packages.split(" "), ...ESSENTIAL, ...REQUIRED];
     expect(PROGRAMS.map((program) => program.package).filter((name) => !named.includes(name))).toEqual([]);
   });
 

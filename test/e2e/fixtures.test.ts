@@ -17,6 +17,7 @@ const VARIED = ["heap", "brk", "anon", "vector"];
 const FIXTURES: readonly (readonly string[])[] = [
   ...VARIED.flatMap((name) => [[name], ...VARIANTS.map((variant) => [`${name}.${variant}`])]),
   ["stack"],
+  ["speckled"],
   ["shared"],
   ["filemap"],
   ["advice"],

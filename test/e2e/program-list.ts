@@ -1,8 +1,9 @@
 /**
- * The unmodified Debian programs of programs.test.ts: each computes for some seconds, alone and in one thread, and
- * writes an output that shows every lost or repeated step. File names are in its working folder.
+ * The unmodified Debian programs of programs.test.ts: each computes for some seconds, those of this file in one thread,
+ * and writes an output that shows every lost or repeated step. File names are in its working folder.
  */
 import { existsSync } from "node:fs";
+import { THREADED_PROGRAMS } from "./threaded-programs.js";
 
 export interface Program {
   readonly name: string;
@@ -13,6 +14,8 @@ export interface Program {
   readonly input?: string;
   /** Size of its file `corpus`, the same text for all programs of one size. */
   readonly corpusMib?: number;
+  /** Other files in its working folder, by name. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Expected exit status. */
   readonly status: number;
   /** The file to compare, in its working folder; standard output when left out. */
@@ -129,6 +132,7 @@ export const PROGRAMS: readonly Program[] = [
     result: "sorted",
   },
   { name: "busybox", package: "busybox-static", argv: ["busybox", "awk", AWK(7_000_000)], status: 5 },
+  ...THREADED_PROGRAMS,
 ];
 
 function times(count: number, argument: string): string[] {

@@ -75,6 +75,7 @@ async function begin(scene: Scene, program: Program): Promise<Target> {
   writeFileSync(input, program.input ?? "");
   const folder = mkdtempSync(join(scene.folder, "work"));
   if (program.corpusMib) await copyFile(join(shared, `corpus${program.corpusMib}`), join(folder, "corpus"));
+  for (const [name, text] of Object.entries(program.files ?? {})) writeFileSync(join(folder, name), text);
   const target = await scene.start(program.argv, { stdin: { kind: "file", path: input }, cwd: folder });
   folders.set(target, folder);
   return target;
