@@ -64,8 +64,8 @@ export function childrenOf(pid: number): number[] {
       return listed.split(" ").filter(Boolean).map(Number);
     });
   } catch (error) {
-    // Kernels without CONFIG_PROC_CHILDREN have no such file; a process that is gone has no folder either.
-    if (!isErrno(error, "ENOENT")) throw error;
+    // Kernels without CONFIG_PROC_CHILDREN have no such file, and a thread that has just ended has none either.
+    if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
   }
   return childrenByParents(pid);
 }
@@ -108,12 +108,12 @@ function text(pid: number, name: string): string {
   return readFileSync(`/proc/${pid}/${name}`, "utf8");
 }
 
-/** A file that some kernels lack or that needs more rights than reading the rest. */
+/** A file that some kernels lack, that needs more rights than reading the rest, or of a thread that has just ended. */
 function optionalText(pid: number, name: string): string {
   try {
     return text(pid, name);
   } catch (error) {
-    if (isErrno(error, "ENOENT", "EACCES", "EPERM")) return "";
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return "";
     throw error;
   }
 }
