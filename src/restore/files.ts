@@ -61,6 +61,11 @@ export interface PreparedFiles extends Disposable {
    * with all files as they were. Returns a soft error for each file that was cut, which names the saved tail.
    */
   commit(): SoftError[];
+  /**
+   * Closes cr's own ends of pipes and sockets, right before the program starts: while cr held one, the program
+   * would miss a hang-up.
+   */
+  handOver(): void;
   /** Takes the rollback back, when something fails between `commit` and the program's start. */
   undo(): void;
 }
@@ -140,6 +145,7 @@ function assemble(parts: Parts): PreparedFiles {
         message: `file ${path} was cut back by ${tailBytes} bytes, which are saved in ${tailPath}`,
       }));
     },
+    handOver: () => objects[Symbol.dispose](),
     undo() {
       cuts?.undo();
       cuts = null;

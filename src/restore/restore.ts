@@ -202,6 +202,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
     if (!detach) foreground = openForeground({ pid: newborn.pid });
+    prepared.handOver();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
