@@ -103,7 +103,7 @@ export const PROGRAMS: readonly Program[] = [
   },
   {
     name: "bzip2",
-    corpusMib: 80,
+    corpusMib: 100,
     package: "bzip2",
     argv: ["bzip2", "-k", "corpus"],
     status: 0,

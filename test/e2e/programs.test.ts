@@ -29,13 +29,13 @@ afterAll(() => rmSync(shared, { recursive: true, force: true }));
 describe("a program that was killed and restored ends like one that was left alone", () => {
   test.concurrent.each(PROGRAMS.map((program) => [program.name, program] as const))(
     "%s",
-    { timeout: 180_000 },
+    { timeout: 400_000 },
     (_name, program) =>
       withScene(async (scene) => {
         const expected = await undisturbed(scene, program);
         const target = await begin(scene, program);
         const core = join(scene.folder, "core");
-        await sleep(1_200);
+        await sleep(600);
         expect(isAlive(target), `too short to be checkpointed midway: ${target.output()}`).toBe(true);
         await checkpoint(scene, { target, core });
         await sleep(500);
@@ -48,7 +48,7 @@ describe("a program that was killed and restored ends like one that was left alo
   );
 });
 
-test("ten checkpoints, kills and restores in one life", { timeout: 180_000 }, () =>
+test("ten checkpoints, kills and restores in one life", { timeout: 400_000 }, () =>
   withScene(async (scene) => {
     const program = PROGRAMS[0] as Program;
     const expected = await undisturbed(scene, program);
@@ -84,7 +84,7 @@ async function begin(scene: Scene, program: Program): Promise<Target> {
 /** The result of a run that nothing touches. */
 async function undisturbed(scene: Scene, program: Program): Promise<Buffer> {
   const target = await begin(scene, program);
-  expect(await target.ended({ timeoutMs: 60_000 }), target.output()).toBe(`exited ${program.status}`);
+  expect(await target.ended({ timeoutMs: 150_000 }), target.output()).toBe(`exited ${program.status}`);
   return resultOf(target, program);
 }
 
