@@ -5,8 +5,8 @@
  *   startStack: argc | argv…, 0 | envp…, 0 | auxv | … | argument strings | environment strings | AT_EXECFN
  */
 import type { Address } from "../state/address.js";
+import { AT } from "../state/auxv.js";
 import type { MmBounds, Vma } from "../state/vma.js";
-import { AT } from "./auxv.js";
 import { type ReadMemory, readWord } from "./core-memory.js";
 import type { Heap } from "./foreign-brk.js";
 import type { LoadedObject } from "./mapped-objects.js";

@@ -4,10 +4,10 @@
  */
 import { CrError } from "../errors.js";
 import { type Address, PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
+import { AT, decodeAuxv } from "../state/auxv.js";
 import type { ProcessState } from "../state/process.js";
 import { getRegister } from "../state/registers.js";
 import type { Vma } from "../state/vma.js";
-import { AT, decodeAuxv } from "./auxv.js";
 import { coreMemory, type ReadMemory } from "./core-memory.js";
 import { crc32c } from "./crc32c.js";
 import { findHeap, type Heap } from "./foreign-brk.js";

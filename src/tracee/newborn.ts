@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Address } from "../state/address.js";
+import { AT, decodeAuxv } from "../state/auxv.js";
 import type { ThreadState } from "../state/thread.js";
-import { readAuxv } from "./auxv.js";
 import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
@@ -24,8 +24,6 @@ const SETSID = 1;
 const SETPGID = 2;
 const INT3 = Buffer.from([0xcc]);
 const SYSCALL_INSTRUCTION = Buffer.from([0x0f, 0x05]);
-const AT_BASE = 7;
-const AT_ENTRY = 9;
 const E_ENTRY_AT = 24n;
 /** Signals tried for the last stop, in turn: one that is not queued already. */
 const LAST_STOP_SIGNALS = [23, 28, 17, 16, 5, 10, 12];
@@ -83,11 +81,11 @@ export class Newborn {
    * for a static one) by a breakpoint there, and blocks all signals. Returns the entry point's address.
    */
   runToEntry(): Address {
-    const auxv = readAuxv(readFileSync(`/proc/${this.pid}/auxv`));
-    const base = auxv.get(AT_BASE) ?? 0n;
+    const auxv = decodeAuxv(readFileSync(`/proc/${this.pid}/auxv`));
+    const base = auxv.get(AT.BASE) ?? 0n;
     const entry =
       base === 0n
-        ? (auxv.get(AT_ENTRY) ?? 0n)
+        ? (auxv.get(AT.ENTRY) ?? 0n)
         : base + readMemory(this.pid, base + E_ENTRY_AT, 8).readBigUInt64LE();
     const word = readMemory(this.pid, entry, 1);
     writeMemory(this.pid, entry, INT3);

@@ -1,6 +1,6 @@
 /** What /proc prints and what the kernel returns, with the odd cases that real machines have. */
 import { describe, expect, test } from "vitest";
-import { readAuxv } from "../../src/tracee/auxv.js";
+import { decodeAuxv } from "../../src/state/auxv.js";
 import { parseFdinfo } from "../../src/tracee/descriptors.js";
 import { parseLimits } from "../../src/tracee/limits.js";
 import { credentialsOf, parseStat } from "../../src/tracee/proc-status.js";
@@ -87,17 +87,17 @@ test("parseFdinfo reads octal flags, takes close-on-exec out, and counts locks",
   expect(parseFdinfo("pos:\t0\nflags:\t00\n")).toMatchObject(plain);
 });
 
-test("readAuxv stops at the null entry and ignores half a pair", () => {
+test("decodeAuxv stops at the null entry and ignores half a pair", () => {
   const words = Buffer.alloc(56);
   for (const [index, word] of [6n, 4096n, 33n, 2n ** 64n - 4096n, 0n, 0n, 9n].entries()) {
     words.writeBigUInt64LE(word, index * 8);
   }
-  expect([...readAuxv(words)]).toEqual([
+  expect([...decodeAuxv(words)]).toEqual([
     [6, 4096n],
     [33, 2n ** 64n - 4096n],
   ]);
-  expect(readAuxv(Buffer.alloc(0)).size).toBe(0);
-  expect([...readAuxv(words.subarray(0, 24))]).toEqual([[6, 4096n]]);
+  expect(decodeAuxv(Buffer.alloc(0)).size).toBe(0);
+  expect([...decodeAuxv(words.subarray(0, 24))]).toEqual([[6, 4096n]]);
 });
 
 describe("decodeStatus", () => {
