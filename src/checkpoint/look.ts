@@ -5,6 +5,7 @@ import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
+import { refusedThreads } from "./refused-threads.js";
 import { refusedOfProcess } from "./target.js";
 
 export interface Look {
@@ -35,6 +36,7 @@ export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: F
     facts,
     files,
     refusals: [
+      ...refusedThreads(pid),
       ...refusedOfProcess(pid, facts),
       ...refusals,
       ...refusedMappings(facts.vmas),

@@ -125,6 +125,9 @@ describe("cr checkpoint refuses", () => {
 
 /** Each kind of state of a later version, with a word its message must hold. */
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
+  ["thread-folder", /working folder or umask of its own/],
+  ["thread-files", /descriptors of its own/],
+  ["thread-groups", /credentials of its own/],
   ["child", /child/],
   ["zombie", /child/],
   ["timer", /timer/],
