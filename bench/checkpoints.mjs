@@ -13,11 +13,11 @@ const NOISE_MS = 1_000;
 export const MEASURES = ["stopMs", "wallMs", "durableMs", "coreBytes", "diskBytes", "peakBytes"];
 
 /**
- * One heap size: `{mib, noiseMs, samples: {tool: {stopMs: [...], ...}}}`. The tools alternate, and the one that begins
+ * One heap size: `{mib, threads, noiseMs, samples: {tool: {stopMs: [...], ...}}}`. The tools alternate, and the one that begins
  * changes from round to round; the first round warms up and is not counted.
  */
-export async function compareCheckpoints({ mib, runs, dirtyMibPerS, folder, tools }) {
-  const heap = await startHeap({ mib, dirtyMibPerS, folder });
+export async function compareCheckpoints({ mib, threads = 1, runs, dirtyMibPerS, folder, tools }) {
+  const heap = await startHeap({ mib, threads, dirtyMibPerS, folder });
   const samples = Object.fromEntries(tools.map(({ name }) => [name, emptySamples()]));
   try {
     const noiseMs = await measureNoise(heap);
@@ -29,7 +29,7 @@ export async function compareCheckpoints({ mib, runs, dirtyMibPerS, folder, tool
         for (const measure of MEASURES) samples[tool.name][measure].push(sample[measure]);
       }
     }
-    return { mib, noiseMs, samples };
+    return { mib, threads, noiseMs, samples };
   } finally {
     await endHeap(heap);
   }

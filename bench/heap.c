@@ -1,11 +1,12 @@
 /*
- * heap CONTROL MIB DIRTY_MIB_PER_S WATCHER: fills MIB mebibytes with bytes that do not compress, then looks at the
+ * heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS]: starts THREADS - 1 threads that wait, fills MIB mebibytes with bytes that do not compress, then looks at the
  * clock in a tight loop, writing to pages at the given rate. The longest time between two looks is how long the program
  * stood still, as it saw it itself; it stands in the CONTROL file, mapped shared, where it can also be set back to
  * zero without a signal. Ends with the process WATCHER. Its parent waits for it, so that its pid is free at once.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,6 +62,21 @@ static uint64_t dirty(uint64_t *heap, size_t pages, uint64_t due, uint64_t *rand
   return now;
 }
 
+static void *wait_for_ever(void *lock) {
+  pthread_mutex_lock(lock);
+  return NULL;
+}
+
+/* Threads that wait for a lock nobody lets go. */
+static void start_threads(long count) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_t id;
+  pthread_mutex_lock(&lock);
+  for (long i = 1; i < count; i++) {
+    if (pthread_create(&id, NULL, wait_for_ever, &lock) != 0) _exit(1);
+  }
+}
+
 static _Noreturn void live(struct control *control, size_t mib, uint64_t mib_per_s, pid_t watcher) {
   uint64_t random = 0x9e3779b97f4a7c15ULL, longest = 0, written = 0;
   size_t bytes = mib << 20;
@@ -88,8 +104,8 @@ static _Noreturn void live(struct control *control, size_t mib, uint64_t mib_per
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "usage: heap CONTROL MIB DIRTY_MIB_PER_S WATCHER\n");
+  if (argc != 5 && argc != 6) {
+    fprintf(stderr, "usage: heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS]\n");
     return 2;
   }
   int fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -106,6 +122,7 @@ int main(int argc, char **argv) {
     setsid();
     close_range(0, ~0U, 0);
     for (int stdio = 0; stdio < 3; stdio++) open("/dev/null", O_RDWR);
+    start_threads(argc == 6 ? strtol(argv[5], NULL, 10) : 1);
     live(control, strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), (pid_t)atoi(argv[4]));
   }
   munmap(control, CONTROL_BYTES); /* the file is the program's alone, or a restore would refuse to roll it back */

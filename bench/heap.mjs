@@ -9,10 +9,10 @@ const PROGRAM = fileURLToPath(new URL("bin/heap", import.meta.url));
 const START_MS_MAX = 60_000;
 const WORD = { pid: 0, looks: 1, resetsWanted: 2, resetsDone: 3, longestGapNs: 4, longestGapEndNs: 5 };
 
-/** Starts a heap of `mib` MiB, dirtied at `dirtyMibPerS`; ready (filled) when this returns. */
-export async function startHeap({ mib, dirtyMibPerS, folder }) {
+/** Starts a heap of `mib` MiB with `threads` threads, dirtied at `dirtyMibPerS`; ready (filled) when this returns. */
+export async function startHeap({ mib, threads = 1, dirtyMibPerS, folder }) {
   const control = `${folder}/control`;
-  const launcher = spawn(PROGRAM, [control, mib, dirtyMibPerS, process.pid].map(String), {
+  const launcher = spawn(PROGRAM, [control, mib, dirtyMibPerS, process.pid, threads].map(String), {
     stdio: "inherit",
   });
   const heap = { control, pid: 0, mib };

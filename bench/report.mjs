@@ -33,7 +33,7 @@ export function renderReport({ machine, tools, checkpoints, restores, settings }
     ...table(["heap", "tool", ...CHECKPOINT_HEADS], checkpoints.flatMap(checkpointRows)),
     "",
     "Longest gap with no tool at work: " +
-      `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib)})`).join(", ")}.`,
+      `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib, each.threads)})`).join(", ")}.`,
     "",
     ...plots.checkpoint.flatMap(picture),
     ...renderRestores(restores),
@@ -46,7 +46,8 @@ function picture({ file, title }) {
 }
 
 /** The name of a heap size in tables and plots. */
-export function heapName(size) {
+export function heapName(size, threads = 1) {
+  if (threads > 1) return `${heapName(size)}, ${threads} threads`;
   if (size === 0) return "tiny";
   return size >= 1024 ? `${size / 1024} GiB` : `${size} MiB`;
 }
@@ -69,16 +70,16 @@ function renderRestores(restores) {
   ];
 }
 
-function checkpointRows({ mib: size, samples }) {
+function checkpointRows({ mib: size, threads, samples }) {
   const rows = Object.entries(samples).map(([tool, sample]) => [
-    heapName(size),
+    heapName(size, threads),
     tool,
     ...MEASURES.map((measure) => withRange(spread(sample[measure].map((value) => inUnit(measure, value))))),
   ]);
   const { cr, gcore } = samples;
   if (cr && gcore) {
     const ratios = MEASURES.map((measure) => `**${digits(median(cr[measure]) / median(gcore[measure]))}**`);
-    rows.push([heapName(size), "**cr / gcore**", ...ratios]);
+    rows.push([heapName(size, threads), "**cr / gcore**", ...ratios]);
   }
   return rows;
 }

@@ -16,15 +16,17 @@ import { TOOLS } from "./tools.mjs";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DOCS = fileURLToPath(new URL("../docs/bench", import.meta.url));
 
-/** Heap sizes in MiB (0: the tiny process) and how many runs count; one more warms up. */
+/** Heap sizes in MiB (0: the tiny process), threads if several, and how many runs count; one more warms up. */
 const FULL = [
   { mib: 0, runs: 9 },
+  { mib: 10, threads: 64, runs: 9 },
   { mib: 16, runs: 9 },
   { mib: 256, runs: 5 },
   { mib: 2048, runs: 3 },
 ];
 const QUICK = [
   { mib: 0, runs: 3 },
+  { mib: 10, threads: 64, runs: 5 },
   { mib: 16, runs: 3 },
   { mib: 64, runs: 3 },
 ];
@@ -81,11 +83,11 @@ function build() {
 async function measure({ plan, usable, folder, dirtyMibPerS }) {
   const checkpoints = [];
   const restores = [];
-  for (const { mib: size, runs } of plan) {
-    const shared = { mib: size, runs, dirtyMibPerS, folder };
-    console.error(`bench: checkpoint, ${heapName(size)}`);
+  for (const { mib: size, threads = 1, runs } of plan) {
+    const shared = { mib: size, threads, runs, dirtyMibPerS, folder };
+    console.error(`bench: checkpoint, ${heapName(size, threads)}`);
     checkpoints.push(await compareCheckpoints({ ...shared, tools: usable }));
-    if (!usable.some(({ name }) => name === "cr")) continue;
+    if (threads > 1 || !usable.some(({ name }) => name === "cr")) continue;
     console.error(`bench: restore, ${heapName(size)}`);
     restores.push(await measureRestores(shared));
   }
@@ -110,7 +112,9 @@ function drawCheckpoints({ checkpoints }, { title, measure: key, unit }) {
   const inUnit = (value) => (unit === "MiB" ? mib(value) : value);
   const series = Object.keys(checkpoints[0]?.samples ?? {}).map((name) => ({
     name,
-    points: checkpoints.map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
+    points: checkpoints
+      .filter(({ threads }) => threads === 1)
+      .map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
   }));
   return draw({ title, yUnit: unit, series });
 }
@@ -128,7 +132,7 @@ function draw({ title, yUnit, series }) {
 }
 
 function describeRuns(plan) {
-  return plan.map(({ mib: size, runs }) => `${runs} runs (${heapName(size)})`).join(", ");
+  return plan.map(({ mib: size, threads, runs }) => `${runs} runs (${heapName(size, threads)})`).join(", ");
 }
 
 try {

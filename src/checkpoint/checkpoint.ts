@@ -8,6 +8,7 @@ import { planCore } from "../core/layout.js";
 import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
+import type { FileState } from "../state/fd.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { copyMemoryTo } from "../tracee/memory.js";
@@ -22,7 +23,7 @@ import { copyContents } from "./contents.js";
 import { FarEnds } from "./far-ends.js";
 import { changed, freeze, seize } from "./freeze.js";
 import type { Interior } from "./interior.js";
-import { type Look, lookAtProcess } from "./look.js";
+import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
@@ -30,6 +31,7 @@ import { refuse } from "./refusal.js";
 import { refusedContents } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
+import { snapshotFiles } from "./snapshots.js";
 import { attempt, checkTarget } from "./target.js";
 
 /** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
@@ -43,6 +45,8 @@ export interface CheckpointOptions {
   readonly force?: boolean;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
+  /** Keep the regular files that it can write to in the core, to be put back whole. */
+  readonly files?: "snapshot";
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -83,7 +87,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const farEnds = new FarEnds();
-  const before = attempt(pid, () => lookAtProcess(pid, mappedFiles, farEnds));
+  const before = attempt(pid, () => lookBeforeStop(() => lookAtProcess(pid, mappedFiles, farEnds)));
   requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
@@ -107,7 +111,13 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   faultPoint("after-remote");
   const captured = assembleState(frozen, answers, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, { tracee, output, pagemap, interior: answers.process });
+  const copied = copyOut(captured, {
+    tracee,
+    output,
+    pagemap,
+    interior: answers.process,
+    snapshot: options.files === "snapshot",
+  });
   faultPoint("after-copy");
   for (const call of restarting) rememberRestart(call.tid, call, ledger);
   if (options.after !== "kill") letGo(tracee, options.after);
@@ -153,7 +163,7 @@ interface Copied {
 /** Copies the memory and the deleted files of the stopped process to their places in the core. */
 function copyOut(
   captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior },
+  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior; snapshot: boolean },
 ): Copied {
   const { tracee, output, pagemap, interior } = to;
   try {
@@ -164,11 +174,12 @@ function copyOut(
       threads: COPY_THREADS,
     });
     const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const { files, end } = copyContents(tracee.pid, captured.files, {
+    const contents = copyContents(tracee.pid, captured.files, {
       fd: output.fd,
       fileOffset: layout.extraOffset,
       unreadInputBytes: interior.unreadInputBytes,
     });
+    const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {
       state: { ...captured, vmas, files, runs },
@@ -186,6 +197,15 @@ function copyOut(
     }
     throw outputFailed(output.path, error);
   }
+}
+
+function withSnapshots(
+  pid: number,
+  { files, end: fileOffset }: { readonly files: FileState; readonly end: number },
+  fd: number,
+): { readonly files: FileState; readonly end: number } {
+  const { snapshots, end } = snapshotFiles(pid, files, { fd, fileOffset });
+  return { files: { ...files, snapshots }, end };
 }
 
 function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {

@@ -18,7 +18,7 @@ import { queuedIn } from "./sockets.js";
 const O_ACCMODE = 0o3;
 
 /** Where in the core contents go. */
-interface Place {
+export interface Place {
   readonly fd: number;
   readonly fileOffset: number;
 }
@@ -107,7 +107,8 @@ function isReadablePipe({ mode, flags }: FileDescription): boolean {
   return (mode & constants.S_IFMT) === constants.S_IFIFO && (flags & O_ACCMODE) !== constants.O_WRONLY;
 }
 
-function copyContent(from: number, to: number, place: { at: number; size: number }): number {
+/** Copies `size` bytes of the file `from`, which it closes, to `at`; holes stay holes. */
+export function copyContent(from: number, to: number, place: { at: number; size: number }): number {
   const chunk = Buffer.allocUnsafe(RUN_BYTES_MAX);
   try {
     for (const span of dataSpans(from, 0, place.size)) {
@@ -126,7 +127,7 @@ function copyContent(from: number, to: number, place: { at: number; size: number
 }
 
 /** CRC32C of each RUN_BYTES_MAX of the content; the file is made long enough for a hole at its end first. */
-function checksums(fd: number, start: number, lengthBytes: number): number[] {
+export function checksums(fd: number, start: number, lengthBytes: number): number[] {
   if (lengthBytes === 0) return [];
   const padded = Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
   growTo(fd, start + padded);

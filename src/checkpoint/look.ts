@@ -5,12 +5,26 @@ import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
+import { refusedThreads } from "./refused-threads.js";
 import { refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
   readonly files: FileState;
   readonly refusals: readonly Refusal[];
+}
+
+/** Looks at a running process are repeated so often when something is refused. */
+const LOOKS_MAX = 3;
+
+/**
+ * Looks at a process that runs on meanwhile. It may delete a file between two readings of one descriptor: what is
+ * refused only once was on its way, so a refusal is looked at again.
+ */
+export function lookBeforeStop(look: () => Look): Look {
+  let found = look();
+  for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) found = look();
+  return found;
 }
 
 /** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
@@ -22,6 +36,7 @@ export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: F
     facts,
     files,
     refusals: [
+      ...refusedThreads(pid),
       ...refusedOfProcess(pid, facts),
       ...refusals,
       ...refusedMappings(facts.vmas),

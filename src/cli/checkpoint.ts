@@ -11,6 +11,7 @@ interface Flags {
   readonly force?: boolean;
   readonly kill?: boolean;
   readonly stop?: boolean;
+  readonly files?: "snapshot";
   readonly strict?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
@@ -27,6 +28,11 @@ export function register(program: Command): void {
       new Option("--kill", "kill the program once the core is durable").env("CR_KILL").conflicts("stop"),
     )
     .addOption(new Option("--stop", "leave the program stopped (SIGSTOP)").env("CR_STOP"))
+    .addOption(
+      new Option("--files <policy>", "keep the files it can write to in the core, to be put back whole")
+        .choices(["snapshot"])
+        .env("CR_CHECKPOINT_FILES"),
+    )
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
@@ -41,6 +47,7 @@ export function register(program: Command): void {
 async function run(pid: number, flags: Flags): Promise<void> {
   const options: CheckpointOptions = {
     ...(flags.output !== undefined && { output: fileName(flags.output) }),
+    ...(flags.files !== undefined && { files: flags.files }),
     force: flags.force ?? false,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",

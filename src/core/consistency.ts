@@ -112,7 +112,7 @@ function checkDescriptors({ files }: ProcessState, { tailOffset, refuse }: Conte
     if (!ids.has(description))
       refuse(`descriptor ${fd} refers to description ${description}, which is missing`);
   }
-  for (const { path, content } of files.descriptions) {
+  for (const { path, content } of [...files.descriptions, ...(files.snapshots ?? [])]) {
     if (content === null) continue;
     const { fileOffset, lengthBytes, crc32c } = content;
     const isInside = fileOffset >= DATA_OFFSET && lengthBytes >= 0 && fileOffset + lengthBytes <= tailOffset;

@@ -60,7 +60,7 @@ export function verifyCore(core: CoreFile, checksum: Checksum): Verdict {
     return { ok: told.length === 0, checkedBytes: 0, problems: told };
   }
   const tailOffset = tailOffsetOf(core.path, core.segments);
-  const expected = [...state.runs.map(expectRun), ...state.files.descriptions.flatMap(expectContent)];
+  const expected = [...state.runs.map(expectRun), ...contentsOf(state).flatMap(expectContent)];
   problems.push(...compare(core, expected, checksum), ...findStrayBytes(core, expected, tailOffset));
   const dataBytes = expected.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const checkedBytes = dataBytes + PAGE_BYTES + core.sizeBytes - tailOffset;
@@ -71,7 +71,14 @@ function expectRun({ address, lengthBytes, fileOffset, crc32c }: PageRun): Expec
   return { fileOffset, lengthBytes, crc32c, what: `the pages at ${hex(address)}` };
 }
 
-function expectContent({ content, path }: FileDescription): Expected[] {
+type Contained = Pick<FileDescription, "content" | "path">;
+
+/** Files behind descriptors and snapshots of files, in the order in which they were written. */
+function contentsOf({ files }: ProcessState): readonly Contained[] {
+  return [...files.descriptions, ...(files.snapshots ?? [])];
+}
+
+function expectContent({ content, path }: Contained): Expected[] {
   if (content === null) return [];
   return content.crc32c.map((crc32c, index) => {
     const done = index * RUN_BYTES_MAX;

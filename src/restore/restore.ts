@@ -30,6 +30,7 @@ import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
 
 export interface RestoreOptions {
@@ -100,8 +101,9 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
+  using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
   using shared = openSharedMappings(state.vmas, policy);
-  using prepared = prepareFiles(state.files, {
+  using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
     corePath: path,
@@ -125,11 +127,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     clocks,
   });
+  snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
     ...placed.softErrors,
     ...shared.softErrors,
+    ...snapshots.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
   ];

@@ -8,7 +8,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  futimesSync,
   openSync,
   readSync,
   unlinkSync,
@@ -16,6 +15,8 @@ import {
 import { basename, dirname } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
+import { isNativeError } from "../tracee/native-error.js";
+import { ownCall } from "../tracee/own-call.js";
 
 /** A file to cut; `fd` is open for reading and writing. */
 export interface Cut {
@@ -46,6 +47,8 @@ interface Tail extends CutDone {
 }
 
 const CHUNK_BYTES = 1 << 20;
+const NS_PER_S = 1_000_000_000n;
+const UTIME_OMIT = (1n << 30n) - 2n;
 const TAILS_MAX = 10_000;
 
 /**
@@ -71,11 +74,15 @@ export function cutBack(cuts: readonly Cut[], corePath: string): CutsDone {
 
 /** Sets the modification time where the caller may (it takes the file's owner); the length is what matters. */
 export function setTime(fd: number, mtimeNs: bigint): void {
+  // Node would cut it to microseconds. Two timespecs: access time as it is, and this one (utimensat(2)).
+  const times = Buffer.alloc(32);
+  times.writeBigInt64LE(UTIME_OMIT, 8);
+  times.writeBigInt64LE(mtimeNs / NS_PER_S, 16);
+  times.writeBigInt64LE(mtimeNs % NS_PER_S, 24);
   try {
-    const seconds = Number(mtimeNs) / 1e9;
-    futimesSync(fd, seconds, seconds);
+    ownCall("utimensat", fd, 0, times, 0);
   } catch (error) {
-    if (!isErrno(error, "EPERM", "EACCES")) throw error;
+    if (!isNativeError(error, "EPERM", "EACCES")) throw error;
   }
 }
 
@@ -87,9 +94,9 @@ function saveTail(cut: Cut, corePath: string): Tail {
       hint: "find out who writes to it, then restore again",
     });
   }
-  const { tailPath, fd } = createTail(corePath, basename(cut.path));
+  const { path: tailPath, fd } = createBeside(corePath, "tail", basename(cut.path));
   try {
-    copy(cut.fd, fd, { from: cut.toBytes, to: 0, lengthBytes: tailBytes });
+    copyBytes(cut.fd, fd, { from: cut.toBytes, to: 0, lengthBytes: tailBytes });
     fsyncSync(fd);
   } catch (error) {
     unlinkSync(tailPath);
@@ -100,19 +107,28 @@ function saveTail(cut: Cut, corePath: string): Tail {
   return { path: cut.path, tailPath, tailBytes, cut, mtimeNs: stat.mtimeNs };
 }
 
-function createTail(corePath: string, name: string): { tailPath: string; fd: number } {
+/** Makes `CORE.SORT.N.NAME`, mode 0600, with the first N that is free. RESTORE_FAILED when there is none. */
+export function createBeside(
+  corePath: string,
+  sort: "tail" | "later",
+  name: string,
+): { readonly path: string; readonly fd: number } {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   for (let number = 0; number < TAILS_MAX; number += 1) {
-    const tailPath = `${corePath}.tail.${number}.${name}`;
+    const path = `${corePath}.${sort}.${number}.${name}`;
     try {
-      return { tailPath, fd: openSync(tailPath, flags, 0o600) };
+      return { path, fd: openSync(path, flags, 0o600) };
     } catch (error) {
       if (!isErrno(error, "EEXIST")) throw error;
     }
   }
-  throw new CrError("RESTORE_FAILED", `save the end of ${name}: ${TAILS_MAX} tails lie beside ${corePath}`, {
-    hint: "move or remove the tails of earlier restores",
-  });
+  throw new CrError(
+    "RESTORE_FAILED",
+    `save what ${name} held: ${TAILS_MAX} such files lie beside ${corePath}`,
+    {
+      hint: "move or remove those of earlier restores",
+    },
+  );
 }
 
 /** One tail that cannot be put back stays beside the core and keeps no other from being put back. */
@@ -134,7 +150,7 @@ function putBack(tails: Tail[]): void {
 function putOneBack({ cut, tailPath, tailBytes, mtimeNs }: Tail): void {
   const fd = openSync(tailPath, "r");
   try {
-    copy(fd, cut.fd, { from: 0, to: cut.toBytes, lengthBytes: tailBytes });
+    copyBytes(fd, cut.fd, { from: 0, to: cut.toBytes, lengthBytes: tailBytes });
   } finally {
     closeSync(fd);
   }
@@ -142,7 +158,8 @@ function putOneBack({ cut, tailPath, tailBytes, mtimeNs }: Tail): void {
   unlinkSync(tailPath);
 }
 
-function copy(
+/** Copies a range of bytes; throws when the source ends before. */
+export function copyBytes(
   source: number,
   target: number,
   range: { from: number; to: number; lengthBytes: number },

@@ -4,6 +4,7 @@
  */
 import { kernelObjectSchema, lockSchema, ownerSchema } from "./kernel-object.js";
 import { u64, z } from "./schema.js";
+import { snapshotSchema } from "./snapshot.js";
 
 export const fileDescriptionSchema = z.object({
   id: z.int().nonnegative(),
@@ -54,5 +55,7 @@ export type Descriptor = z.infer<typeof descriptorSchema>;
 export const filesSchema = z.object({
   descriptions: z.array(fileDescriptionSchema),
   descriptors: z.array(descriptorSchema),
+  /** Files that are put back whole; none without `--files snapshot`. */
+  snapshots: z.array(snapshotSchema).readonly().optional(),
 });
 export type FileState = z.infer<typeof filesSchema>;

@@ -26,6 +26,7 @@ const NUMBER = {
   flock: 73,
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
+  utimensat: 280,
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,

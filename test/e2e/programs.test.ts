@@ -48,25 +48,30 @@ describe("a program that was killed and restored ends like one that was left alo
   );
 });
 
-test("ten checkpoints, kills and restores in one life", { timeout: 400_000 }, () =>
-  withScene(async (scene) => {
-    const program = PROGRAMS[0] as Program;
-    const expected = await undisturbed(scene, program);
-    const target = await begin(scene, program);
-    let life: Identity = target;
-    for (let cycle = 1; cycle <= 10; cycle += 1) {
-      const core = join(scene.folder, `core.${cycle}`);
-      await sleep(120);
-      await checkpoint(scene, { target: life, core });
-      await sleep(120);
-      const restored = await restore(scene, { target: life, core });
-      life = await running(restored);
-      if (cycle < 10) continue;
-      const end = await restored.cr.done;
-      expect(end.status, describeResult(end)).toBe(program.status);
-    }
-    expect(resultOf(target, program).equals(expected)).toBe(true);
-  }),
+test.each(["python3", "node"])(
+  "ten checkpoints, kills and restores in one life of %s",
+  {
+    timeout: 400_000,
+  },
+  (name) =>
+    withScene(async (scene) => {
+      const program = PROGRAMS.find((one) => one.name === name) as Program;
+      const expected = await undisturbed(scene, program);
+      const target = await begin(scene, program);
+      let life: Identity = target;
+      for (let cycle = 1; cycle <= 10; cycle += 1) {
+        const core = join(scene.folder, `core.${cycle}`);
+        await sleep(120);
+        await checkpoint(scene, { target: life, core });
+        await sleep(120);
+        const restored = await restore(scene, { target: life, core });
+        life = await running(restored);
+        if (cycle < 10) continue;
+        const end = await restored.cr.done;
+        expect(end.status, describeResult(end)).toBe(program.status);
+      }
+      expect(resultOf(target, program).equals(expected)).toBe(true);
+    }),
 );
 
 /** Starts the program with its input in place. */

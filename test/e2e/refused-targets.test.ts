@@ -127,6 +127,8 @@ describe("cr checkpoint refuses", () => {
 
 /** Each kind of state of a later version, with a word its message must hold. */
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
+  ["thread-folder", /working folder or umask of its own/],
+  ["thread-files", /descriptors of its own/],
   ["child", /child/],
   ["zombie", /child/],
   ["passed", /fd:\d+.*SCM_RIGHTS/],
