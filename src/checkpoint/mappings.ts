@@ -5,7 +5,7 @@ import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import { otherMappers, pathInside } from "../tracee/maps.js";
+import { objectKey, otherMappers, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
@@ -100,8 +100,10 @@ export function buildIdOf(path: string): string | null {
 
 /** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
 export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
-  return vmas.flatMap((vma) => {
-    const others = vma.kind === "shared-anonymous" ? otherMappers(pid, vma) : [];
+  const shared = vmas.filter(({ kind }) => kind === "shared-anonymous");
+  const mappers = otherMappers(pid, shared);
+  return shared.flatMap((vma) => {
+    const others = mappers.get(objectKey(vma)) ?? [];
     if (others.length === 0) return [];
     return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
   });

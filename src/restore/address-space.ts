@@ -94,7 +94,7 @@ export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescr
   const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
-  for (const group of sharedObjects(vmas)) mapSharedObject(workshop, group, vmas);
+  mapSharedObjects(workshop, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 
@@ -142,30 +142,43 @@ function sharedObjects(vmas: readonly Vma[]): Vma[][] {
   const groups = new Map<string, Vma[]>();
   for (const vma of vmas.filter(isSharedObject)) {
     const key = `${vma.dev}:${vma.ino}`;
-    groups.set(key, [...(groups.get(key) ?? []), vma]);
+    const group = groups.get(key);
+    if (group) group.push(vma);
+    else groups.set(key, [vma]);
   }
   return [...groups.values()];
 }
 
-/** One object, mapped whole at a free place, duplicated part by part (mremap(2) with old size 0), then unmapped. */
-function mapSharedObject(workshop: Workshop, parts: readonly Vma[], vmas: readonly Vma[]): void {
-  const size = parts.reduce((max, vma) => bigMax(max, vma.offset + vma.end - vma.start), 0n);
+/** Every object is mapped whole at a free place, duplicated part by part (mremap(2) with old size 0), then unmapped. */
+function mapSharedObjects(workshop: Workshop, vmas: readonly Vma[]): void {
+  const groups = sharedObjects(vmas);
+  if (groups.length === 0) return;
+  const sizes = groups.map(sizeOf);
   const taken = [
     ...vmas,
     ...vdsoMappings(workshop.newborn.pid),
     { start: workshop.start, end: workshop.end },
   ];
-  const whole = freeAddress(taken, Number(size));
+  const whole = freeAddress(taken, Number(sizes.reduce(bigMax, 0n)));
+  const calls = groups.flatMap((parts, index) => objectCalls(parts, whole, sizes[index] ?? 0n));
+  workshop.run("map its shared memory", calls);
+}
+
+function sizeOf(parts: readonly Vma[]): bigint {
+  return parts.reduce((max, vma) => bigMax(max, vma.offset + vma.end - vma.start), 0n);
+}
+
+function objectCalls(parts: readonly Vma[], whole: Address, size: bigint): RemoteCall[] {
   const noReserve = parts.some((vma) => vma.flags.includes("nr")) ? MAP_NORESERVE : 0;
   const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | noReserve;
-  workshop.run("map its shared memory", [
+  return [
     { name: "mmap", args: [whole, size, PROT_READ | PROT_WRITE, flags, -1, 0] },
     ...parts.map((vma): RemoteCall => {
       const length = vma.end - vma.start;
       return { name: "mremap", args: [whole + vma.offset, 0, length, MREMAP_MAYMOVE_FIXED, vma.start] };
     }),
     { name: "munmap", args: [whole, size] },
-  ]);
+  ];
 }
 
 /** After the pages are in: final protections, advice, guard regions, locks. */

@@ -22,12 +22,27 @@ export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
   return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
-/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
-export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
+/**
+ * Processes other than `pid` that map the same objects, by `objectKey`. Every process is read once, however many
+ * objects there are.
+ */
+export function otherMappers(
+  pid: number,
+  vmas: readonly Pick<Vma, "dev" | "ino">[],
+): ReadonlyMap<string, number[]> {
+  const found = new Map(vmas.map((vma): [string, number[]] => [objectKey(vma), []]));
+  if (found.size === 0) return found;
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids
-    .map(Number)
-    .filter((other) => other !== pid && mapsText(other).includes(` ${vma.dev} ${vma.ino} `));
+  for (const other of pids.map(Number).filter((one) => one !== pid)) {
+    const mapped = mapsText(other).matchAll(/^\S+ \S+ \S+ (\S+ \d+) /gm);
+    for (const key of new Set(Array.from(mapped, ([, object = ""]) => object))) found.get(key)?.push(other);
+  }
+  return found;
+}
+
+/** Device and inode as maps prints them. */
+export function objectKey({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
+  return `${dev} ${ino}`;
 }
 
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */

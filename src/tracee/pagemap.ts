@@ -27,6 +27,9 @@ let useWords = process.env.CR_PAGEMAP === "words";
 /** A reader of one process's page table; close it when done. */
 export class Pagemap {
   readonly #fd: number;
+  // Kept from one mapping to the next: a process may have tens of thousands.
+  readonly #out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
+  readonly #next = Buffer.alloc(8);
 
   constructor(pid: number) {
     this.#fd = openSync(`/proc/${pid}/pagemap`, "r");
@@ -35,10 +38,10 @@ export class Pagemap {
   /** Spans of present, swapped or guard pages in [start, end), in order. Throws `NativeError`. */
   spans(start: Address, end: Address): PageSpan[] {
     const spans: PageSpan[] = [];
-    const out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
-    const next = Buffer.alloc(8);
+    const out = this.#out;
+    const next = this.#next;
     for (let at = start; at < end; at = next.readBigUInt64LE()) {
-      const count = this.#scan(at, end, { out, next });
+      const count = this.#scan(at, end);
       for (let index = 0; index < count; index += 1) spans.push(decodeSpan(out, index * SPAN_BYTES));
       if (next.readBigUInt64LE() <= at) break;
     }
@@ -46,8 +49,8 @@ export class Pagemap {
   }
 
   /** PAGEMAP_SCAN, or the words of pagemap once a kernel before 6.7 has refused it (ENOTTY). */
-  #scan(start: Address, end: Address, to: { out: Buffer; next: Buffer }): number {
-    const args = [this.#fd, Number(start), Number(end), to.out, to.out.length, to.next] as const;
+  #scan(start: Address, end: Address): number {
+    const args = [this.#fd, Number(start), Number(end), this.#out, this.#out.length, this.#next] as const;
     if (!useWords) {
       try {
         return call("cr_scan", ...args, 0);

@@ -1,17 +1,21 @@
 /**
  * Every fixture through its three lives: checkpointed only (it must not notice), killed and restored once, and three
- * times over. A fixture names what differs; here it is only asked whether it said `ok`.
+ * times over. A fixture names what differs; here it is only asked whether it said `ok`, and its mappings are compared.
  */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint, type Restored, restore, running } from "../harness/cycle.js";
+import { expectSameMappings, mappingsOf } from "../harness/mappings.js";
 import type { Identity } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
 
 const VARIANTS = ["nopie", "static", "staticpie", "musl", "muslstatic"];
 const VARIED = ["heap", "brk", "anon", "vector"];
+
+/** Fixtures that map and unmap memory all the time. */
+const MOVING = /^(heap|churn)/;
 
 /** Name of the fixture, then its arguments behind the folder. */
 const FIXTURES: readonly (readonly string[])[] = [
@@ -84,6 +88,8 @@ async function live(scene: Scene, argv: readonly string[], times: number): Promi
   const target = await begin(scene, argv);
   let life: Identity = target;
   let restored: Restored | undefined;
+  const was = mappingsOf(target.pid);
+  const isMoving = MOVING.test(argv.join(" "));
   for (let cycle = 1; cycle <= times; cycle += 1) {
     const core = join(scene.folder, `core.${cycle}`);
     await checkpoint(scene, { target: life, core });
@@ -92,6 +98,7 @@ async function live(scene: Scene, argv: readonly string[], times: number): Promi
     // The life before this one ended by SIGKILL, and its cr passed that on.
     if (before) expect((await before.cr.done).status).toBe(128 + 9);
     life = await running(restored);
+    if (!isMoving) expectSameMappings(mappingsOf(life.pid), was);
   }
   target.go();
   const end = await restored?.cr.done;
