@@ -41,7 +41,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
       hostname: hostname(),
       kernel: kernelRelease(),
       bootId: bootId(),
-      xstateComponents: inUse.reduce((all, one) => all | one, 0n),
+      xstateComponents: inUse.reduce((all, one) => all | one, answers.seldom.permitted),
       vdsoCrc32c,
       mode: "stop",
       clocks: clocksOf(tracee.pid),
@@ -55,7 +55,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: lostOfTimers(answers.posixTimers),
+    softErrors: [...lostOfTimers(answers.posixTimers), ...answers.seldom.softErrors],
     siginfo: null,
   };
 }

@@ -39,12 +39,15 @@ const THREAD_BYTES = 32;
 const UNREAD_AT = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
 const THREAD_AT = UNREAD_AT + 8;
 const THREAD_SETTINGS_AT = THREAD_AT + THREAD_BYTES;
+/** Of seldom.ts, which is asked in the same batch. */
+const SELDOM_BYTES = 16;
+export const SELDOM_AT = THREAD_SETTINGS_AT + THREAD_SETTINGS_BYTES;
 const MEMBARRIER_GET_REGISTRATIONS = 512;
 /** asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = THREAD_SETTINGS_AT + THREAD_SETTINGS_BYTES;
+export const INTERIOR_SCRATCH_BYTES = SELDOM_AT + SELDOM_BYTES;
 
 export interface Interior {
   readonly actions: SignalState["actions"];

@@ -30,7 +30,7 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
-import { putDenial, putRegistrations, putThreadSettings } from "./thread-settings.js";
+import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
@@ -59,6 +59,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeInside(workshop, prepared.inside, state.process.pid);
   closeInherited(workshop, inheritance.base);
+  putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
   putFilters(workshop, state);
   makeThreads(workshop, threads);

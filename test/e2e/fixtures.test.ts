@@ -38,6 +38,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["attributes"],
   ["identity"],
   ["seccomp"],
+  ["seccomp", "few"],
   ["clock"],
   ["policy", "fifo"],
   ["policy", "rr"],

@@ -1,0 +1,112 @@
+/**
+ * What few programs have and only they can tell: a local descriptor table, keyrings of their own, the permission to
+ * use tile registers. Asked in the batches of ask.ts; beside it what ptrace tells of a thread's hardware.
+ */
+import type { SoftError } from "../state/soft-error.js";
+import { readHardware } from "../tracee/hardware.js";
+import type { RemoteCall } from "../tracee/remote.js";
+import { killedBy } from "./filters.js";
+import type { Refusal } from "./refusal.js";
+
+const LDT_READ = 0;
+const ARCH_GET_XCOMP_PERM = 0x1022;
+const KEYCTL_GET_KEYRING_ID = 0;
+const KEY_SPEC_THREAD_KEYRING = -1;
+const KEY_SPEC_PROCESS_KEYRING = -2;
+/** Results: an entry of the local descriptor table, then a mask of xstate components (SELDOM_BYTES of interior.ts). */
+const PERMITTED_AT = 8;
+/** Components that a program must ask for: AMX tile data (linux/arch/x86/kernel/fpu/xstate.h, XFEATURE_MASK_USER_DYNAMIC). */
+const DYNAMIC_COMPONENTS = 1n << 18n;
+/** An option that prctl(2) does not know: asks nothing. */
+const NO_CALL: RemoteCall = { name: "prctl", args: [0, 0, 0, 0, 0] };
+
+/** What of the process: asked once. */
+const OF_PROCESS = [
+  { what: "a local descriptor table (modify_ldt)", call: ldtCall },
+  {
+    what: "a keyring of its own (keyctl, KEY_SPEC_PROCESS_KEYRING)",
+    call: keyringOf(KEY_SPEC_PROCESS_KEYRING),
+  },
+] as const;
+/** What of a thread: asked of each. */
+const OF_THREAD = {
+  what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
+  call: keyringOf(KEY_SPEC_THREAD_KEYRING),
+};
+
+/** What a process has of it. */
+export interface Seldom {
+  /** Dynamic xstate components that it may use (bits of XCR0). */
+  readonly permitted: bigint;
+  readonly refusals: readonly Refusal[];
+  readonly softErrors: readonly SoftError[];
+}
+
+/**
+ * The calls of the main thread, with results in scratch memory at `at`. A call that one of the seccomp filters would
+ * kill for is left out: should cr die in it, the program would.
+ */
+export function seldomCalls(at: bigint, filters: readonly Buffer[]): RemoteCall[] {
+  const permission: RemoteCall = {
+    name: "arch_prctl",
+    args: [ARCH_GET_XCOMP_PERM, at + BigInt(PERMITTED_AT)],
+  };
+  const calls = [...OF_PROCESS.map(({ call }) => call(at)), permission];
+  return calls.map((call) => unlessDeadly(call, filters));
+}
+
+/** The calls of every thread. */
+export function seldomThreadCalls(filters: readonly Buffer[]): RemoteCall[] {
+  return [unlessDeadly(OF_THREAD.call(0n), filters)];
+}
+
+function unlessDeadly(call: RemoteCall, filters: readonly Buffer[]): RemoteCall {
+  return killedBy(call.name, filters) ? NO_CALL : call;
+}
+
+/** Decodes the results of `seldomCalls`; a kernel that does not know a call has nothing of it. */
+export function decodeSeldom(
+  results: readonly bigint[],
+  scratch: Buffer,
+  filters: readonly Buffer[],
+): Seldom {
+  const found = OF_PROCESS.filter((_, index) => (results[index] ?? 0n) > 0n);
+  const permission = results[OF_PROCESS.length] ?? -1n;
+  const unasked = [...OF_PROCESS, OF_THREAD].filter(({ call }) => killedBy(call(0n).name, filters));
+  return {
+    permitted: permission === 0n ? scratch.readBigUInt64LE(PERMITTED_AT) & DYNAMIC_COMPONENTS : 0n,
+    refusals: found.map(({ what }) => ({ kind: "setting", id: "", what })),
+    softErrors: unasked.map(({ what }) => ({
+      kind: "seccomp",
+      id: "",
+      message: `whether it has ${what} was not asked, because a seccomp filter would kill it for that`,
+    })),
+  };
+}
+
+/** What a thread has of it: `results` are those of `seldomThreadCalls`. */
+export function refusedOfThread(tid: number, results: readonly bigint[]): Refusal[] {
+  return (results[0] ?? 0n) > 0n ? [{ kind: "thread", id: `tid:${tid}`, what: OF_THREAD.what }] : [];
+}
+
+/** Hardware breakpoints, thread areas and I/O ports of stopped threads. */
+export function refusedHardware(tids: readonly number[]): Refusal[] {
+  return tids.flatMap((tid) => {
+    const { breakpoints, threadAreas, ports } = readHardware(tid);
+    const found = [
+      ...(breakpoints ? ["hardware breakpoints in debug registers"] : []),
+      ...(threadAreas ? ["a thread area of 32-bit code (set_thread_area)"] : []),
+      ...(ports ? ["access to I/O ports (ioperm)"] : []),
+    ];
+    return found.map((what) => ({ kind: "thread", id: `tid:${tid}`, what }));
+  });
+}
+
+function ldtCall(at: bigint): RemoteCall {
+  return { name: "modify_ldt", args: [LDT_READ, at, PERMITTED_AT] };
+}
+
+/** Without "create" the kernel only looks (keyctl(2)); that of the session it would make, so it is not asked for. */
+function keyringOf(which: number): (at: bigint) => RemoteCall {
+  return () => ({ name: "keyctl", args: [KEYCTL_GET_KEYRING_ID, which, 0] });
+}
