@@ -5,7 +5,7 @@ import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import { objectKey, otherMappers, pathInside } from "../tracee/maps.js";
+import { HUGE_PAGES, objectKey, otherMappers, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
@@ -39,6 +39,11 @@ export function refusedMappings(vmas: readonly Vma[]): Refusal[] {
 }
 
 function refusedFor(vma: Vma): string | null {
+  // Memory that may only be executed gets a key of the kernel's own wherever there are keys.
+  if (vma.protectionKey !== undefined && !vma.prot.startsWith("--x")) {
+    return `memory with protection key ${vma.protectionKey} (pkey_mprotect)`;
+  }
+  if (isHugeMemory(vma)) return null;
   if (vma.kind === "special") return vma.path === "[uprobes]" ? "a probe of the kernel's (uprobes)" : null;
   const path = REFUSED_PATHS.find(([pattern]) => pattern.test(vma.path));
   if (path) return `${path[1]} (${vma.path})`;
@@ -48,6 +53,11 @@ function refusedFor(vma: Vma): string | null {
   if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
   if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
+}
+
+/** Private memory of huge pages without a file: it can be made again like any other. */
+function isHugeMemory({ kind, path, flags }: Vma): boolean {
+  return kind === "anonymous" && path === HUGE_PAGES && flags.includes("ht");
 }
 
 /** Looks up the files behind mappings, each once; reading ELF files happens outside the stop. */

@@ -8,6 +8,7 @@ import type { Vma } from "../state/vma.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { vdsoMappings } from "../tracee/vdso.js";
+import { lockMemory } from "./memory-attributes.js";
 import { freeAddress, type Range, type Workshop } from "./workshop.js";
 
 const PROT_READ = 1;
@@ -19,9 +20,11 @@ const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
 const MAP_NORESERVE = 0x4000;
+const MAP_HUGETLB = 0x4_0000;
+/** log2 of the size of huge pages stands from here on in the flags of mmap(2). */
+const MAP_HUGE_SHIFT = 26;
 const MREMAP_MAYMOVE_FIXED = 3;
 const MADV_GUARD_INSTALL = 102;
-const MLOCK_ONFAULT = 1;
 
 /** VmFlags (proc_pid_smaps(5)) to the advice of madvise(2) that sets them; huge-page advice comes before the pages. */
 const ADVICE_BEFORE: Readonly<Record<string, number>> = { hg: 14, nh: 15 };
@@ -105,12 +108,18 @@ function mapCall(vma: Vma, fdOf: FileDescriptorOf): RemoteCall {
     MAP_FIXED |
     (isFile ? 0 : MAP_ANONYMOUS) |
     (vma.flags.includes("nr") ? MAP_NORESERVE : 0) |
-    (vma.flags.includes("gd") ? MAP_GROWSDOWN : 0);
-  const offset = isFile ? vma.offset : 0n;
+    (vma.flags.includes("gd") ? MAP_GROWSDOWN : 0) |
+    hugeFlags(vma);
+  // Huge pages have a file inside the kernel, so that a part of a mapping tells where it was cut.
+  const offset = isFile || vma.hugePageBytes !== undefined ? vma.offset : 0n;
   return {
     name: "mmap",
     args: [vma.start, vma.end - vma.start, initialProt(vma), flags, isFile ? fdOf(vma) : -1, offset],
   };
+}
+
+function hugeFlags({ hugePageBytes }: Vma): number {
+  return hugePageBytes === undefined ? 0 : MAP_HUGETLB | (Math.log2(hugePageBytes) << MAP_HUGE_SHIFT);
 }
 
 /** Protection bits of mmap(2) from the letters of maps. */
@@ -125,7 +134,9 @@ export function protOf(vma: Vma): number {
  */
 function initialProt(vma: Vma): number {
   const counted = vma.kind !== "shared-file" && vma.flags.includes("ac");
-  return counted || vma.kind === "shared-anonymous" ? PROT_READ | PROT_WRITE : protOf(vma);
+  // Huge pages cannot be written from outside while the program may not (FOLL_FORCE).
+  const isHuge = vma.hugePageBytes !== undefined;
+  return counted || isHuge || vma.kind === "shared-anonymous" ? PROT_READ | PROT_WRITE : protOf(vma);
 }
 
 /** True for a mapping the process can write to before `settle`. */
@@ -193,13 +204,7 @@ export function settle(workshop: Workshop, vmas: readonly Vma[]): void {
     ),
   );
   workshop.run("protect its memory", [...protect, ...adviceCalls(mapped, ADVICE_AFTER), ...guards]);
-  workshop.run("lock its memory", mapped.filter((vma) => vma.flags.includes("lo")).map(lockCall));
-}
-
-function lockCall(vma: Vma): RemoteCall {
-  const range: [Address, bigint] = [vma.start, vma.end - vma.start];
-  if (vma.flags.includes("lf")) return { name: "mlock2", args: [...range, MLOCK_ONFAULT] };
-  return { name: "mlock", args: range };
+  lockMemory(workshop, mapped);
 }
 
 function adviceCalls(vmas: readonly Vma[], table: Readonly<Record<string, number>>): RemoteCall[] {

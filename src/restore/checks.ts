@@ -7,11 +7,13 @@ import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { checkCredentials, ownCredentials } from "./check-credentials.js";
+import { checkHugePages } from "./check-huge-pages.js";
 import { checkLimits, ownBounds } from "./check-limits.js";
 import { checkMachine, type Machine } from "./check-machine.js";
 import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
+import { lostNames } from "./memory-attributes.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { checkFilters } from "./seccomp.js";
 
@@ -48,6 +50,8 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   soft.push(...checkWorkingFolder(state.process.cwd, options));
   if (options.keepPid) for (const { tid } of state.threads) await checkPidFree(tid);
   else requireLoneThread(state);
+  checkHugePages(state.vmas);
+  soft.push(...lostNames(state.vmas));
   return soft;
 }
 

@@ -17,6 +17,7 @@ import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { describeMemory } from "./memory-attributes.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import { putFilters } from "./seccomp.js";
@@ -52,6 +53,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const workshop = openWorkshop(newborn, state);
   vacate(workshop, state.vmas);
   mapAll(workshop, state.vmas, inheritance.mapped);
+  describeMemory(workshop, state.vmas);
   fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
   settle(workshop, state.vmas);
   putMm(workshop, state);

@@ -5,6 +5,8 @@ import type { Vma } from "../state/vma.js";
 /** A name may hold any byte, line separators of JavaScript among them. */
 const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/s;
 const DELETED = " (deleted)";
+/** Name of memory with MAP_HUGETLB and without a file (HUGETLB_ANON_FILE). */
+export const HUGE_PAGES = "/anon_hugepage";
 
 /** All mappings in order of address, [vsyscall] left out: it is the same in every process. */
 export function readMappings(pid: number): Vma[] {
@@ -67,11 +69,26 @@ export function parseSmaps(text: string): Vma[] {
     if (match) {
       const vma = parseHeader(match);
       if (vma.path !== "[vsyscall]") vmas.push(vma);
-    } else if (line.startsWith("VmFlags:")) {
-      vmas.at(-1)?.flags.push(...line.slice(8).split(" ").filter(Boolean));
+    } else {
+      const vma = vmas.at(-1);
+      if (vma) readDetail(vma, line);
     }
   }
   return vmas;
+}
+
+/** A line below the header, `Name: value`; `VmFlags` is the last one. */
+function readDetail(vma: Vma, line: string): void {
+  if (line.startsWith("KernelPageSize:")) {
+    vma.hugePageBytes = Number.parseInt(line.slice(15), 10) * 1024;
+  } else if (line.startsWith("ProtectionKey:")) {
+    const key = Number.parseInt(line.slice(14), 10);
+    if (key !== 0) vma.protectionKey = key;
+  } else if (line.startsWith("VmFlags:")) {
+    vma.flags.push(...line.slice(8).split(" ").filter(Boolean));
+    // Mappings of devices have larger pages too, but nothing to allocate.
+    if (!vma.flags.includes("ht")) delete vma.hugePageBytes;
+  }
 }
 
 function parseHeader(match: RegExpExecArray): Vma {
@@ -98,6 +115,7 @@ function kindOf(path: string, facts: { prot: string; ino: string; deleted: boole
   const shared = facts.prot.endsWith("s");
   if (path.startsWith("[v") || path === "[uprobes]") return "special";
   if (path === "/dev/zero") return shared ? "shared-anonymous" : "anonymous";
+  if (path === HUGE_PAGES && facts.deleted && !shared) return "anonymous";
   if (path.startsWith("[anon_shmem:")) return "shared-anonymous";
   if (path === "" || path.startsWith("[")) return facts.ino === "0" ? "anonymous" : "shared-anonymous";
   return shared ? "shared-file" : "file";

@@ -24,6 +24,7 @@ const NUMBER = {
   getsockopt: 55,
   fcntl: 72,
   flock: 73,
+  prctl: 157,
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,

@@ -25,6 +25,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["shared"],
   ["filemap"],
   ["advice"],
+  ["locked"],
   ["signals"],
   ["pending"],
   ["altstack"],
