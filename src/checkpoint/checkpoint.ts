@@ -13,6 +13,7 @@ import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { copyMemoryTo } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { readPolicies } from "../tracee/numa-maps.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
@@ -25,6 +26,7 @@ import { changed, freeze, seize } from "./freeze.js";
 import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
 import { MappedFiles } from "./mappings.js";
+import { withPolicies } from "./memory-policies.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
 import { refuse } from "./refusal.js";
@@ -91,6 +93,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
+  const policies = attempt(pid, () => readPolicies(pid));
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
   using tracee = seize(pid);
@@ -109,7 +112,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const answers = ask(frozen);
   refuse(pid, [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)]);
   faultPoint("after-remote");
-  const captured = assembleState(frozen, answers, vdso);
+  const captured = withPolicies(assembleState(frozen, answers, vdso), policies);
   refuseSoft(pid, captured, options.strict ?? false);
   const copied = copyOut(captured, {
     tracee,

@@ -26,6 +26,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["filemap"],
   ["advice"],
   ["locked"],
+  ["policies"],
   ["signals"],
   ["pending"],
   ["altstack"],
