@@ -16,6 +16,7 @@ import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thr
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Interior } from "./interior.js";
+import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
 
@@ -55,7 +56,11 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: [...lostOfTimers(answers.posixTimers), ...answers.seldom.softErrors],
+    softErrors: [
+      ...lostOfTimers(answers.posixTimers),
+      ...lostOfMappings(facts.vmas),
+      ...answers.seldom.softErrors,
+    ],
     siginfo: null,
   };
 }

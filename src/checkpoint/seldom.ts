@@ -1,6 +1,6 @@
 /**
- * What few programs have and only they can tell: a local descriptor table, keyrings of their own, the permission to
- * use tile registers. Asked in the batches of ask.ts; beside it what ptrace tells of a thread's hardware.
+ * What few programs have and only they can tell: a local descriptor table, keyrings of their own, the role of an I/O
+ * flusher, the permission to use tile registers. Asked in the batches of ask.ts; beside it what ptrace tells of a thread's hardware.
  */
 import type { SoftError } from "../state/soft-error.js";
 import { readHardware } from "../tracee/hardware.js";
@@ -10,6 +10,7 @@ import type { Refusal } from "./refusal.js";
 
 const LDT_READ = 0;
 const ARCH_GET_XCOMP_PERM = 0x1022;
+const PR_GET_IO_FLUSHER = 58;
 const KEYCTL_GET_KEYRING_ID = 0;
 const KEY_SPEC_THREAD_KEYRING = -1;
 const KEY_SPEC_PROCESS_KEYRING = -2;
@@ -29,10 +30,13 @@ const OF_PROCESS = [
   },
 ] as const;
 /** What of a thread: asked of each. */
-const OF_THREAD = {
-  what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
-  call: keyringOf(KEY_SPEC_THREAD_KEYRING),
-};
+const OF_THREAD = [
+  {
+    what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
+    call: keyringOf(KEY_SPEC_THREAD_KEYRING),
+  },
+  { what: "the role of an I/O flusher (PR_SET_IO_FLUSHER)", call: flusherCall },
+] as const;
 
 /** What a process has of it. */
 export interface Seldom {
@@ -57,7 +61,7 @@ export function seldomCalls(at: bigint, filters: readonly Buffer[]): RemoteCall[
 
 /** The calls of every thread. */
 export function seldomThreadCalls(filters: readonly Buffer[]): RemoteCall[] {
-  return [unlessDeadly(OF_THREAD.call(0n), filters)];
+  return OF_THREAD.map(({ call }) => unlessDeadly(call(0n), filters));
 }
 
 function unlessDeadly(call: RemoteCall, filters: readonly Buffer[]): RemoteCall {
@@ -72,7 +76,7 @@ export function decodeSeldom(
 ): Seldom {
   const found = OF_PROCESS.filter((_, index) => (results[index] ?? 0n) > 0n);
   const permission = results[OF_PROCESS.length] ?? -1n;
-  const unasked = [...OF_PROCESS, OF_THREAD].filter(({ call }) => killedBy(call(0n).name, filters));
+  const unasked = [...OF_PROCESS, ...OF_THREAD].filter(({ call }) => killedBy(call(0n).name, filters));
   return {
     permitted: permission === 0n ? scratch.readBigUInt64LE(PERMITTED_AT) & DYNAMIC_COMPONENTS : 0n,
     refusals: found.map(({ what }) => ({ kind: "setting", id: "", what })),
@@ -86,7 +90,8 @@ export function decodeSeldom(
 
 /** What a thread has of it: `results` are those of `seldomThreadCalls`. */
 export function refusedOfThread(tid: number, results: readonly bigint[]): Refusal[] {
-  return (results[0] ?? 0n) > 0n ? [{ kind: "thread", id: `tid:${tid}`, what: OF_THREAD.what }] : [];
+  const found = OF_THREAD.filter((_, index) => (results[index] ?? 0n) > 0n);
+  return found.map(({ what }) => ({ kind: "thread", id: `tid:${tid}`, what }));
 }
 
 /** Hardware breakpoints, thread areas and I/O ports of stopped threads. */
@@ -104,6 +109,11 @@ export function refusedHardware(tids: readonly number[]): Refusal[] {
 
 function ldtCall(at: bigint): RemoteCall {
   return { name: "modify_ldt", args: [LDT_READ, at, PERMITTED_AT] };
+}
+
+/** Only a program with CAP_SYS_RESOURCE may ask; without it, none could have set it. */
+function flusherCall(): RemoteCall {
+  return { name: "prctl", args: [PR_GET_IO_FLUSHER, 0, 0, 0, 0] };
 }
 
 /** Without "create" the kernel only looks (keyctl(2)); that of the session it would make, so it is not asked for. */
