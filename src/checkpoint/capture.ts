@@ -114,6 +114,8 @@ function processNote(
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
     noNewPrivs: settings.noNewPrivs !== 0n,
     thpDisable: settings.thpDisable !== 0n,
+    // The lowest bit says that it is set, the others how.
+    thpDisableFlags: Number(settings.thpDisable & ~1n),
     mdwe: Number(settings.mdwe),
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,

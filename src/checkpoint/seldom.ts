@@ -9,6 +9,7 @@ import { killedBy } from "./filters.js";
 import type { Refusal } from "./refusal.js";
 
 const LDT_READ = 0;
+const ARCH_GET_CPUID = 0x1011;
 const ARCH_GET_XCOMP_PERM = 0x1022;
 const PR_GET_IO_FLUSHER = 58;
 const KEYCTL_GET_KEYRING_ID = 0;
@@ -21,22 +22,35 @@ const DYNAMIC_COMPONENTS = 1n << 18n;
 /** An option that prctl(2) does not know: asks nothing. */
 const NO_CALL: RemoteCall = { name: "prctl", args: [0, 0, 0, 0, 0] };
 
+/** Something that may be there: the call that tells, with results in scratch memory at `at`. */
+interface Question {
+  readonly what: string;
+  readonly call: (at: bigint) => RemoteCall;
+  /** Whether a result says so; a positive one does where this is left out. */
+  readonly isThere?: (result: bigint) => boolean;
+}
+
 /** What of the process: asked once. */
-const OF_PROCESS = [
+const OF_PROCESS: readonly Question[] = [
   { what: "a local descriptor table (modify_ldt)", call: ldtCall },
   {
     what: "a keyring of its own (keyctl, KEY_SPEC_PROCESS_KEYRING)",
     call: keyringOf(KEY_SPEC_PROCESS_KEYRING),
   },
-] as const;
+];
 /** What of a thread: asked of each. */
-const OF_THREAD = [
+const OF_THREAD: readonly Question[] = [
   {
     what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
     call: keyringOf(KEY_SPEC_THREAD_KEYRING),
   },
   { what: "the role of an I/O flusher (PR_SET_IO_FLUSHER)", call: flusherCall },
-] as const;
+  {
+    what: "a trap for the CPUID instruction (ARCH_SET_CPUID)",
+    call: cpuidCall,
+    isThere: (result) => result === 0n,
+  },
+];
 
 /** What a process has of it. */
 export interface Seldom {
@@ -90,18 +104,19 @@ export function decodeSeldom(
 
 /** What a thread has of it: `results` are those of `seldomThreadCalls`. */
 export function refusedOfThread(tid: number, results: readonly bigint[]): Refusal[] {
-  const found = OF_THREAD.filter((_, index) => (results[index] ?? 0n) > 0n);
+  const found = OF_THREAD.filter(({ isThere = isPositive }, index) => isThere(results[index] ?? -1n));
   return found.map(({ what }) => ({ kind: "thread", id: `tid:${tid}`, what }));
 }
 
-/** Hardware breakpoints, thread areas and I/O ports of stopped threads. */
+/** Hardware breakpoints, thread areas, I/O ports and scheduling cookies of stopped threads. */
 export function refusedHardware(tids: readonly number[]): Refusal[] {
   return tids.flatMap((tid) => {
-    const { breakpoints, threadAreas, ports } = readHardware(tid);
+    const { breakpoints, threadAreas, ports, coreCookie } = readHardware(tid);
     const found = [
       ...(breakpoints ? ["hardware breakpoints in debug registers"] : []),
       ...(threadAreas ? ["a thread area of 32-bit code (set_thread_area)"] : []),
       ...(ports ? ["access to I/O ports (ioperm)"] : []),
+      ...(coreCookie ? ["a core scheduling cookie (PR_SCHED_CORE)"] : []),
     ];
     return found.map((what) => ({ kind: "thread", id: `tid:${tid}`, what }));
   });
@@ -109,6 +124,15 @@ export function refusedHardware(tids: readonly number[]): Refusal[] {
 
 function ldtCall(at: bigint): RemoteCall {
   return { name: "modify_ldt", args: [LDT_READ, at, PERMITTED_AT] };
+}
+
+function isPositive(result: bigint): boolean {
+  return result > 0n;
+}
+
+/** Tells 1 where the instruction is free, as it mostly is (arch_prctl(2)). */
+function cpuidCall(): RemoteCall {
+  return { name: "arch_prctl", args: [ARCH_GET_CPUID, 0] };
 }
 
 /** Only a program with CAP_SYS_RESOURCE may ask; without it, none could have set it. */

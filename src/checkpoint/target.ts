@@ -73,6 +73,9 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");
   }
+  if (/^0x(?!f{16}$)/.test(status.get("untag_mask") ?? "")) {
+    add("setting", "", "tagged addresses (ARCH_ENABLE_TAGGED_ADDR)");
+  }
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
   }

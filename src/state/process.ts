@@ -47,6 +47,8 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** PR_THP_DISABLE_EXCEPT_ADVISED (2) where only advice gives huge pages; left out in older cores. */
+  thpDisableFlags: z.int().optional(),
   /** Control groups, one of every hierarchy (cgroups(7)): its controllers, empty for version 2. */
   cgroups: z.array(z.object({ controllers: z.string(), path: z.string() })).default([]),
   /** seccomp filters of all threads, the oldest first: classic BPF, 8 bytes an instruction. */

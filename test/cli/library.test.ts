@@ -18,7 +18,7 @@ test.concurrent.each([0, 40, 200])(
   "checkpoints, reads and restores, with %i files of its own open",
   (descriptors) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("counter"), "FOLDER", "200", "5000"]);
+      const target = await scene.start([fixture("counter"), "FOLDER", "200", "30000"]);
       await target.says("\n20\n");
       const core = join(scene.folder, "core");
       const { stdout } = await run(process.execPath, [USER, `${target.pid}`, core, `${descriptors}`]);
