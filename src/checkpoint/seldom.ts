@@ -1,6 +1,6 @@
 /**
- * What few programs have and only they can tell: a local descriptor table, keyrings of their own, the role of an I/O
- * flusher, the permission to use tile registers. Asked in the batches of ask.ts; beside it what ptrace tells of a thread's hardware.
+ * What few programs have and only they can tell: a local descriptor table, keyrings of their own, a trap for CPUID, the
+ * permission to use tile registers. Asked in the batches of ask.ts; beside it what ptrace tells of a thread's hardware.
  */
 import type { SoftError } from "../state/soft-error.js";
 import { readHardware } from "../tracee/hardware.js";
@@ -11,7 +11,6 @@ import type { Refusal } from "./refusal.js";
 const LDT_READ = 0;
 const ARCH_GET_CPUID = 0x1011;
 const ARCH_GET_XCOMP_PERM = 0x1022;
-const PR_GET_IO_FLUSHER = 58;
 const KEYCTL_GET_KEYRING_ID = 0;
 const KEY_SPEC_THREAD_KEYRING = -1;
 const KEY_SPEC_PROCESS_KEYRING = -2;
@@ -30,25 +29,24 @@ interface Question {
   readonly isThere?: (result: bigint) => boolean;
 }
 
-/** What of the process: asked once. */
+/** What of the process, or of its main thread, from which others inherit it: asked once. */
 const OF_PROCESS: readonly Question[] = [
   { what: "a local descriptor table (modify_ldt)", call: ldtCall },
   {
     what: "a keyring of its own (keyctl, KEY_SPEC_PROCESS_KEYRING)",
     call: keyringOf(KEY_SPEC_PROCESS_KEYRING),
   },
-];
-/** What of a thread: asked of each. */
-const OF_THREAD: readonly Question[] = [
-  {
-    what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
-    call: keyringOf(KEY_SPEC_THREAD_KEYRING),
-  },
-  { what: "the role of an I/O flusher (PR_SET_IO_FLUSHER)", call: flusherCall },
   {
     what: "a trap for the CPUID instruction (ARCH_SET_CPUID)",
     call: cpuidCall,
     isThere: (result) => result === 0n,
+  },
+];
+/** What of a thread: asked of each, so that it has to be little. */
+const OF_THREAD: readonly Question[] = [
+  {
+    what: "a keyring of its own (keyctl, KEY_SPEC_THREAD_KEYRING)",
+    call: keyringOf(KEY_SPEC_THREAD_KEYRING),
   },
 ];
 
@@ -88,7 +86,7 @@ export function decodeSeldom(
   scratch: Buffer,
   filters: readonly Buffer[],
 ): Seldom {
-  const found = OF_PROCESS.filter((_, index) => (results[index] ?? 0n) > 0n);
+  const found = OF_PROCESS.filter(({ isThere = isPositive }, index) => isThere(results[index] ?? -1n));
   const permission = results[OF_PROCESS.length] ?? -1n;
   const unasked = [...OF_PROCESS, ...OF_THREAD].filter(({ call }) => killedBy(call(0n).name, filters));
   return {
@@ -133,11 +131,6 @@ function isPositive(result: bigint): boolean {
 /** Tells 1 where the instruction is free, as it mostly is (arch_prctl(2)). */
 function cpuidCall(): RemoteCall {
   return { name: "arch_prctl", args: [ARCH_GET_CPUID, 0] };
-}
-
-/** Only a program with CAP_SYS_RESOURCE may ask; without it, none could have set it. */
-function flusherCall(): RemoteCall {
-  return { name: "prctl", args: [PR_GET_IO_FLUSHER, 0, 0, 0, 0] };
 }
 
 /** Without "create" the kernel only looks (keyctl(2)); that of the session it would make, so it is not asked for. */

@@ -13,6 +13,8 @@ import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
+/** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE: what PR_SET_IO_FLUSHER sets of a thread, and what its threads inherit. */
+const PF_IO_FLUSHER = 0x0018_0000;
 
 /** Refuses what is no ordinary, running, 64-bit program of which we may be the tracer. */
 export function checkTarget(pid: number): void {
@@ -75,6 +77,9 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   }
   if (/^0x(?!f{16}$)/.test(status.get("untag_mask") ?? "")) {
     add("setting", "", "tagged addresses (ARCH_ENABLE_TAGGED_ADDR)");
+  }
+  if ((facts.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
+    add("setting", "", "the role of an I/O flusher (PR_SET_IO_FLUSHER)");
   }
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
