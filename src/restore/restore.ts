@@ -4,6 +4,7 @@
  * whatever fails leaves no process and no changed file behind.
  */
 import { fstatSync } from "node:fs";
+import { coreMemory } from "../core/core-memory.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { verifyCore } from "../core/verify.js";
@@ -18,7 +19,7 @@ import { cpuComponents, crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { ownVdso } from "../tracee/vdso.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -32,6 +33,7 @@ import type { FilesPolicy } from "./regular-file.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
+import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
 export interface RestoreOptions {
   /** The executable; the core names it when left out. */
@@ -79,14 +81,17 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path);
   checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const state = readState(core);
+  const recorded = readState(core);
   if (!foreign) requireIntact(core);
+  const memory = coreMemory(core, core.segments);
+  const vdso = planForeignVdso(recorded, { own: ownVdso(), memory });
+  const state = vdso === null ? recorded : { ...recorded, vmas: vdso.vmas };
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   if (detach) requireNoDeathSignal(state);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
   const soft = await checkBeforeRestore(state, {
-    machine: { components: cpuComponents(), vdsoCrc32c: ownVdsoCrc32c() },
+    machine: { components: cpuComponents() },
     coreFd: core.fd,
     exe: options.exe,
     policy,
@@ -126,11 +131,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     policy,
     foreign,
     clocks,
+    vdso,
   });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
+    ...(vdso?.softErrors ?? []),
     ...placed.softErrors,
     ...shared.softErrors,
     ...snapshots.softErrors,
@@ -152,6 +159,7 @@ interface StartParts {
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
   readonly clocks: string;
+  readonly vdso: ForeignVdso | null;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -197,6 +205,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     prepared,
     affinity: placed.affinity,
     foreign: parts.foreign,
+    vdso: parts.vdso,
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
