@@ -4,9 +4,11 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { bootId } from "../host/boot.js";
 import { membershipOf } from "../host/cgroup-membership.js";
+import type { CpuFeatures } from "../host/cpu-features.js";
 import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
+import type { SoftError } from "../state/soft-error.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
@@ -16,6 +18,7 @@ import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thr
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Interior } from "./interior.js";
+import type { LeftOut } from "./leave-out.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
 
@@ -27,14 +30,32 @@ const ARGS_BYTES_MAX = 80;
 /** The state without memory runs and without the contents of deleted files. */
 export type CapturedState = Omit<ProcessState, "runs">;
 
+/** What is known besides what the stopped process told. */
+export interface KnownBefore {
+  readonly vdsoCrc32c: number | null;
+  readonly cpu: CpuFeatures;
+  readonly leftOut: LeftOut;
+}
+
+/** Soft errors of this kind were asked for. */
+export const SKIPPED = "skipped";
+
+function softErrorOf({ skip, what }: LeftOut[number]): SoftError {
+  return { kind: SKIPPED, id: skip, message: `it was saved without ${what}` };
+}
+
 /** Puts the state together; every part has been read in the same stop. */
-export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: number | null): CapturedState {
+export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefore): CapturedState {
   const { tracee, threads, look } = frozen;
   const { facts } = look;
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   return {
-    process: { ...processNote(frozen, answers.process), seccomp: [...answers.filters] },
+    process: {
+      ...processNote(frozen, answers.process),
+      seccomp: [...answers.filters],
+      leftOut: known.leftOut,
+    },
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
@@ -42,7 +63,8 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
       kernel: kernelRelease(),
       bootId: bootId(),
       xstateComponents: inUse.reduce((all, one) => all | one, 0n),
-      vdsoCrc32c,
+      vdsoCrc32c: known.vdsoCrc32c,
+      cpu: known.cpu,
       mode: "stop",
       clocks: clocksOf(tracee.pid),
     },
@@ -55,7 +77,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: lostOfTimers(answers.posixTimers),
+    softErrors: [...lostOfTimers(answers.posixTimers), ...known.leftOut.map(softErrorOf)],
     siginfo: null,
   };
 }
@@ -86,7 +108,7 @@ function threadState(
 function processNote(
   frozen: Frozen,
   { settings, membarriers }: Interior,
-): Omit<ProcessState["process"], "seccomp"> {
+): Omit<ProcessState["process"], "seccomp" | "leftOut"> {
   const { facts } = frozen.look;
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;

@@ -50,7 +50,7 @@ export function classifyFiles(
       if (found === null) continue;
       const { sort, status } = found;
       for (const what of [...("refused" in sort ? [sort.refused] : []), ...status.refusals]) {
-        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what });
+        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what, skip: `fd:${one.fd}` });
       }
       if (!("refused" in sort)) descriptions.push({ ...describe(one, index, sort), ...status.kept });
     }
@@ -78,7 +78,12 @@ function lostWatches(pid: number, open: readonly OpenDescriptor[]): Refusal[] {
     if (lost.length === 0) return [];
     const list = lost.map((watch) => watch.fd).join(", ");
     return [
-      { kind: "descriptor", id: `fd:${fd}`, what: `an epoll that watches closed descriptors (${list})` },
+      {
+        kind: "descriptor",
+        id: `fd:${fd}`,
+        what: `an epoll that watches closed descriptors (${list})`,
+        skip: `fd:${fd}`,
+      },
     ];
   });
 }

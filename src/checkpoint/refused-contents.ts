@@ -23,7 +23,14 @@ function refusedQueues(pid: number, files: FileState): Refusal[] {
     const pair = pairOf(description, files);
     const queued = pair === null ? null : queuedIn(pid, pair);
     if (pair === null || typeof queued !== "string") return [];
-    return [{ kind: "descriptor", id: `fd:${pair.fd}`, what: `${queued} in ${description.path}` }];
+    return [
+      {
+        kind: "descriptor",
+        id: `fd:${pair.fd}`,
+        what: `${queued} in ${description.path}`,
+        skip: `fd:${pair.fd}`,
+      },
+    ];
   });
 }
 
@@ -47,7 +54,7 @@ function refusedPipes(pid: number, { descriptions, descriptors }: FileState): Re
     const what = packets.has(pipe.ino)
       ? "unread packets (O_DIRECT)"
       : `${bytes} unread bytes, more than can be copied,`;
-    return [{ kind: "descriptor", id: `fd:${fd}`, what: `${what} in ${pipe.path}` }];
+    return [{ kind: "descriptor", id: `fd:${fd}`, what: `${what} in ${pipe.path}`, skip: `fd:${fd}` }];
   });
 }
 

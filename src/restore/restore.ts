@@ -7,22 +7,24 @@ import { fstatSync } from "node:fs";
 import { coreMemory } from "../core/core-memory.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
-import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdso } from "../tracee/vdso.js";
+import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
+import { requireConsent } from "./consent.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
@@ -49,6 +51,8 @@ export interface RestoreOptions {
   readonly fds?: readonly FdPlacement[];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
+  /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
+  readonly skip?: readonly string[];
   /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
   readonly place?: (recorded: readonly (readonly number[])[]) => Placed;
 }
@@ -83,11 +87,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const foreign = core.origin !== "recore";
   const recorded = readState(core);
   if (!foreign) requireIntact(core);
-  const memory = coreMemory(core, core.segments);
-  const vdso = planForeignVdso(recorded, { own: ownVdso(), memory });
-  const state = vdso === null ? recorded : { ...recorded, vmas: vdso.vmas };
-  const detach = (options.detach ?? false) || (options.stopped ?? false);
-  if (detach) requireNoDeathSignal(state);
+  const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
   const soft = await checkBeforeRestore(state, {
@@ -137,7 +137,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const softErrors = [
     ...state.softErrors,
     ...soft,
-    ...(vdso?.softErrors ?? []),
+    ...accepted,
     ...placed.softErrors,
     ...shared.softErrors,
     ...snapshots.softErrors,
@@ -145,6 +145,16 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...started.softErrors,
   ];
   return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+}
+
+/** The state as it can be on this host, with what the caller consents to lack. */
+function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stopped }: RestoreOptions) {
+  const vdso = planForeignVdso(recorded, { own: ownVdso(), memory: coreMemory(core, core.segments) });
+  const { state, softErrors } = requireConsent(
+    { ...recorded, vmas: vdso?.vmas ?? recorded.vmas },
+    { skip, detach: (detach ?? false) || (stopped ?? false), cpu: cpuFeatures() },
+  );
+  return { state, vdso, softErrors: [...(vdso?.softErrors ?? []), ...softErrors] };
 }
 
 interface StartParts {
@@ -228,27 +238,4 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
 
 function recordedPlaces(state: ProcessState): Placed {
   return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
-}
-
-/** A program that wants to die with its parent would die as soon as cr leaves it. */
-function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
-  if (parentDeathSignal === 0) return;
-  const message = `cannot let the program go on by itself: it asked for signal ${parentDeathSignal} when its parent ends`;
-  throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
-    hint: "restore it in the foreground, without --detach",
-  });
-}
-
-/** Every checksum, before anything is started: a program must not run on altered memory. */
-function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
-  if (ok) return;
-  throw new CrError(
-    "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
-    {
-      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
-      data: { problems },
-    },
-  );
 }
