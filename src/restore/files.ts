@@ -131,7 +131,7 @@ function assemble(parts: Parts): PreparedFiles {
     descriptors,
     inside,
     restored: restoredOf(planned),
-    softErrors: opened.softErrors,
+    softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);
