@@ -26,6 +26,7 @@ import {
   INTERIOR_SCRATCH_BYTES,
   type Interior,
   interiorCalls,
+  signalsToAsk,
   type ThreadInterior,
   threadCalls,
 } from "./interior.js";
@@ -60,16 +61,17 @@ export function ask(frozen: Frozen): Answers {
   const { filters, refusals } = lookAtFilters([...threads.keys()], look.facts.seccompMode);
   refuse(tracee.pid, refusals);
   const site = trySite(frozen);
+  const signals = signalsToAsk(look.facts.status);
   let interior: Interior | null = null;
   const answers = new Map<number, ThreadInterior>();
   for (const [tid, registers] of threads) {
     const isMain = tid === tracee.pid;
     const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
     const calls = isMain
-      ? [...interiorCalls(site.place), ...threadCalls(site.place)]
+      ? [...interiorCalls(site.place, signals), ...threadCalls(site.place)]
       : threadCalls(site.place);
     const results = runIn(tracee, { tid, registers, site, calls, scratch });
-    if (isMain) interior = decodeInterior(results, scratch);
+    if (isMain) interior = decodeInterior(results, scratch, signals);
     answers.set(tid, decodeThreadInterior(results, scratch));
   }
   if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);

@@ -13,6 +13,7 @@ import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
 import { credentialsOf, readStatus } from "../tracee/proc-status.js";
+import type { ProcessFacts } from "../tracee/process-facts.js";
 import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
@@ -30,10 +31,18 @@ const ARGS_BYTES_MAX = 80;
 /** The state without memory runs and without the contents of deleted files. */
 export type CapturedState = Omit<ProcessState, "runs">;
 
+type HostFacts = Pick<ProcessState["host"], "hostname" | "kernel" | "bootId">;
+
+/** What does not change while the process stands. */
+export function hostFacts(): HostFacts {
+  return { hostname: hostname(), kernel: kernelRelease(), bootId: bootId() };
+}
+
 /** What is known besides what the stopped process told. */
 export interface KnownBefore {
   readonly vdsoCrc32c: number | null;
   readonly cpu: CpuFeatures;
+  readonly host: HostFacts;
   readonly leftOut: LeftOut;
 }
 
@@ -59,9 +68,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
-      hostname: hostname(),
-      kernel: kernelRelease(),
-      bootId: bootId(),
+      ...known.host,
       xstateComponents: inUse.reduce((all, one) => all | one, 0n),
       vdsoCrc32c: known.vdsoCrc32c,
       cpu: known.cpu,
@@ -119,7 +126,7 @@ function processNote(
     sid: stat.sid,
     comm: stat.comm,
     args: facts.cmdline.replaceAll("\0", " ").trimEnd().slice(0, ARGS_BYTES_MAX),
-    exe: exeIdentity(pid, facts.exe),
+    exe: exeIdentity(pid, facts),
     startTicks: stat.startTicks,
     cwd: { path: cwd.path, dev: formatDevice(cwd.dev), ino: cwd.ino },
     umask: Number.parseInt(facts.status.get("Umask") ?? "22", 8),
@@ -151,15 +158,16 @@ function clocksOf(pid: number): ProcessState["host"]["clocks"] {
   };
 }
 
-function exeIdentity(pid: number, path: string): ProcessState["process"]["exe"] {
+function exeIdentity(pid: number, { exe: path, vmas }: ProcessFacts): ProcessState["process"]["exe"] {
   const outside = pathInside(pid, path);
   const stat = statSync(outside, { bigint: true });
+  const mapped = vmas.find((vma) => vma.path === path && vma.ino === stat.ino)?.file;
   return {
     path,
     dev: formatDevice(stat.dev),
     ino: stat.ino,
     sizeBytes: Number(stat.size),
     mtimeNs: stat.mtimeNs,
-    buildId: buildIdOf(outside),
+    buildId: mapped ? mapped.buildId : buildIdOf(outside),
   };
 }

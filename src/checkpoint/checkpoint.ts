@@ -19,7 +19,7 @@ import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState, SKIPPED } from "./capture.js";
+import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
 import { copyContents } from "./contents.js";
 import { FarEnds } from "./far-ends.js";
 import { changed, freeze, seize } from "./freeze.js";
@@ -91,7 +91,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const farEnds = new FarEnds();
-  const cpu = cpuFeatures();
+  const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const lookAt = () => leaveOut(lookAtProcess(pid, mappedFiles, farEnds), skip).look;
   const before = attempt(pid, () => lookBeforeStop(lookAt));
@@ -118,7 +118,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const rest = leaveOut({ ...look, refusals }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
-  const known = { vdsoCrc32c: vdso, cpu, leftOut: [...leftOut, ...rest.leftOut] };
+  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
   const captured = assembleState({ ...frozen, look: rest.look }, answers, known);
   refuseSoft(pid, captured, options.strict ?? false);
   const copied = copyOut(captured, {
