@@ -4,6 +4,7 @@ import type { KernelObject } from "../state/kernel-object.js";
 import { readInfo } from "../tracee/descriptors.js";
 import { timerfdLeftNs, waitingBytes } from "../tracee/fd-control.js";
 import { timerfdInfo } from "../tracee/fdinfo.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { PIPE_BYTES_MAX } from "../tracee/pipe.js";
 import type { Refusal } from "./refusal.js";
 import { queuedIn } from "./sockets.js";
@@ -16,6 +17,16 @@ const O_DIRECT = 0o40000;
 /** Pipes whose content is more than can be copied, or is divided into packets; sockets with more than one message. */
 export function refusedContents(pid: number, files: FileState): Refusal[] {
   return [...refusedPipes(pid, files), ...refusedQueues(pid, files)];
+}
+
+/** The same of a process that runs on: what it closes meanwhile is not refused. */
+export function refusedContentsNow(pid: number, files: FileState): Refusal[] {
+  try {
+    return refusedContents(pid, files);
+  } catch (error) {
+    if (isNativeError(error, "EBADF", "ESRCH")) return [];
+    throw error;
+  }
 }
 
 function refusedQueues(pid: number, files: FileState): Refusal[] {
