@@ -47,7 +47,7 @@ export const ERROR_TABLE = {
     "The program ran as another user, or with other capabilities, and cr has not the rights to give it these back.",
   XSTATE_MISMATCH: "The program used vector registers (AVX, AVX-512, AMX) that this CPU does not have.",
   VDSO_MISMATCH:
-    "The core was taken under another kernel whose vdso differs. The program holds addresses inside the vdso, so it can only be restored under the same kernel.",
+    "The core was taken under another kernel, or on another CPU, whose vdso differs. Its functions are led to those of this kernel, but here one of them has no counterpart, or a thread of the program stood inside one at the checkpoint. Another checkpoint of the program will do, or the kernel of the core.",
   LIMIT_TOO_LOW: "A resource limit or kernel setting of this host is too low for the program.",
   CPU_UNAVAILABLE:
     "A CPU that was asked for does not exist, is offline, or is outside what the cpuset of this process allows.",

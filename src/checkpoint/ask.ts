@@ -27,6 +27,7 @@ import {
   type Interior,
   interiorCalls,
   SELDOM_AT,
+  signalsToAsk,
   type ThreadInterior,
   threadCalls,
 } from "./interior.js";
@@ -71,7 +72,8 @@ export function ask(frozen: Frozen): Answers {
   const { filters, refusals } = lookAtFilters([...threads.keys()], look.facts.seccompMode);
   refuse(tracee.pid, [...refusals, ...attemptIn(tracee, () => refusedHardware([...threads.keys()]))]);
   const site = attemptIn(tracee, () => findSite(frozen));
-  const main = interiorCalls(site.place).length;
+  const signals = signalsToAsk(look.facts.status);
+  const main = interiorCalls(site.place, signals).length;
   let interior: Interior | null = null;
   let seldom: Seldom | null = null;
   const kept: Refusal[] = [];
@@ -80,11 +82,12 @@ export function ask(frozen: Frozen): Answers {
     const isMain = tid === tracee.pid;
     const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
     const ofThread = [...seldomThreadCalls(filters), ...threadCalls(site.place)];
-    const ofProcess = [...interiorCalls(site.place), ...seldomCalls(site.place + BigInt(SELDOM_AT), filters)];
+    const seldomAt = site.place + BigInt(SELDOM_AT);
+    const ofProcess = [...interiorCalls(site.place, signals), ...seldomCalls(seldomAt, filters)];
     const calls = isMain ? [...ofProcess, ...ofThread] : ofThread;
     const results = runIn(tracee, { tid, registers, site, calls, scratch });
     if (isMain) {
-      interior = decodeInterior(results, scratch);
+      interior = decodeInterior(results, scratch, signals);
       seldom = decodeSeldom(results.slice(main), scratch.subarray(SELDOM_AT), filters);
     }
     kept.push(...refusedOfThread(tid, results.slice(-ofThread.length)));

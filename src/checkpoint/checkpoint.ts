@@ -8,6 +8,7 @@ import { planCore } from "../core/layout.js";
 import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { FileState } from "../state/fd.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
@@ -19,12 +20,14 @@ import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState } from "./capture.js";
+import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
 import { copyContents } from "./contents.js";
 import { FarEnds } from "./far-ends.js";
 import { changed, freeze, seize } from "./freeze.js";
 import type { Interior } from "./interior.js";
-import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
+import { leaveOut } from "./leave-out.js";
+import { type Look, lookAtProcess } from "./look.js";
+import { lookAhead } from "./look-ahead.js";
 import { MappedFiles } from "./mappings.js";
 import { withPolicies } from "./memory-policies.js";
 import { OutputFile, outputFailed } from "./output.js";
@@ -49,6 +52,8 @@ export interface CheckpointOptions {
   readonly after?: "continue" | "kill" | "stop";
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
+  readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -89,7 +94,9 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const farEnds = new FarEnds();
-  const before = attempt(pid, () => lookBeforeStop(() => lookAtProcess(pid, mappedFiles, farEnds)));
+  const [cpu, host] = [cpuFeatures(), hostFacts()];
+  const skip = options.skip ?? [];
+  const before = attempt(pid, () => lookAhead(pid, { mappedFiles, farEnds, skip }));
   requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
@@ -105,14 +112,17 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   faultPoint("after-freeze");
   // Not before the stop: an exec would leave us with the page table of a program that is gone.
   using pagemap = attempt(pid, () => new Pagemap(pid));
-  const look = attempt(pid, () => lookAtProcess(pid, mappedFiles, farEnds));
+  const { look, leftOut } = attempt(pid, () => leaveOut(lookAtProcess(pid, mappedFiles, farEnds), skip));
   requireStart(pid, look, before.facts.stat.startTicks);
   refuse(pid, look.refusals);
   const frozen: Frozen = { tracee, threads, look, gadgets };
   const answers = ask(frozen);
-  refuse(pid, [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)]);
+  const refusals = [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)];
+  const rest = leaveOut({ ...look, refusals }, skip);
+  refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
-  const captured = withPolicies(assembleState(frozen, answers, vdso), policies);
+  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const captured = withPolicies(assembleState({ ...frozen, look: rest.look }, answers, known), policies);
   refuseSoft(pid, captured, options.strict ?? false);
   const copied = copyOut(captured, {
     tracee,
@@ -229,8 +239,9 @@ function finish(output: OutputFile, copied: Copied): void {
 }
 
 function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
-  if (!strict || captured.softErrors.length === 0) return;
-  const list = captured.softErrors.map((soft) => soft.message).join("; ");
+  const unasked = captured.softErrors.filter(({ kind }) => kind !== SKIPPED);
+  if (!strict || unasked.length === 0) return;
+  const list = unasked.map((soft) => soft.message).join("; ");
   throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
     hint: "leave out --strict to accept this",
   });

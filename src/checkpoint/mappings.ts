@@ -69,15 +69,20 @@ export class MappedFiles {
    * name that is not UTF-8). A file is looked at again when its size or time changed.
    */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
+    const stats = new Map<string, BigIntStats | null>();
+    const statOf = (path: string) => {
+      const stat = stats.has(path) ? stats.get(path) : statByName(pid, path);
+      stats.set(path, stat ?? null);
+      return stat ?? null;
+    };
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
-      return { ...vma, file: this.#fileOf(pid, vma) };
+      return { ...vma, file: this.#fileOf(pid, vma, statOf(vma.path)) };
     });
   }
 
-  #fileOf(pid: number, vma: Vma): Vma["file"] {
+  #fileOf(pid: number, vma: Vma, stat: BigIntStats | null): Vma["file"] {
     const { path } = vma;
-    const stat = statByName(pid, path);
     if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
     const known = this.#known.get(key);

@@ -4,6 +4,7 @@ import { parseCpuList } from "../cpus/cpu-list.js";
 import type { FdPlacement } from "../restore/fd-placement.js";
 import type { Restored } from "../restore/restore.js";
 import { printJson, runVerb, say } from "./report.js";
+import { skipOption } from "./skip.js";
 
 interface Flags {
   readonly detach?: boolean;
@@ -13,6 +14,7 @@ interface Flags {
   readonly trust?: boolean;
   readonly fd: readonly string[];
   readonly files: "rollback" | "keep";
+  readonly skip: readonly string[];
   readonly json?: boolean;
 }
 
@@ -49,6 +51,7 @@ export function register(program: Command): void {
         .default("rollback")
         .env("CR_FILES"),
     )
+    .addOption(skipOption("go on without this: what was left out at the checkpoint, cpu:avx512f"))
     .addOption(new Option("--json", "one JSON object (on standard error in the foreground)").env("CR_JSON"))
     .action((core: string, exe: string | undefined, flags: Flags) =>
       runVerb({ json: flags.json, failureStatus: failureStatus(flags) }, () => run(core, exe, flags)),
@@ -69,6 +72,7 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
     trust: flags.trust ?? false,
     files: flags.files,
     fds,
+    skip: flags.skip,
     cpus: flags.cpus === undefined ? undefined : parseCpuList(flags.cpus),
   });
   tell(restored, flags);

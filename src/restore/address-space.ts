@@ -9,6 +9,7 @@ import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { vdsoMappings } from "../tracee/vdso.js";
 import { lockMemory } from "./memory-attributes.js";
+import { placeAbove } from "./vdso.js";
 import { freeAddress, type Range, type Workshop } from "./workshop.js";
 
 const PROT_READ = 1;
@@ -30,8 +31,11 @@ const MADV_GUARD_INSTALL = 102;
 const ADVICE_BEFORE: Readonly<Record<string, number>> = { hg: 14, nh: 15 };
 const ADVICE_AFTER: Readonly<Record<string, number>> = { rr: 1, sr: 2, dc: 10, mg: 12, dd: 16, wf: 18 };
 
-/** Moves the vdso (and vvar) to its recorded place and unmaps all else but the workshop. */
-export function vacate(workshop: Workshop, vmas: readonly Vma[]): void {
+/**
+ * Moves the vdso (and vvar) to its recorded place and unmaps all else but the workshop. Where none is recorded, it
+ * goes to a free place, above `beside` if it can.
+ */
+export function vacate(workshop: Workshop, vmas: readonly Vma[], beside: Range | null = null): void {
   const { pid } = workshop.newborn;
   const now = parseSmaps(readMapsText(pid));
   const special = vdsoMappings(pid);
@@ -43,19 +47,19 @@ export function vacate(workshop: Workshop, vmas: readonly Vma[]): void {
     "clear the address space",
     old.map(({ start, end }): RemoteCall => ({ name: "munmap", args: [start, end - start] })),
   );
-  moveVdso(workshop, special, vmas);
+  moveVdso(workshop, special, { vmas, beside });
 }
 
 function moveVdso(
   workshop: Workshop,
   special: readonly (Range & { path: string })[],
-  vmas: readonly Vma[],
+  { vmas, beside }: { readonly vmas: readonly Vma[]; readonly beside: Range | null },
 ): void {
   const here = special.find(({ path }) => path === "[vdso]");
   const there = vmas.find(({ path }) => path === "[vdso]");
-  if (here === undefined || there === undefined) return;
-  const delta = there.start - here.start;
-  checkVdsoPlaces(special, vmas, delta);
+  if (here === undefined) return;
+  const delta = there === undefined ? null : there.start - here.start;
+  if (delta !== null) checkVdsoPlaces(special, vmas, delta);
   if (delta === 0n) return;
   const first = special.reduce((low, one) => (one.start < low ? one.start : low), here.start);
   const last = special.reduce((high, one) => (one.end > high ? one.end : high), here.end);
@@ -67,7 +71,9 @@ function moveVdso(
       const size = end - start;
       return { name: "mremap", args: [start + from, size, size, MREMAP_MAYMOVE_FIXED, start + to] };
     });
-  workshop.run("move the vdso", [...move(0n, detour), ...move(detour, delta)]);
+  const spare = beside && placeAbove(vmas, beside, last - first);
+  const to = delta ?? (spare ?? detour + first) - first;
+  workshop.run("move the vdso", [...move(0n, detour), ...(to === detour ? [] : move(detour, to))]);
 }
 
 /** The kernel's pages must lie to one another as they did; cores of others only tell where the vdso was. */

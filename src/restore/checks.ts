@@ -18,7 +18,7 @@ import type { FilesPolicy } from "./regular-file.js";
 import { checkFilters } from "./seccomp.js";
 
 export interface CheckOptions {
-  /** From `cpuComponents` and `ownVdsoCrc32c` of the tracee side. */
+  /** From `cpuComponents` of the tracee side. */
   readonly machine: Machine;
   /** The core, open for reading. */
   readonly coreFd: number;
@@ -35,7 +35,7 @@ export interface CheckOptions {
 
 /**
  * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
- * VDSO_MISMATCH, LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
+ * LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
  * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {

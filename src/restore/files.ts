@@ -15,6 +15,7 @@ import { type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
+import { requireWatchable } from "./watchable.js";
 
 export interface PrepareOptions {
   readonly policy: FilesPolicy;
@@ -93,6 +94,7 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
+    requireWatchable(planned, ({ placement }) => placed.get(placement)?.fd);
     takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
@@ -129,7 +131,7 @@ function assemble(parts: Parts): PreparedFiles {
     descriptors,
     inside,
     restored: restoredOf(planned),
-    softErrors: opened.softErrors,
+    softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);

@@ -6,6 +6,7 @@ import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { SoftError } from "../state/soft-error.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
@@ -13,6 +14,7 @@ import { checkWatches, startWatches } from "./inotify.js";
 import { openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
 import { openPipes } from "./pipes.js";
+import { excludeOthers, openPtys } from "./ptys.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
@@ -23,12 +25,13 @@ const SIGSET_BYTES = 8;
 export interface OpenedObjects extends Disposable {
   /** By `id` of the description. */
   readonly byId: ReadonlyMap<number, FileSource>;
+  readonly softErrors: readonly SoftError[];
   /** To be called last, when nothing else can fail any more. RESTORE_FAILED, FILE_CHANGED. */
   start(): void;
 }
 
 const OBJECTS: ReadonlySet<FileDescription["kind"]> = new Set([
-  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "socket"] as const),
+  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "pty", "socket"] as const),
 ]);
 
 /** True for the kinds that are made here. */
@@ -40,6 +43,7 @@ export function isObject({ kind }: FileDescription): boolean {
 export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  const softErrors: SoftError[] = [];
   const close = () => {
     sockets?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
@@ -56,6 +60,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
     }
     openPipes(ofKind("pipe"), coreFd, add);
     openMemfds(ofKind("memfd"), coreFd, add);
+    softErrors.push(...openPtys(ofKind("pty"), add));
     sockets = openSockets(ofKind("socket"), coreFd, add);
   } catch (error) {
     close();
@@ -63,6 +68,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
   }
   return {
     byId,
+    softErrors,
     start() {
       for (const { id, object } of wanted) {
         const fd = byId.get(id)?.fd;
@@ -70,6 +76,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      excludeOthers(wanted, (id) => byId.get(id)?.fd);
       sockets?.keep();
     },
     [Symbol.dispose]: close,

@@ -33,6 +33,7 @@ import {
 } from "./settings.js";
 import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
+import { type ForeignVdso, writeDetours } from "./vdso.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
 export interface RebuildParts {
@@ -44,6 +45,8 @@ export interface RebuildParts {
   readonly affinity: readonly (readonly number[])[];
   /** A core of another tool: it has no settings to put back. */
   readonly foreign: boolean;
+  /** The program's vdso is another kernel's. */
+  readonly vdso: ForeignVdso | null;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -51,10 +54,11 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
   const threads = threadsOf(state, newborn.pid);
   const workshop = openWorkshop(newborn, state);
-  vacate(workshop, state.vmas);
+  vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
   fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
+  if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
   enterFolder(workshop, inheritance);

@@ -4,24 +4,27 @@
  * whatever fails leaves no process and no changed file behind.
  */
 import { fstatSync } from "node:fs";
+import { coreMemory } from "../core/core-memory.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
-import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { ownVdso } from "../tracee/vdso.js";
+import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
+import { requireConsent } from "./consent.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
@@ -32,6 +35,7 @@ import type { FilesPolicy } from "./regular-file.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
+import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
 export interface RestoreOptions {
   /** The executable; the core names it when left out. */
@@ -47,6 +51,8 @@ export interface RestoreOptions {
   readonly fds?: readonly FdPlacement[];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
+  /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
+  readonly skip?: readonly string[];
   /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
   readonly place?: (recorded: readonly (readonly number[])[]) => Placed;
 }
@@ -79,14 +85,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path);
   checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const state = readState(core);
+  const recorded = readState(core);
   if (!foreign) requireIntact(core);
-  const detach = (options.detach ?? false) || (options.stopped ?? false);
-  if (detach) requireNoDeathSignal(state);
+  const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
   const soft = await checkBeforeRestore(state, {
-    machine: { components: cpuComponents(), vdsoCrc32c: ownVdsoCrc32c() },
+    machine: { components: cpuComponents() },
     coreFd: core.fd,
     exe: options.exe,
     policy,
@@ -126,11 +131,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     policy,
     foreign,
     clocks,
+    vdso,
   });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
+    ...accepted,
     ...placed.softErrors,
     ...shared.softErrors,
     ...snapshots.softErrors,
@@ -138,6 +145,16 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...started.softErrors,
   ];
   return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+}
+
+/** The state as it can be on this host, with what the caller consents to lack. */
+function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stopped }: RestoreOptions) {
+  const vdso = planForeignVdso(recorded, { own: ownVdso(), memory: coreMemory(core, core.segments) });
+  const { state, softErrors } = requireConsent(
+    { ...recorded, vmas: vdso?.vmas ?? recorded.vmas },
+    { skip, detach: (detach ?? false) || (stopped ?? false), cpu: cpuFeatures() },
+  );
+  return { state, vdso, softErrors: [...(vdso?.softErrors ?? []), ...softErrors] };
 }
 
 interface StartParts {
@@ -152,6 +169,7 @@ interface StartParts {
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
   readonly clocks: string;
+  readonly vdso: ForeignVdso | null;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -197,6 +215,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     prepared,
     affinity: placed.affinity,
     foreign: parts.foreign,
+    vdso: parts.vdso,
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
@@ -219,27 +238,4 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
 
 function recordedPlaces(state: ProcessState): Placed {
   return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
-}
-
-/** A program that wants to die with its parent would die as soon as cr leaves it. */
-function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
-  if (parentDeathSignal === 0) return;
-  const message = `cannot let the program go on by itself: it asked for signal ${parentDeathSignal} when its parent ends`;
-  throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
-    hint: "restore it in the foreground, without --detach",
-  });
-}
-
-/** Every checksum, before anything is started: a program must not run on altered memory. */
-function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
-  if (ok) return;
-  throw new CrError(
-    "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
-    {
-      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
-      data: { problems },
-    },
-  );
 }

@@ -59,6 +59,8 @@ export const processSchema = z.object({
   membarriers: z.int().default(0),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
+  /** What was left out by consent: the words behind `--skip`, which a restore must repeat, and what it was. */
+  leftOut: z.array(z.object({ skip: z.string(), what: z.string() })).default([]),
 });
 export type ProcessNote = z.infer<typeof processSchema>;
 
@@ -78,6 +80,10 @@ export const hostSchema = z.object({
   xstateComponents: u64,
   /** CRC32C of the vdso's bytes; null when there is no vdso. */
   vdsoCrc32c: z.int().nullable(),
+  /** Its CPU, with the instruction sets that programs may have chosen to use; none in older cores. */
+  cpu: z
+    .object({ vendor: z.string(), model: z.string(), features: z.array(z.string()).readonly() })
+    .optional(),
   mode: z.enum(["live", "fork", "stop"]),
   /** Clocks in ns at the stop, as the program saw them and as the first time namespace did; none in older cores. */
   clocks: z

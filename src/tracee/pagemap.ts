@@ -48,6 +48,31 @@ export class Pagemap {
     return spans;
   }
 
+  /**
+   * The spans of each range; ranges are in order and apart. One walk over all of them, because a process may have
+   * thousands: what is not mapped costs it nothing.
+   */
+  spansOf(ranges: readonly { readonly start: Address; readonly end: Address }[]): PageSpan[][] {
+    const [first, last] = [ranges[0], ranges.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    // The words of pagemap would be read for every page in between, too. One range tells which it is.
+    const head = this.spans(first.start, first.end);
+    if (useWords) return [head, ...ranges.slice(1).map(({ start, end }) => this.spans(start, end))];
+    const all = this.spans(first.end, last.end);
+    let next = 0;
+    const rest = ranges.slice(1).map(({ start, end }) => {
+      const inside: PageSpan[] = [];
+      while ((all[next]?.end ?? end) <= start && next < all.length) next += 1;
+      for (let index = next; index < all.length; index += 1) {
+        const span = all[index];
+        if (span === undefined || span.start >= end) break;
+        inside.push({ ...span, start: max(span.start, start), end: min(span.end, end) });
+      }
+      return inside;
+    });
+    return [head, ...rest];
+  }
+
   /** PAGEMAP_SCAN, or the words of pagemap once a kernel before 6.7 has refused it (ENOTTY). */
   #scan(start: Address, end: Address): number {
     const args = [this.#fd, Number(start), Number(end), this.#out, this.#out.length, this.#next] as const;
@@ -65,6 +90,14 @@ export class Pagemap {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function decodeSpan(out: Buffer, at: number): PageSpan {

@@ -55,6 +55,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["inotify"],
   ["mutexes"],
   ["sockets"],
+  ["ptys"],
   ["thread-area"],
   ["threads", "1"],
   ["threads", "2"],

@@ -140,6 +140,8 @@ const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["packets", /fd:\d+.*unread packets/],
   ["events", /fd:\d+.*unread events/],
   ["far-owner", /fd:\d+.*F_SETOWN/],
+  ["pty-unread", /fd:\d+: a pseudo-terminal \(\/dev\/pts\/\d+\) with unread bytes/],
+  ["pty-lone", /fd:\d+: a pseudo-terminal .* of which only the master is open/],
   ["namespace", /fd:\d+.*mnt:/],
   ["pidfd", /fd:\d+.*pidfd/],
   ["io_uring", /fd:\d+.*io_uring/],
