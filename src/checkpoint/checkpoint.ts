@@ -11,6 +11,7 @@ import { faultPoint } from "../fault.js";
 import type { FileState } from "../state/fd.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { copyMemoryTo } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { Pagemap } from "../tracee/pagemap.js";
@@ -25,6 +26,7 @@ import { changed, freeze, seize } from "./freeze.js";
 import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
 import { MappedFiles } from "./mappings.js";
+import { copyObjects } from "./object-contents.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
 import { refuse } from "./refusal.js";
@@ -116,6 +118,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
     output,
     pagemap,
     interior: answers.process,
+    open: look.facts.descriptors,
     snapshot: options.files === "snapshot",
   });
   faultPoint("after-copy");
@@ -160,10 +163,19 @@ interface Copied {
   readonly pages: number;
 }
 
+interface CopyParts {
+  readonly tracee: Tracee;
+  readonly output: OutputFile;
+  readonly pagemap: Pagemap;
+  readonly interior: Interior;
+  readonly open: readonly OpenDescriptor[];
+  readonly snapshot: boolean;
+}
+
 /** Copies the memory and the deleted files of the stopped process to their places in the core. */
 function copyOut(
   captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior; snapshot: boolean },
+  to: CopyParts,
 ): Copied {
   const { tracee, output, pagemap, interior } = to;
   try {
@@ -174,9 +186,14 @@ function copyOut(
       threads: COPY_THREADS,
     });
     const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const contents = copyContents(tracee.pid, captured.files, {
+    const objects = copyObjects(
+      tracee.pid,
+      { files: captured.files, memory: { vmas, runs, open: to.open } },
+      { fd: output.fd, fileOffset: layout.extraOffset },
+    );
+    const contents = copyContents(tracee.pid, objects.files, {
       fd: output.fd,
-      fileOffset: layout.extraOffset,
+      fileOffset: objects.end,
       unreadInputBytes: interior.unreadInputBytes,
     });
     const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;

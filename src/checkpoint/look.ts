@@ -3,6 +3,7 @@ import type { FileState } from "../state/fd.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
+import { lookAtObjects } from "./mapped-objects.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
@@ -30,16 +31,18 @@ export function lookBeforeStop(look: () => Look): Look {
 /** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
 export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: FarEnds): Look {
   const read = readProcessFacts(pid);
-  const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
+  const objects = lookAtObjects(mappedFiles.identify(pid, read.vmas), { pid, open: read.descriptors });
+  const facts = { ...read, vmas: [...objects.vmas] };
   const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
   return {
     facts,
-    files,
+    files: { ...files, mapped: objects.mapped, segments: objects.segments },
     refusals: [
       ...refusedThreads(pid),
       ...refusedOfProcess(pid, facts),
       ...refusals,
       ...refusedMappings(facts.vmas),
+      ...objects.refusals,
       ...sharedWithOthers(pid, facts.vmas),
     ],
   };

@@ -22,8 +22,6 @@ const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   dp: "memory the kernel may drop",
 };
 const REFUSED_PATHS: readonly [RegExp, string][] = [
-  [/^\/memfd:/, "a memfd"],
-  [/^\/SYSV/, "a System V shared memory segment"],
   [/^\/\[aio\]/, "an asynchronous I/O context (io_setup)"],
   [/^\/anon_hugepage/, "huge pages of hugetlbfs"],
   [/^\/secretmem/, "secret memory (memfd_secret)"],
@@ -45,8 +43,7 @@ function refusedFor(vma: Vma): string | null {
   const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
-  if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
-  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
+  if (ofFile && !vma.deleted && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -60,7 +57,7 @@ export class MappedFiles {
    */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
     return vmas.map((vma) => {
-      if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
+      if ((vma.kind !== "file" && vma.kind !== "shared-file") || vma.deleted) return vma;
       return { ...vma, file: this.#fileOf(pid, vma) };
     });
   }

@@ -4,7 +4,7 @@
  */
 import { CrError, type ErrorCode } from "../errors.js";
 import { hex, PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
-import type { FileDescription } from "../state/fd.js";
+import type { FileDescription, FileState } from "../state/fd.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
 import { tailOffsetOf } from "./header-checksum.js";
@@ -73,9 +73,16 @@ function expectRun({ address, lengthBytes, fileOffset, crc32c }: PageRun): Expec
 
 type Contained = Pick<FileDescription, "content" | "path">;
 
-/** Files behind descriptors and snapshots of files, in the order in which they were written. */
+/** Files behind mappings, descriptors and snapshots of files, in the order in which they were written. */
 function contentsOf({ files }: ProcessState): readonly Contained[] {
-  return [...files.descriptions, ...(files.snapshots ?? [])];
+  return [...objectsOf(files), ...files.descriptions, ...(files.snapshots ?? [])];
+}
+
+function objectsOf({ mapped = [], segments = [] }: FileState): readonly Contained[] {
+  return [
+    ...mapped.map(({ file }) => file),
+    ...segments.map(({ id, content }) => ({ path: `the segment ${id}`, content })),
+  ];
 }
 
 function expectContent({ content, path }: Contained): Expected[] {

@@ -5,10 +5,12 @@
 import { readSync, realpathSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { buildIdOf, readBuildId } from "../host/build-id.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { describeKind, isSameTime, openFailed, statOf } from "./file-look.js";
+import { mappedFileOf } from "./mapped-files.js";
 import { isSharedWritable } from "./shared-mappings.js";
 
 export interface MappedFilesOptions {
@@ -69,7 +71,7 @@ function checkExe(state: ProcessState, options: MappedFilesOptions): void {
 /** A deleted file cannot be mapped again, so the core has to hold all of it. */
 function checkDeleted(state: ProcessState): void {
   for (const vma of state.vmas) {
-    if (!vma.deleted || (vma.kind !== "file" && vma.kind !== "shared-file")) continue;
+    if (!isNameless(vma) || isSegment(vma) || mappedFileOf(state.files, vma) !== null) continue;
     const runs = state.runs.filter(({ address }) => address >= vma.start && address < vma.end);
     const storedBytes = runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
     if (BigInt(storedBytes) === vma.end - vma.start) continue;

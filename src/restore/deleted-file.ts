@@ -21,6 +21,7 @@ import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { openFailed } from "./file-look.js";
+import { type Piece, writePieces } from "./mapped-files.js";
 import { openFlags } from "./open-flags.js";
 
 /** Names tried before giving up: the old one, then one with a number behind. */
@@ -30,13 +31,17 @@ const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
 /**
  * Makes the file that all of `descriptions` (at least one) had open and opens it once for each of them: the
- * descriptors in their order. FILE_MISSING when the core does not hold its content or its folder is gone.
+ * descriptors in their order. `pieces` is what mappings showed of it. FILE_MISSING when the core does not hold its content or its folder is gone.
  */
-export function recreateDeleted(descriptions: readonly FileDescription[], coreFd: number): number[] {
+export function recreateDeleted(
+  descriptions: readonly FileDescription[],
+  coreFd: number,
+  pieces: readonly Piece[] = [],
+): number[] {
   const [first] = descriptions;
   if (first === undefined) return [];
   const stored = descriptions.find(({ content }) => content !== null) ?? first;
-  if (stored.content === null && first.sizeBytes > 0) {
+  if (stored.content === null && first.sizeBytes > 0 && pieces.length === 0) {
     throw new CrError(
       "FILE_MISSING",
       `open ${first.path}: it was deleted and its content is not in the core`,
@@ -51,6 +56,7 @@ export function recreateDeleted(descriptions: readonly FileDescription[], coreFd
   const opened: number[] = [];
   try {
     copyFromCore(stored, coreFd, made.fd);
+    writePieces(coreFd, { fd: made.fd, sizeBytes: stored.sizeBytes }, pieces);
     // Opened before the mode is set: it may forbid what the program once had.
     for (const description of descriptions) opened.push(openMade(made, openFlags(description)));
     setAttributes(made.fd, first);

@@ -10,7 +10,8 @@ import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
 import { checkWatches, startWatches } from "./inotify.js";
-import { openMemfds } from "./memfd.js";
+import type { Pieces } from "./mapped-files.js";
+import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
 import { openPipes } from "./pipes.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
@@ -37,9 +38,13 @@ export function isObject({ kind }: FileDescription): boolean {
 }
 
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
-export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
+export function openObjects(
+  wanted: readonly FileDescription[],
+  core: { readonly fd: number; readonly pieces: Pieces },
+): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  let putSeals: LateSeals = () => {};
   const close = () => {
     sockets?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
@@ -54,9 +59,9 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
       const fd = one.object === null ? null : makeOne(one, one.object);
       if (fd !== null) add(one, fd, null);
     }
-    openPipes(ofKind("pipe"), coreFd, add);
-    openMemfds(ofKind("memfd"), coreFd, add);
-    sockets = openSockets(ofKind("socket"), coreFd, add);
+    openPipes(ofKind("pipe"), core.fd, add);
+    putSeals = openMemfds(ofKind("memfd"), core, add);
+    sockets = openSockets(ofKind("socket"), core.fd, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
@@ -70,6 +75,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      putSeals();
       sockets?.keep();
     },
     [Symbol.dispose]: close,

@@ -9,12 +9,15 @@ import type { SoftError } from "../state/soft-error.js";
 import { type DecisionOptions, decideFiles, type OpenFile } from "./decide-files.js";
 import { recreateDeleted } from "./deleted-file.js";
 import { type FileLook, lookAt, openLook } from "./file-look.js";
+import { fileKey, type Pieces } from "./mapped-files.js";
 import { isPathOnly, openFlags } from "./open-flags.js";
 import type { Cut } from "./rollback.js";
 
 export interface OpenOptions extends DecisionOptions {
   /** The core, open for reading. */
   readonly coreFd: number;
+  /** Memory in the core: what was mapped of deleted files. */
+  readonly pieces: Pieces;
 }
 
 /** One open file description that the program is to have, open in cr. */
@@ -59,7 +62,7 @@ export function openDescriptions(
     const decisions = decideFiles(openFiles(looks), options);
     for (const [description, look] of looks) byId.set(description.id, openAgain(description, look));
     for (const deleted of byInode(wanted.filter((one) => one.deleted))) {
-      for (const source of openDeleted(deleted, options.coreFd)) byId.set(source.descriptionId, source);
+      for (const source of openDeleted(deleted, options)) byId.set(source.descriptionId, source);
     }
     for (const { look, ...cut } of decisions.cuts) {
       cuts.push({ ...cut, path: look.path, fd: openLook(look, constants.O_RDWR) });
@@ -109,7 +112,10 @@ function openTerminal(look: FileLook, flags: number): number {
   }
 }
 
-function openDeleted(descriptions: readonly FileDescription[], coreFd: number): RecordedSource[] {
+function openDeleted(
+  descriptions: readonly FileDescription[],
+  { coreFd, pieces }: OpenOptions,
+): RecordedSource[] {
   const other = descriptions.find(({ kind }) => kind !== "regular");
   if (other !== undefined) {
     throw new CrError("FILE_MISSING", `open ${other.path}: it was deleted while the program had it open`, {
@@ -117,7 +123,8 @@ function openDeleted(descriptions: readonly FileDescription[], coreFd: number): 
       data: { path: other.path },
     });
   }
-  const opened = recreateDeleted(descriptions, coreFd);
+  const [first] = descriptions;
+  const opened = recreateDeleted(descriptions, coreFd, first && pieces.get(fileKey(first)));
   return descriptions.flatMap(({ id, position }, index) => {
     const fd = opened[index];
     return fd === undefined ? [] : [{ fd, position, descriptionId: id }];
