@@ -173,10 +173,7 @@ interface CopyParts {
 }
 
 /** Copies the memory and the deleted files of the stopped process to their places in the core. */
-function copyOut(
-  captured: CapturedState,
-  to: CopyParts,
-): Copied {
+function copyOut(captured: CapturedState, to: CopyParts): Copied {
   const { tracee, output, pagemap, interior } = to;
   try {
     const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
@@ -196,7 +193,9 @@ function copyOut(
       fileOffset: objects.end,
       unreadInputBytes: interior.unreadInputBytes,
     });
-    const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;
+    const kept = { files: contents.files, vmas, opened: to.snapshot };
+    const { snapshots, end } = snapshotFiles(tracee.pid, kept, { fd: output.fd, fileOffset: contents.end });
+    const files: FileState = { ...contents.files, snapshots };
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {
       state: { ...captured, vmas, files, runs },
@@ -214,15 +213,6 @@ function copyOut(
     }
     throw outputFailed(output.path, error);
   }
-}
-
-function withSnapshots(
-  pid: number,
-  { files, end: fileOffset }: { readonly files: FileState; readonly end: number },
-  fd: number,
-): { readonly files: FileState; readonly end: number } {
-  const { snapshots, end } = snapshotFiles(pid, files, { fd, fileOffset });
-  return { files: { ...files, snapshots }, end };
 }
 
 function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {

@@ -7,6 +7,7 @@ import { lookAtObjects } from "./mapped-objects.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
+import { refusedSharedMemory } from "./shared-memory.js";
 import { refusedOfProcess } from "./target.js";
 
 export interface Look {
@@ -43,6 +44,7 @@ export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: F
       ...refusals,
       ...refusedMappings(facts.vmas),
       ...objects.refusals,
+      ...refusedSharedMemory(pid, facts.vmas),
       ...sharedWithOthers(pid, facts.vmas),
     ],
   };

@@ -4,9 +4,11 @@ import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { otherMappers, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
+import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -43,7 +45,8 @@ function refusedFor(vma: Vma): string | null {
   const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
-  if (ofFile && !vma.deleted && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
+  if (ofFile && !vma.deleted && vma.file === null)
+    return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -57,9 +60,17 @@ export class MappedFiles {
    */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
     return vmas.map((vma) => {
-      if ((vma.kind !== "file" && vma.kind !== "shared-file") || vma.deleted) return vma;
-      return { ...vma, file: this.#fileOf(pid, vma) };
+      if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
+      const named = vma.deleted ? this.#underOtherName(pid, vma) : vma;
+      return named === null ? vma : { ...named, file: this.#fileOf(pid, named) };
     });
+  }
+
+  /** Only what is mapped shared has to be the very file; null when it has no name. */
+  #underOtherName(pid: number, vma: Vma): Vma | null {
+    if (vma.kind !== "shared-file" || isSegment(vma) || vma.path.startsWith("/memfd:")) return null;
+    const path = otherName(pid, vma);
+    return path === null ? null : { ...vma, path, deleted: false };
   }
 
   #fileOf(pid: number, vma: Vma): Vma["file"] {

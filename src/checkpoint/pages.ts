@@ -13,6 +13,7 @@ import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { Pagemap, PageSpan } from "../tracee/pagemap.js";
 import { showsObject } from "./object-contents.js";
+import { isSharedMemory } from "./shared-memory.js";
 
 /** Absent pages between two stored ones that are stored too (as a hole), to keep runs few. */
 const GAP_BYTES_MAX = BigInt(8 * PAGE_BYTES);
@@ -50,6 +51,7 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
     case "shared-anonymous":
       return sharedRanges(pid, vma);
     case "shared-file":
+      if (isSharedMemory(pid, vma)) return [];
       return vma.flags.includes("mw") || vma.prot[1] === "w" ? wholeFileRange(vma) : [];
     case "file": {
       const own = join(

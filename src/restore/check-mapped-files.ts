@@ -37,13 +37,21 @@ export function checkMappedFiles(state: ProcessState, options: MappedFilesOption
   checkDeleted(state);
   const soft: SoftError[] = [];
   for (const [path, vmas] of filesOf(state.vmas)) {
-    if (path === state.process.exe.path) continue;
+    if (path === state.process.exe.path || isPutBack(state, vmas, options)) continue;
     const changed = findChange(path, { ...recordedOf(vmas), buildId: buildIdFor(state, vmas, options) });
     if (changed === null) continue;
     if (options.policy === "rollback" || vmas.some(({ kind }) => kind === "file")) throw changed;
     soft.push({ kind: "file", id: path, message: `${changed.message}; kept as it is` });
   }
   return soft;
+}
+
+/** A file that is put back whole before it is mapped: it may be gone by now. */
+function isPutBack({ files }: ProcessState, vmas: readonly Vma[], { policy }: MappedFilesOptions): boolean {
+  if (policy !== "rollback") return false;
+  return vmas.every(
+    ({ kind, path }) => kind === "shared-file" && files.snapshots?.some((one) => one.path === path),
+  );
 }
 
 function checkExe(state: ProcessState, options: MappedFilesOptions): void {

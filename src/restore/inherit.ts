@@ -3,8 +3,8 @@
  * description, each opened once here and found there at a high number.
  */
 import { closeSync, constants, openSync } from "node:fs";
-import type { ProcessState } from "../state/process.js";
 import { isSegment } from "../state/object-mapping.js";
+import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { openFailed } from "./file-look.js";
 import type { PreparedFiles } from "./files.js";

@@ -6,7 +6,6 @@
 import { fstatSync } from "node:fs";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
@@ -14,11 +13,12 @@ import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
-import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -103,7 +103,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
   using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
-  using shared = openSharedMappings(state.vmas, policy);
+  using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
@@ -236,18 +236,4 @@ function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState):
   throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
     hint: "restore it in the foreground, without --detach",
   });
-}
-
-/** Every checksum, before anything is started: a program must not run on altered memory. */
-function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
-  if (ok) return;
-  throw new CrError(
-    "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
-    {
-      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
-      data: { problems },
-    },
-  );
 }

@@ -30,6 +30,14 @@ export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number
     .filter((other) => other !== pid && mapsText(other).includes(` ${vma.dev} ${vma.ino} `));
 }
 
+/** A device number `major:minor` in decimal, as maps prints it: both in hexadecimal, two digits at least. */
+export function mapsDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join(":");
+}
+
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
 function mapsText(pid: number): string {
   try {

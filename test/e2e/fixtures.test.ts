@@ -22,6 +22,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["memfds"],
   ["unlinked"],
   ["segments"],
+  ["posix-shm"],
   ["filemap"],
   ["advice"],
   ["signals"],
