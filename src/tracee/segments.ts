@@ -13,6 +13,7 @@ const IPC_EXCL = 0o2000;
 const IPC_RMID = 0;
 const IPC_SET = 1;
 const SHM_LOCK = 11;
+const ATTEMPTS = 20;
 const SHMID_DS_BYTES = 128;
 
 /** One line of /proc/sysvipc/shm. */
@@ -79,10 +80,13 @@ export function openSegment({ id, sizeBytes }: Pick<SegmentInfo, "id" | "sizeByt
  */
 export function makeSegment(wanted: Pick<SegmentInfo, "key" | "id" | "sizeBytes" | "mode">): number | null {
   const { key, id, sizeBytes, mode } = wanted;
-  writeFileSync(NEXT_ID, String(id));
-  const made = ownCall("shmget", key, sizeBytes, IPC_CREAT | IPC_EXCL | mode);
-  if (made === id) return made;
-  removeSegment(made);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    writeFileSync(NEXT_ID, String(id));
+    const made = ownCall("shmget", key, sizeBytes, IPC_CREAT | IPC_EXCL | mode);
+    if (made === id) return made;
+    // The wish is for the next one that anybody makes: somebody else was faster.
+    removeSegment(made);
+  }
   return null;
 }
 
