@@ -1,5 +1,6 @@
 /** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
 import type { FileState } from "../state/fd.js";
+import type { SoftError } from "../state/soft-error.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
@@ -14,6 +15,8 @@ export interface Look {
   readonly facts: ProcessFacts;
   readonly files: FileState;
   readonly refusals: readonly Refusal[];
+  /** What of it can only be saved in part. */
+  readonly softErrors: readonly SoftError[];
 }
 
 /** Looks at a running process are repeated so often when something is refused. */
@@ -38,6 +41,7 @@ export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: F
   return {
     facts,
     files: { ...files, mapped: objects.mapped, segments: objects.segments },
+    softErrors: objects.softErrors,
     refusals: [
       ...refusedThreads(pid),
       ...refusedOfProcess(pid, facts),

@@ -31,6 +31,11 @@ export function showsObject(vma: Vma, vmas: readonly Vma[]): boolean {
   return !earlier.some((one) => one.offset < end && one.offset + one.end - one.start > vma.offset);
 }
 
+/** Not to be opened: what is mapped of it stands in the core as memory, and there is no more to be had. */
+function isUnseen(vma: Vma): boolean {
+  return vma.file === null;
+}
+
 export interface Memory {
   readonly vmas: readonly Vma[];
   readonly runs: readonly PageRun[];
@@ -48,7 +53,7 @@ export function copyObjects(
   const done = new Set<string>();
   const copy = (starts: readonly bigint[], sizeBytes: number): Segment["content"] => {
     const vma = vmas.find(({ start }) => starts.includes(start));
-    if (vma === undefined || done.has(objectKey(vma))) return null;
+    if (vma === undefined || isUnseen(vma) || done.has(objectKey(vma))) return null;
     done.add(objectKey(vma));
     const left = gaps(shownSpans(vma, memory), sizeBytes);
     if (left.length === 0) return null;

@@ -63,14 +63,16 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
   }
 }
 
-/** Of a memfd, deleted file or segment: changed pages of a private mapping, else what the first shared one shows. */
+/** Of a memfd, deleted file or segment: changed pages of a private mapping, else what the first shared one shows; all when only memory tells. */
 function objectRanges(
   pid: number,
   vma: Vma,
   { vmas, spans }: { readonly vmas: readonly Vma[]; readonly spans: readonly PageSpan[] },
 ): StoredRange[] {
-  if (vma.kind === "file") return rangesOf(pid, vma, spans);
+  const isUnseen = vma.file === null;
+  if (vma.kind === "file") return isUnseen ? [range(vma.start, vma.end)] : rangesOf(pid, vma, spans);
   if (!showsObject(vma, vmas)) return [];
+  if (isUnseen) return [range(vma.start, vma.end)];
   const [inFile] = wholeFileRange(vma);
   return inFile === undefined ? [] : sharedRanges(pid, vma, vma.start + BigInt(inFile.lengthBytes));
 }

@@ -12,7 +12,7 @@ import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
 import { takeLocks } from "./locks.js";
-import { piecesOfFiles } from "./mapped-files.js";
+import { mappedOf } from "./mapped-files.js";
 import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -85,10 +85,10 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
   const mapped = (files.mapped ?? []).map(({ file }) => file);
-  const pieces = piecesOfFiles(files, options);
+  const inMemory = mappedOf(files, options);
   const opened = openDescriptions([...wanted, ...mapped.filter((one) => !isObject(one))], {
     ...options,
-    pieces,
+    mapped: inMemory,
   });
   let objects: OpenedObjects | null = null;
   const placed = new Map<FdPlacement, PlacedDescriptor>();
@@ -96,7 +96,7 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
     const made = [...new Set(kernel), ...mapped.filter(isObject)];
-    objects = openObjects(made, { fd: options.coreFd, pieces });
+    objects = openObjects(made, { fd: options.coreFd, pieces: inMemory.pieces });
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));

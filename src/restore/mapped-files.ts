@@ -24,18 +24,24 @@ export interface Memory {
 /** What a shared mapping of it showed, by file (`fileKey`). */
 export type Pieces = ReadonlyMap<string, readonly Piece[]>;
 
+/** Of the files that were mapped: what mappings showed, and the ids of descriptions that are for mappings alone. */
+export interface Mapped {
+  readonly pieces: Pieces;
+  readonly ids: ReadonlySet<number>;
+}
+
 /** What tells files apart: inodes are those of the checkpoint. */
 export function fileKey({ dev, ino }: Pick<FileDescription, "dev" | "ino">): string {
   return `${dev} ${ino}`;
 }
 
-export function piecesOfFiles({ mapped = [] }: Pick<FileState, "mapped">, memory: Memory): Pieces {
+export function mappedOf({ mapped = [] }: Pick<FileState, "mapped">, memory: Memory): Mapped {
   const all = new Map<string, Piece[]>();
   for (const { file, starts } of mapped) {
     const key = fileKey(file);
     all.set(key, [...(all.get(key) ?? []), ...piecesAt(starts, memory)]);
   }
-  return all;
+  return { pieces: all, ids: new Set(mapped.map(({ file }) => file.id)) };
 }
 
 /** What the shared mappings that start there showed of their object. */

@@ -38,6 +38,14 @@ export function mapsDevice(dev: string): string {
     .join(":");
 }
 
+/** The other way round. */
+export function plainDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
+}
+
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
 function mapsText(pid: number): string {
   try {
