@@ -35,6 +35,7 @@ export function fileKey({ dev, ino }: Pick<FileDescription, "dev" | "ino">): str
   return `${dev} ${ino}`;
 }
 
+/** The recorded ones, with what stands in the core of each. */
 export function mappedOf({ mapped = [] }: Pick<FileState, "mapped">, memory: Memory): Mapped {
   const all = new Map<string, Piece[]>();
   for (const { file, starts } of mapped) {

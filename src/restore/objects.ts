@@ -13,7 +13,7 @@ import { checkWatches, startWatches } from "./inotify.js";
 import type { Pieces } from "./mapped-files.js";
 import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
-import { openPipes } from "./pipes.js";
+import { type MadeFifos, openPipes } from "./pipes.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
@@ -44,9 +44,11 @@ export function openObjects(
 ): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  let fifos: MadeFifos | null = null;
   let putSeals: LateSeals = () => {};
   const close = () => {
     sockets?.putBack();
+    fifos?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
     byId.clear();
   };
@@ -59,7 +61,7 @@ export function openObjects(
       const fd = one.object === null ? null : makeOne(one, one.object);
       if (fd !== null) add(one, fd, null);
     }
-    openPipes(ofKind("pipe"), core.fd, add);
+    fifos = openPipes(ofKind("pipe"), core.fd, add);
     putSeals = openMemfds(ofKind("memfd"), core, add);
     sockets = openSockets(ofKind("socket"), core.fd, add);
   } catch (error) {
@@ -77,6 +79,7 @@ export function openObjects(
       }
       putSeals();
       sockets?.keep();
+      fifos?.keep();
     },
     [Symbol.dispose]: close,
   };

@@ -28,6 +28,7 @@ const NUMBER = {
   shmdt: 67,
   fcntl: 72,
   flock: 73,
+  mknod: 133,
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,
