@@ -118,7 +118,10 @@ function lookFromOutside(
   { what, around, firstId }: { what: string; around: Around; firstId: number },
 ): Found | string {
   const [vma] = group;
-  if (vma === undefined || around.open.some(({ link }) => link === vma.path + DELETED)) {
+  // Inodes of memfds are those of maps; of other files they may not be (overlayfs, btrfs).
+  const isAmbiguous =
+    !vma?.path.startsWith(MEMFD) && around.open.some(({ link }) => link === vma?.path + DELETED);
+  if (vma === undefined || isAmbiguous) {
     return `${what} that cr may not open (CAP_CHECKPOINT_RESTORE), and a descriptor that may be of it`;
   }
   const shared = group.find(({ kind }) => kind === "shared-file");
