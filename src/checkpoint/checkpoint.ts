@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { withAliases } from "../core/alias-segments.js";
 import { planCore } from "../core/layout.js";
 import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
@@ -26,7 +27,7 @@ import { changed, freeze, seize } from "./freeze.js";
 import type { Interior } from "./interior.js";
 import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { copyObjects } from "./object-contents.js";
+import { aliasesOf, copyObjects } from "./object-contents.js";
 import { OutputFile, outputFailed } from "./output.js";
 import { planPages } from "./pages.js";
 import { refuse } from "./refusal.js";
@@ -177,7 +178,8 @@ function copyOut(captured: CapturedState, to: CopyParts): Copied {
   const { tracee, output, pagemap, interior } = to;
   try {
     const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
-    const layout = planCore(vmas, stored);
+    const planned = planCore(vmas, stored);
+    const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
     const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
       ranges: layout.runs,
       threads: COPY_THREADS,

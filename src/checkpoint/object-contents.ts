@@ -3,6 +3,7 @@
  * that debuggers see it, once: other mappings of the same part have none, and what no mapping shows is copied here.
  */
 import { closeSync, readSync } from "node:fs";
+import type { Alias } from "../core/alias-segments.js";
 import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileState, MappedFile } from "../state/fd.js";
@@ -29,6 +30,23 @@ export function showsObject(vma: Vma, vmas: readonly Vma[]): boolean {
   });
   const end = vma.offset + vma.end - vma.start;
   return !earlier.some((one) => one.offset < end && one.offset + one.end - one.start > vma.offset);
+}
+
+/** Mappings that have no pages in the core because another one shows all that they do. */
+export function aliasesOf(vmas: readonly Vma[]): Alias[] {
+  const shared = vmas.filter((vma) => isNameless(vma) && vma.kind === "shared-file");
+  const showing = shared.filter((vma) => showsObject(vma, vmas));
+  return shared.flatMap((vma) => {
+    if (showing.includes(vma)) return [];
+    const end = vma.offset + vma.end - vma.start;
+    const shownBy = showing.find(
+      (one) =>
+        objectKey(one) === objectKey(vma) &&
+        one.offset <= vma.offset &&
+        one.offset + one.end - one.start >= end,
+    );
+    return shownBy === undefined ? [] : [{ vma, shownBy }];
+  });
 }
 
 /** Not to be opened: what is mapped of it stands in the core as memory, and there is no more to be had. */

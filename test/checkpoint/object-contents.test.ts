@@ -1,6 +1,6 @@
 /** Which mappings of an object show it in the core, and what is left to be copied. */
 import { describe, expect, test } from "vitest";
-import { gaps, showsObject } from "../../src/checkpoint/object-contents.js";
+import { aliasesOf, gaps, showsObject } from "../../src/checkpoint/object-contents.js";
 import { vma } from "../core/sample-core.js";
 
 const MEMFD = { kind: "shared-file", path: "/memfd:x", deleted: true, dev: "00:01", ino: 5n } as const;
@@ -15,6 +15,7 @@ describe("showsObject", () => {
   const vmas = [whole, part, rest, segment, own, named];
 
   test("the first shared mapping of each part does, and a segment whose id is an inode", () => {
+    expect(aliasesOf(vmas)).toEqual([{ vma: part, shownBy: whole }]);
     expect(vmas.map((one) => showsObject(one, vmas))).toEqual([true, false, true, true, false, false]);
   });
 });

@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { readMappings } from "../../src/tracee/maps.js";
 import { readSegments, removeSegment } from "../../src/tracee/segments.js";
 import { type CrResult, describeResult } from "../harness/cr.js";
 import { checkpoint } from "../harness/cycle.js";
@@ -184,6 +185,23 @@ test("a System V segment that another process has attached, or whose key is take
     expect(readSegments().map((one) => one.id)).not.toContain(id);
     removeSegment(usurper);
     await restoresWell(scene, { target, core });
+  }));
+
+test("a debugger shows a segment in each of its attachments", () =>
+  withScene(async (scene) => {
+    const { target, core } = await begin(scene, "segments");
+    await checkpoint(scene, { target, core });
+    const keyed = `/SYSV${(0x5ec0000 ^ target.pid).toString(16).padStart(8, "0")}`;
+    const starts = readMappings(target.pid).flatMap(({ path, start }) => (path === keyed ? [start] : []));
+    expect(starts).toHaveLength(3);
+    const looks = starts.flatMap((start) => ["-ex", `x/1gx ${start}`]);
+    const shown = execFileSync("gdb", ["-nx", "-batch", ...looks, fixture("segments"), core], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    // The first word of `fill` with the seed 1.
+    expect(shown.match(/0x9e3779b97f4a7c15/g)).toHaveLength(3);
+    await killHard(target);
   }));
 
 test("a memfd that another process has, too, is refused", () =>
