@@ -51,6 +51,24 @@ test("a segment of which no mapping shows all is refused", () =>
     expect(await target.ended(), target.output()).toBe("exited 0");
   }));
 
+test("a deleted file that may be the one behind a descriptor is refused", () =>
+  withScene(async (scene) => {
+    const script = [
+      "import ctypes,os,time",
+      "libc=ctypes.CDLL(None); libc.mmap.restype=ctypes.c_void_p",
+      "def make(): f=os.open('twin',os.O_RDWR|os.O_CREAT); os.ftruncate(f,4096); os.unlink('twin'); return f",
+      "a=make(); b=make(); libc.mmap(None,ctypes.c_size_t(4096),1,2,a,ctypes.c_long(0)); os.close(a)",
+      "print('ready',flush=True); time.sleep(1000)",
+    ].join("\n");
+    const target = await scene.start(["python3", "-c", script], { asNobody: true });
+    await target.says("ready");
+    const result = await scene.cr(["checkpoint", `${target.pid}`, "-o", "/tmp/none"], { asNobody: true });
+    const names =
+      /twin\) that cr may not open \(CAP_CHECKPOINT_RESTORE\), and a descriptor that may be of it/;
+    expectRefusal(result, { codes: ["UNSUPPORTED_STATE"], names });
+    expect(runsFreely(target)).toBe(true);
+  }));
+
 test("a deleted file whose folder is gone comes back in memory", () =>
   withScene(async (scene) => {
     const script = [
