@@ -86,6 +86,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
     softErrors: [
+      ...look.softErrors,
       ...lostOfTimers(answers.posixTimers),
       ...lostOfMappings(facts.vmas),
       ...answers.seldom.softErrors,

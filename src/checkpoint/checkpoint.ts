@@ -3,17 +3,10 @@
  * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
  */
 
-import { availableParallelism } from "node:os";
-import { planCore } from "../core/layout.js";
-import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
-import type { FileState } from "../state/fd.js";
-import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { copyMemoryTo } from "../tracee/memory.js";
-import { isNativeError } from "../tracee/native-error.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { findGadgets } from "../tracee/site.js";
@@ -21,26 +14,21 @@ import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask, type Frozen } from "./ask.js";
 import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
-import { copyContents } from "./contents.js";
+import { type Copied, copyOut, finishCore } from "./copy-out.js";
 import { FarEnds } from "./far-ends.js";
-import { changed, freeze, seize } from "./freeze.js";
-import type { Interior } from "./interior.js";
+import { freeze, seize } from "./freeze.js";
 import { leaveOut } from "./leave-out.js";
 import { type Look, lookAtProcess } from "./look.js";
 import { lookAhead } from "./look-ahead.js";
 import { MappedFiles } from "./mappings.js";
 import { withPolicies } from "./memory-policies.js";
-import { OutputFile, outputFailed } from "./output.js";
-import { planPages } from "./pages.js";
+import { OutputFile } from "./output.js";
 import { refuse } from "./refusal.js";
 import { refusedContents } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { snapshotFiles } from "./snapshots.js";
 import { attempt, checkTarget } from "./target.js";
 
-/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
-const COPY_THREADS = Math.min(4, availableParallelism());
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
@@ -129,6 +117,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
     output,
     pagemap,
     interior: answers.process,
+    open: look.facts.descriptors,
     snapshot: options.files === "snapshot",
   });
   faultPoint("after-copy");
@@ -165,75 +154,14 @@ function requireStart(pid: number, look: Look, startTicks: bigint): void {
   );
 }
 
-interface Copied {
-  readonly state: ProcessState;
-  readonly layout: ReturnType<typeof planCore>;
-  readonly tailOffset: number;
-  readonly writtenBytes: number;
-  readonly pages: number;
-}
-
-/** Copies the memory and the deleted files of the stopped process to their places in the core. */
-function copyOut(
-  captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior; snapshot: boolean },
-): Copied {
-  const { tracee, output, pagemap, interior } = to;
-  try {
-    const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
-    const layout = planCore(vmas, stored);
-    const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
-      ranges: layout.runs,
-      threads: COPY_THREADS,
-    });
-    const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const contents = copyContents(tracee.pid, captured.files, {
-      fd: output.fd,
-      fileOffset: layout.extraOffset,
-      unreadInputBytes: interior.unreadInputBytes,
-    });
-    const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;
-    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
-    return {
-      state: { ...captured, vmas, files, runs },
-      layout,
-      tailOffset: end,
-      writtenBytes: memory.writtenBytes,
-      pages,
-    };
-  } catch (error) {
-    if (isNativeError(error, "ESRCH")) throw changed(tracee.pid, error);
-    if (isNativeError(error, "EFAULT")) {
-      refuse(tracee.pid, [
-        { kind: "mapping", id: "", what: "memory that cannot be read (a faulty page, or it just ended)" },
-      ]);
-    }
-    throw outputFailed(output.path, error);
-  }
-}
-
-function withSnapshots(
-  pid: number,
-  { files, end: fileOffset }: { readonly files: FileState; readonly end: number },
-  fd: number,
-): { readonly files: FileState; readonly end: number } {
-  const { snapshots, end } = snapshotFiles(pid, files, { fd, fileOffset });
-  return { files: { ...files, snapshots }, end };
-}
-
 function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
   if (after === "stop") tracee.releaseStopped();
   else tracee.release();
 }
 
-/** Headers, notes and durability: the program already runs again. */
+/** The program already runs again. */
 function finish(output: OutputFile, copied: Copied): void {
-  const { layout, state, tailOffset } = copied;
-  try {
-    writeCoreTail(output.fd, { layout, state, tailOffset });
-  } catch (error) {
-    throw outputFailed(output.path, error);
-  }
+  finishCore(copied);
   faultPoint("before-commit");
   output.commit();
 }

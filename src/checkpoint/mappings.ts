@@ -4,9 +4,11 @@ import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
-import { HUGE_PAGES, objectKey, otherMappers, pathInside } from "../tracee/maps.js";
+import { HUGE_PAGES, objectKey, otherMappersOfAll, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
+import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -22,8 +24,6 @@ const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   dp: "memory the kernel may drop",
 };
 const REFUSED_PATHS: readonly [RegExp, string][] = [
-  [/^\/memfd:/, "a memfd"],
-  [/^\/SYSV/, "a System V shared memory segment"],
   [/^\/\[aio\]/, "an asynchronous I/O context (io_setup)"],
   [/^\/anon_hugepage/, "huge pages of hugetlbfs"],
   [/^\/secretmem/, "secret memory (memfd_secret)"],
@@ -50,8 +50,8 @@ function refusedFor(vma: Vma): string | null {
   const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
-  if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
-  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
+  if (ofFile && !vma.deleted && vma.file === null)
+    return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -77,8 +77,16 @@ export class MappedFiles {
     };
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
-      return { ...vma, file: this.#fileOf(pid, vma, statOf(vma.path)) };
+      const named = vma.deleted ? this.#underOtherName(pid, vma) : vma;
+      return named === null ? vma : { ...named, file: this.#fileOf(pid, named, statOf(named.path)) };
     });
+  }
+
+  /** Only what is mapped shared has to be the very file; null when it has no name. */
+  #underOtherName(pid: number, vma: Vma): Vma | null {
+    if (vma.kind !== "shared-file" || isSegment(vma) || vma.path.startsWith("/memfd:")) return null;
+    const path = otherName(pid, vma);
+    return path === null ? null : { ...vma, path, deleted: false };
   }
 
   #fileOf(pid: number, vma: Vma, stat: BigIntStats | null): Vma["file"] {
@@ -116,7 +124,7 @@ export function buildIdOf(path: string): string | null {
 /** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
 export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
   const shared = vmas.filter(({ kind }) => kind === "shared-anonymous");
-  const mappers = otherMappers(pid, shared);
+  const mappers = otherMappersOfAll(pid, shared);
   return shared.flatMap((vma) => {
     const others = mappers.get(objectKey(vma)) ?? [];
     if (others.length === 0) return [];

@@ -4,10 +4,12 @@
  */
 import { CrError } from "../errors.js";
 import { type Address, hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { vdsoMappings } from "../tracee/vdso.js";
+import { attachSegments } from "./attach-segments.js";
 import { lockMemory } from "./memory-attributes.js";
 import { placeAbove } from "./vdso.js";
 import { freeAddress, type Range, type Workshop } from "./workshop.js";
@@ -100,10 +102,11 @@ export type FileDescriptorOf = (vma: Vma) => number;
 
 /** Makes every recorded mapping, writable for now where pages are to be filled in. */
 export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescriptorOf): void {
-  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma));
+  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma) && !isSegment(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
   mapSharedObjects(workshop, vmas);
+  attachSegments(workshop, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 

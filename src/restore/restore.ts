@@ -32,6 +32,7 @@ import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
+import { type OpenedSegments, openSegments } from "./segments.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
@@ -107,13 +108,15 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
   using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
-  using shared = openSharedMappings(state.vmas, policy);
+  using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
+  using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,
+    runs: state.runs,
     sameBoot,
     foreign,
   });
@@ -127,6 +130,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     inheritance,
     prepared,
     shared,
+    segments,
     exe,
     policy,
     foreign,
@@ -140,6 +144,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...accepted,
     ...placed.softErrors,
     ...shared.softErrors,
+    ...segments.softErrors,
     ...snapshots.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
@@ -165,6 +170,7 @@ interface StartParts {
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly segments: OpenedSegments;
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
@@ -224,8 +230,10 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
+    parts.segments.rollBack(core.fd);
     if (!detach) foreground = openForeground({ pid: newborn.pid });
     prepared.handOver();
+    parts.segments.keep();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {

@@ -28,7 +28,7 @@ export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
  * Processes other than `pid` that map the same objects, by `objectKey`. Every process is read once, however many
  * objects there are.
  */
-export function otherMappers(
+export function otherMappersOfAll(
   pid: number,
   vmas: readonly Pick<Vma, "dev" | "ino">[],
 ): ReadonlyMap<string, number[]> {
@@ -42,9 +42,30 @@ export function otherMappers(
   return found;
 }
 
+/** Processes other than `pid` that map the same object. */
+export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
+  return otherMappersOfAll(pid, [vma]).get(objectKey(vma)) ?? [];
+}
+
 /** Device and inode as maps prints them. */
 export function objectKey({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
   return `${dev} ${ino}`;
+}
+
+/** A device number `major:minor` in decimal, as maps prints it: both in hexadecimal, two digits at least. */
+export function mapsDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join(":");
+}
+
+/** The other way round. */
+export function plainDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
 }
 
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
