@@ -15,6 +15,7 @@ import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
+import { withInnerIds } from "./inner-ids.js";
 import type { Interior } from "./interior.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
@@ -33,7 +34,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
   const { facts } = look;
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
-  return {
+  const state: CapturedState = {
     process: { ...processNote(frozen, answers.process), seccomp: [...answers.filters] },
     host: {
       tool: `recore ${VERSION}`,
@@ -58,6 +59,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     softErrors: lostOfTimers(answers.posixTimers),
     siginfo: null,
   };
+  return withInnerIds(state, facts);
 }
 
 function threadState(

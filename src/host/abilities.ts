@@ -11,6 +11,7 @@ import { statusLine } from "./process-status.js";
 import { yamaScope } from "./ptrace-scope.js";
 import { readSys } from "./sysfs.js";
 import { userName } from "./user.js";
+import { userNamespaces } from "./user-namespaces.js";
 
 export interface Ability {
   readonly name: string;
@@ -31,7 +32,7 @@ export function hostAbilities(): readonly Ability[] {
     tracingOthers(),
     samePid(),
     livePages(),
-    userNamespaces(),
+    userNamespacesOpen(),
     cpusets(),
     gdb(),
     kernelCores(),
@@ -99,23 +100,16 @@ function livePages(): Ability {
   return present ? { ...check, state: "ok" } : { ...check, state: "warn", next: "boot Linux 6.7 or later" };
 }
 
-function userNamespaces(): Ability {
-  const most = Number(readSys("/proc/sys/user/max_user_namespaces") ?? 0);
-  const open = readSys("/proc/sys/kernel/unprivileged_userns_clone") !== "0";
-  const confined = readSys("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1";
+function userNamespacesOpen(): Ability {
+  const { state, why, next } = userNamespaces();
+  const found =
+    state === "open" ? "open to all users" : `${state === "off" ? "off" : "for root only"} (${why})`;
   const check = {
     name: "user namespaces",
-    found: most === 0 ? "off" : !open || confined ? "for root only" : "open to all users",
-    buys: "an own pid namespace without root",
+    found,
+    buys: "restore under the recorded pid without root (--pid ns)",
   };
-  if (most > 0 && open && !confined) return { ...check, state: "ok" };
-  const setting =
-    most === 0
-      ? "user.max_user_namespaces=10000"
-      : open
-        ? "kernel.apparmor_restrict_unprivileged_userns=0"
-        : "kernel.unprivileged_userns_clone=1";
-  return { ...check, state: "warn", next: `sudo sysctl ${setting}` };
+  return state === "open" ? { ...check, state: "ok" } : { ...check, state: "warn", next };
 }
 
 function cpusets(): Ability {

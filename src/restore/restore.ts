@@ -19,12 +19,13 @@ import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { asSeenHere } from "./caller-groups.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
-import { type Foreground, openForeground } from "./foreground.js";
+import { type Foreground, type ForegroundChild, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
@@ -33,7 +34,17 @@ import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
 
-export interface RestoreOptions {
+/** For a restore on behalf of another process, which sees the program under another pid. */
+export interface Apart {
+  /** Told of the rebuilt program just before it is let go; may throw. */
+  readonly announce?: (pid: number) => void;
+  /** Takes over the duties of the foreground, `openForeground` when left out. */
+  readonly attend?: (child: ForegroundChild) => Foreground;
+  /** The caller's groups outside our user namespace, in which they have no names; null where they are ours. */
+  readonly callerGroups?: readonly number[] | null;
+}
+
+export interface RestoreOptions extends Apart {
   /** The executable; the core names it when left out. */
   readonly exe?: string | undefined;
   /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
@@ -62,6 +73,8 @@ export interface Placed {
 
 export interface Restored {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   readonly softErrors: readonly SoftError[];
   /** From the call to the program's first instruction, in ms. */
   readonly totalMs: number;
@@ -79,7 +92,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path);
   checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const state = readState(core);
+  const state = asSeenHere(readState(core), options.callerGroups ?? null);
   if (!foreign) requireIntact(core);
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   if (detach) requireNoDeathSignal(state);
@@ -205,7 +218,8 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
-    if (!detach) foreground = openForeground({ pid: newborn.pid });
+    if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
+    options.announce?.(newborn.pid);
     prepared.handOver();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
