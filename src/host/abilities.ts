@@ -5,13 +5,14 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { hasCapability } from "./capabilities.js";
+import { capabilityChecks, launcherFor } from "./capability-checks.js";
 import { findCpusetHierarchy } from "./cgroup.js";
 import { kernelHas, kernelRelease, OLDEST_KERNEL, requireKernel } from "./kernel.js";
 import { statusLine } from "./process-status.js";
 import { yamaScope } from "./ptrace-scope.js";
+import { pidRoom, userfaults, userNamespacesOpen } from "./setting-checks.js";
 import { readSys } from "./sysfs.js";
 import { userName } from "./user.js";
-import { userNamespaces } from "./user-namespaces.js";
 
 export interface Ability {
   readonly name: string;
@@ -29,10 +30,12 @@ export function hostAbilities(): readonly Ability[] {
   return [
     kernel(),
     tracing(),
-    tracingOthers(),
     samePid(),
+    ...capabilityChecks(),
     livePages(),
     userNamespacesOpen(),
+    userfaults(),
+    pidRoom(),
     cpusets(),
     gdb(),
     kernelCores(),
@@ -66,16 +69,6 @@ function tracing(): Ability {
   return { ...check, found, state: "warn", next: "docker run --security-opt seccomp=unconfined ..." };
 }
 
-function tracingOthers(): Ability {
-  const held = hasCapability("CAP_SYS_PTRACE");
-  const check = {
-    name: "tracing others",
-    found: `CAP_SYS_PTRACE ${held ? "held" : "missing"}`,
-    buys: "checkpoint of other users' and of set-uid programs",
-  };
-  return held ? { ...check, state: "ok" } : { ...check, state: "warn", next: "sudo cr checkpoint ..." };
-}
-
 function samePid(): Ability {
   const by = (["CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"] as const).find(hasCapability);
   const kernelCan = kernelHas("clone3SetTid");
@@ -87,7 +80,7 @@ function samePid(): Ability {
   if (!kernelCan) return { ...check, state: "no", next: "boot Linux 5.5 or later" };
   return by !== undefined
     ? { ...check, state: "ok" }
-    : { ...check, state: "warn", next: "sudo cr restore ..." };
+    : { ...check, state: "warn", next: launcherFor("CAP_CHECKPOINT_RESTORE") };
 }
 
 function livePages(): Ability {
@@ -98,18 +91,6 @@ function livePages(): Ability {
     buys: "fast search for pages in memory; guard regions are seen",
   };
   return present ? { ...check, state: "ok" } : { ...check, state: "warn", next: "boot Linux 6.7 or later" };
-}
-
-function userNamespacesOpen(): Ability {
-  const { state, why, next } = userNamespaces();
-  const found =
-    state === "open" ? "open to all users" : `${state === "off" ? "off" : "for root only"} (${why})`;
-  const check = {
-    name: "user namespaces",
-    found,
-    buys: "restore under the recorded pid without root (--pid ns)",
-  };
-  return state === "open" ? { ...check, state: "ok" } : { ...check, state: "warn", next };
 }
 
 function cpusets(): Ability {

@@ -103,7 +103,8 @@ class SocketLine implements Line {
   }
 
   letGo(): void {
-    this.#control.write("g");
+    // Its other end may stay open for as long as anything lives in the namespace.
+    this.#control.write("g", () => this.#control.destroy());
   }
 
   async close(): Promise<void> {
