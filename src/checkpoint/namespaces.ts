@@ -1,9 +1,9 @@
 /**
  * Namespaces of a process: refused, but for those in which `cr restore --pid ns` puts programs. These have the pids
- * of their own and cr-init as process 1; users, groups and mounts are those of the host, /proc aside.
+ * of their own and cr-init as process 1; users, groups and mounts are those of the host.
  */
 import { isErrno } from "../errors.js";
-import { readMounts, readUserMap } from "../tracee/namespace-facts.js";
+import { hasOurMounts, readUserMap } from "../tracee/namespace-facts.js";
 import { idsInwards } from "../tracee/pid-namespace.js";
 import { readStat } from "../tracee/proc-status.js";
 import { foreignNamespaces } from "../tracee/process-facts.js";
@@ -45,15 +45,6 @@ function initName(pid: number, depth: number): string | null {
 /** Every id is the same inside and outside. */
 function mapsOnlyToItself(map: readonly (readonly number[])[]): boolean {
   return map.every(([inside, outside]) => inside === outside);
-}
-
-/** The same mounts, but for the /proc on top. */
-function hasOurMounts(pid: number): boolean {
-  const theirs = readMounts(pid);
-  const ours = readMounts("self");
-  const top = theirs.findLastIndex(({ at, type }) => at === "/proc" && type === "proc");
-  const text = (mounts: typeof theirs) => mounts.map(({ device, root, at }) => `${device} ${root} ${at}`);
-  return text(theirs.toSpliced(top, 1)).sort().join("\n") === text(ours).sort().join("\n");
 }
 
 function unlessGone<T>(look: () => T): T | null {

@@ -4,6 +4,7 @@
  */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import type { Ability } from "./ability.js";
 import { hasCapability } from "./capabilities.js";
 import { capabilityChecks, launcherFor } from "./capability-checks.js";
 import { findCpusetHierarchy } from "./cgroup.js";
@@ -13,17 +14,6 @@ import { yamaScope } from "./ptrace-scope.js";
 import { pidRoom, userfaults, userNamespacesOpen } from "./setting-checks.js";
 import { readSys } from "./sysfs.js";
 import { userName } from "./user.js";
-
-export interface Ability {
-  readonly name: string;
-  /** `no`: own processes cannot be checkpointed or restored without it. `warn`: something less is missing. */
-  readonly state: "ok" | "warn" | "no";
-  readonly found: string;
-  /** What works with it. */
-  readonly buys: string;
-  /** The next command, when the state is not `ok`. */
-  readonly next?: string;
-}
 
 /** All checks, the basics first. */
 export function hostAbilities(): readonly Ability[] {

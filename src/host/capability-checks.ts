@@ -3,7 +3,7 @@
  * that becomes the user again, with the one capability as an ambient one (capabilities(7)). Never a capability of
  * the file node: every script on the machine would have it.
  */
-import type { Ability } from "./abilities.js";
+import type { Ability } from "./ability.js";
 import { type CapabilityName, hasCapability } from "./capabilities.js";
 
 /** By capability: the name of the check and what works with it. */

@@ -1,5 +1,5 @@
 /** Settings of the kernel (sysctl) that open something to ordinary users, or leave room, one check each. */
-import type { Ability } from "./abilities.js";
+import type { Ability } from "./ability.js";
 import { hasCapability } from "./capabilities.js";
 import { readSys } from "./sysfs.js";
 import { userNamespaces } from "./user-namespaces.js";

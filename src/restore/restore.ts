@@ -19,13 +19,14 @@ import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
-import { type Foreground, type ForegroundChild, openForeground } from "./foreground.js";
+import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
@@ -33,16 +34,6 @@ import type { FilesPolicy } from "./regular-file.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
-
-/** For a restore on behalf of another process, which sees the program under another pid. */
-export interface Apart {
-  /** Told of the rebuilt program just before it is let go; may throw. */
-  readonly announce?: (pid: number) => void;
-  /** Takes over the duties of the foreground, `openForeground` when left out. */
-  readonly attend?: (child: ForegroundChild) => Foreground;
-  /** The caller's groups outside our user namespace, in which they have no names; null where they are ours. */
-  readonly callerGroups?: readonly number[] | null;
-}
 
 export interface RestoreOptions extends Apart {
   /** The executable; the core names it when left out. */

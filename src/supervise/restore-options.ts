@@ -1,5 +1,6 @@
 /** What a caller may ask of a restore: what restore/restore.ts takes, the CPUs, and the kind of pid. */
-import type { Apart, RestoreOptions } from "../restore/restore.js";
+import type { Apart } from "../restore/apart.js";
+import type { RestoreOptions } from "../restore/restore.js";
 
 export type RestoreOnOptions = Omit<RestoreOptions, "place" | "pid" | keyof Apart> & {
   /** Its own pid, any other, or its own in a pid namespace; left out: its own, by a namespace if it must be. */

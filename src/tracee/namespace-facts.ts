@@ -24,6 +24,14 @@ export function parseMounts(text: string): Mount[] {
   });
 }
 
+/** Whether it sees the mounts that we see, but for a /proc of its own on top. */
+export function hasOurMounts(pid: number): boolean {
+  const theirs = readMounts(pid);
+  const top = theirs.findLastIndex(({ at, type }) => at === "/proc" && type === "proc");
+  const text = (mounts: readonly Mount[]) => mounts.map(({ device, root, at }) => `${device} ${root} ${at}`);
+  return text(theirs.toSpliced(top, 1)).sort().join("\n") === text(readMounts("self")).sort().join("\n");
+}
+
 /** Rows of /proc/PID/uid_map: first id inside, first id as we see it, how many. */
 export function readUserMap(pid: number): number[][] {
   const lines = readFileSync(`/proc/${pid}/uid_map`, "latin1").split("\n");

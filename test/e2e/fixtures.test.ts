@@ -89,10 +89,12 @@ describe.each(FIXTURES.map((argv) => [argv.join(" "), argv] as const))("%s", (_t
 
   test.concurrent("goes on after three checkpoints, kills and restores", () =>
     withScene((scene) => live(scene, argv, 3)));
+});
 
-  test.concurrent.runIf(suitsNobody(argv))("goes on as nobody, under its pid", () =>
-    withScene((scene) => liveAsNobody(scene, argv)),
-  );
+const SUITED = FIXTURES.filter(suitsNobody).map((argv) => [argv.join(" "), argv] as const);
+
+describe("as nobody, under its pid, goes on", () => {
+  test.concurrent.each(SUITED)("%s", (_title, argv) => withScene((scene) => liveAsNobody(scene, argv)));
 });
 
 /** Kills and restores the fixture `times`, then lets it check itself. */
