@@ -31,6 +31,7 @@ import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
+import { groupFor, sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
@@ -181,13 +182,11 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
 function start(parts: StartParts): { pid: number; foreground: Foreground | null; softErrors: SoftError[] } {
   const { core, state, options, placed, inheritance, prepared, shared } = parts;
   const detach = (options.detach ?? false) || (options.stopped ?? false);
-  const ledGroup = state.process.pgid === state.process.pid;
-  const group = detach ? "session" : ledGroup ? "own" : "shared";
   using newborn = spawn({
     state,
     exe: parts.exe,
     keepPid: options.pid !== "new",
-    group,
+    group: groupFor(state, detach),
     inheritance,
     clocks: parts.clocks,
   });
@@ -204,7 +203,8 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
-  const softErrors = [...groups, ...prepared.commit()];
+  const differences = parts.foreign ? [] : sessionDifferences(state, detach);
+  const softErrors = [...differences, ...groups, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);

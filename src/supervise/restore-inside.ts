@@ -3,7 +3,7 @@
  * them. Its one argument is the task as JSON; what it does, it tells on the line to the outside (launcher.ts).
  */
 import { readSync, writeSync } from "node:fs";
-import { CrError } from "../errors.js";
+import { CrError, knownError } from "../errors.js";
 import type { Foreground, ForegroundChild } from "../restore/foreground.js";
 import { waitChild } from "../tracee/child.js";
 import type { Message } from "./launcher.js";
@@ -64,9 +64,7 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  const known =
-    error instanceof CrError ? error : new CrError("INTERNAL", `unexpected failure: ${String(error)}`);
-  const { code, message, hint, data } = known;
+  const { code, message, hint, data } = knownError(error);
   tell({ error: { code, message, ...(hint !== undefined && { hint }), ...(data && { data }) } });
   process.exit(1);
 }

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type CrResult, describeResult, jsonOf } from "../harness/cr.js";
 import { checkpoint } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
-import { type Identity, killHard, statusLine } from "../harness/process.js";
+import { findByEnvironment, type Identity, killHard, statusLine } from "../harness/process.js";
 import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
@@ -88,6 +88,37 @@ describe("as nobody", () => {
       expect(target.output()).toMatch(/signal\n$/);
     }));
 
+  test.each([
+    ["the cr inside", { CR_FAULT: "restore-after-rebuild" }, "RESTORE_FAILED"],
+    ["the restore", { CR_FAULT: "restore-after-rebuild:error" }, "INTERNAL"],
+  ] as const)("when %s fails nothing is left", (_what, env, code) =>
+    withScene(async (scene) => {
+      const target = await begin(scene, ["calls"]);
+      const core = join(target.folder, "core");
+      await checkpoint(scene, { target, core, asNobody });
+      await killHard(target);
+      const result = await scene.cr(["restore", core], { asNobody, env });
+      expectRefusal(result, { codes: [code], status: FAILED_FOREGROUND });
+      await eventually("nothing is left", () => commandsOf(scene).length === 0);
+    }),
+  );
+
+  test("when the cr outside is killed nothing is left behind", () =>
+    withScene(async (scene) => {
+      const target = await begin(scene, ["calls"]);
+      const core = join(target.folder, "core");
+      await checkpoint(scene, { target, core, asNobody });
+      await killHard(target);
+      // Should it have been restored by then, it ends at once.
+      target.go();
+      const cr = scene.startCr(["restore", core], { asNobody });
+      await eventually("process 1 is there", () =>
+        commandsOf(scene).some((name) => name.includes("cr-init")),
+      );
+      process.kill(cr.pid, "SIGKILL");
+      await eventually("nothing is left", () => commandsOf(scene).length === 0);
+    }));
+
   test("--pid keep is refused where pids cannot be chosen", () =>
     withScene(async (scene) => {
       const target = await begin(scene, ["calls"]);
@@ -109,6 +140,10 @@ describe("as nobody", () => {
       expect(result.stderr).toMatch(/next: sudo sysctl user\.max_user_namespaces=10000, or add --pid new/);
     }));
 });
+
+function commandsOf(scene: Scene): string[] {
+  return findByEnvironment(`RECORE_SCENE=${scene.folder}`).map(({ command }) => command);
+}
 
 /** Ticks until SIGUSR1, then exits with 7. */
 const SIGNALLED = `
