@@ -18,6 +18,7 @@ import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
+import { withInnerIds } from "./inner-ids.js";
 import type { Interior } from "./interior.js";
 import type { LeftOut } from "./leave-out.js";
 import { lostOfMappings } from "./lost-of-mappings.js";
@@ -60,7 +61,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
   const { facts } = look;
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
-  return {
+  const state: CapturedState = {
     process: {
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
@@ -94,6 +95,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     ],
     siginfo: null,
   };
+  return withInnerIds(state, facts);
 }
 
 function threadState(

@@ -54,6 +54,8 @@ export interface CheckpointOptions {
 
 export interface CheckpointResult {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
   /** Full path of the core. */
@@ -128,6 +130,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (options.after === "kill") tracee.kill();
   return {
     pid,
+    ...(captured.process.pid !== pid && { innerPid: captured.process.pid }),
     name: Buffer.from(captured.process.comm, "latin1").toString(),
     core: output.path,
     mode: "stop",

@@ -2,7 +2,7 @@
  * seccomp filters: they see the calls that cr runs in the process. While cr holds it they are suspended; should cr die
  * in between, they are back at once and see the last of these calls, which must not be the end of the program.
  */
-import { hasCapability } from "../host/capabilities.js";
+import { hasHostCapability } from "../host/capabilities.js";
 import { mayNotify, SECCOMP, seccompAction } from "../state/seccomp.js";
 import { readFilters } from "../tracee/seccomp.js";
 import { SYSCALL, type SyscallName } from "../tracee/syscalls.js";
@@ -17,7 +17,7 @@ const HARMLESS = [...PASSES, SECCOMP.errno, SECCOMP.trace];
 export function refusedSeccomp(mode: number): Refusal[] {
   if (mode === 0) return [];
   if (mode === 1) return [{ kind: "seccomp", id: "", what: "seccomp strict mode" }];
-  if (hasCapability("CAP_SYS_ADMIN")) return [];
+  if (hasHostCapability("CAP_SYS_ADMIN")) return [];
   const what =
     "a seccomp filter, which would see the calls cr runs inside the process (CAP_SYS_ADMIN can suspend it)";
   return [{ kind: "seccomp", id: "", what }];

@@ -4,10 +4,11 @@ import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
-import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { childrenOf, elfClass, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
+import { refusedNamespaces } from "./namespaces.js";
 import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
 
@@ -84,9 +85,7 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
   }
-  for (const kind of foreignNamespaces(pid)) {
-    add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);
-  }
+  refusals.push(...refusedNamespaces(pid));
   refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   const { path, ino } = facts.cwd;

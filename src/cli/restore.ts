@@ -10,7 +10,7 @@ interface Flags {
   readonly detach?: boolean;
   readonly stopped?: boolean;
   readonly cpus?: string;
-  readonly pid: "keep" | "new";
+  readonly pid?: "keep" | "new" | "ns";
   readonly trust?: boolean;
   readonly fd: readonly string[];
   readonly files: "rollback" | "keep";
@@ -33,9 +33,8 @@ export function register(program: Command): void {
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
     .addOption(new Option("--cpus <list>", "the only CPUs it may use, such as 0,2-3").env("CR_CPUS"))
     .addOption(
-      new Option("--pid <which>", "its own pid, or any")
-        .choices(["keep", "new"])
-        .default("keep")
+      new Option("--pid <which>", "its own pid, any, or its own in a pid namespace (default: its own)")
+        .choices(["keep", "new", "ns"])
         .env("CR_PID"),
     )
     .addOption(new Option("--trust", "restore a core that belongs to another user").env("CR_TRUST"))
@@ -83,9 +82,9 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, softErrors, totalMs, foreground } = restored;
+  const { pid, innerPid, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson({ pid, innerPid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);

@@ -19,8 +19,12 @@ import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
+
 import { ownVdso } from "../tracee/vdso.js";
+import type { Apart } from "./apart.js";
+import { asSeenHere } from "./caller-groups.js";
 import { requireIntact } from "./check-intact.js";
+
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -30,15 +34,19 @@ import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
+
 import { type OpenedSegments, openSegments } from "./segments.js";
+import { groupFor, sessionDifferences } from "./session.js";
+
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
-export interface RestoreOptions {
+export interface RestoreOptions extends Apart {
   /** The executable; the core names it when left out. */
   readonly exe?: string | undefined;
   /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
@@ -58,17 +66,10 @@ export interface RestoreOptions {
   readonly place?: (recorded: readonly (readonly number[])[]) => Placed;
 }
 
-/** Where the program is to run. */
-export interface Placed {
-  /** One affinity a thread. */
-  readonly affinity: readonly (readonly number[])[];
-  readonly softErrors: readonly SoftError[];
-  /** Confines the process before it is rebuilt (cpuset). */
-  confine(pid: number): void;
-}
-
 export interface Restored {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   readonly softErrors: readonly SoftError[];
   /** From the call to the program's first instruction, in ms. */
   readonly totalMs: number;
@@ -86,7 +87,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path);
   checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const recorded = readState(core);
+  const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
   if (!foreign) requireIntact(core);
   const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
@@ -201,13 +202,11 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
 function start(parts: StartParts): { pid: number; foreground: Foreground | null; softErrors: SoftError[] } {
   const { core, state, options, placed, inheritance, prepared, shared } = parts;
   const detach = (options.detach ?? false) || (options.stopped ?? false);
-  const ledGroup = state.process.pgid === state.process.pid;
-  const group = detach ? "session" : ledGroup ? "own" : "shared";
   using newborn = spawn({
     state,
     exe: parts.exe,
     keepPid: options.pid !== "new",
-    group,
+    group: groupFor(state, detach),
     inheritance,
     clocks: parts.clocks,
   });
@@ -225,13 +224,15 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
-  const softErrors = [...groups, ...prepared.commit()];
+  const differences = parts.foreign ? [] : sessionDifferences(state, detach);
+  const softErrors = [...differences, ...groups, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
     parts.segments.rollBack(core.fd);
-    if (!detach) foreground = openForeground({ pid: newborn.pid });
+    if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
+    options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
@@ -242,8 +243,4 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     throw error;
   }
   return { pid: newborn.pid, foreground, softErrors };
-}
-
-function recordedPlaces(state: ProcessState): Placed {
-  return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
 }

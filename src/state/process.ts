@@ -27,6 +27,8 @@ export type FileIdentity = z.infer<typeof fileIdentitySchema>;
 /** Note RECORE/PROCESS: what there is once a process. */
 export const processSchema = z.object({
   pid: z.int().positive(),
+  /** Its pid outside of a pid namespace of its own, where it was in one. */
+  hostPid: z.int().positive().optional(),
   ppid: z.int().nonnegative(),
   pgid: z.int().nonnegative(),
   sid: z.int().nonnegative(),

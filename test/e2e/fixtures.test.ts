@@ -7,9 +7,9 @@ import { describe, expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint, type Restored, restore, running } from "../harness/cycle.js";
 import { expectSameMappings, mappingsOf } from "../harness/mappings.js";
-import type { Identity } from "../harness/process.js";
+import { type Identity, killHard } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
-import { fixture, type Target } from "../harness/target.js";
+import { fixture, type LaunchOptions, type Target } from "../harness/target.js";
 
 const VARIANTS = ["nopie", "static", "staticpie", "musl", "muslstatic"];
 const VARIED = ["heap", "brk", "anon", "vector"];
@@ -69,8 +69,20 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["lockstep"],
 ];
 
-async function begin(scene: Scene, [name = "", ...rest]: readonly string[]): Promise<Target> {
-  const target = await scene.start([fixture(name), "FOLDER", ...rest]);
+/** What nobody may not have, or what only root can save. */
+const ROOTS: readonly string[] = ["policy fifo", "policy rr", "policy deadline", "seccomp", "inotify"];
+
+/** How a program was built makes no difference to who it is. */
+function suitsNobody(argv: readonly string[]): boolean {
+  return !ROOTS.includes(argv.join(" ")) && !argv[0]?.includes(".");
+}
+
+async function begin(
+  scene: Scene,
+  [name = "", ...rest]: readonly string[],
+  options: LaunchOptions = {},
+): Promise<Target> {
+  const target = await scene.start([fixture(name), "FOLDER", ...rest], options);
   await target.says("ready");
   return target;
 }
@@ -89,6 +101,12 @@ describe.each(FIXTURES.map((argv) => [argv.join(" "), argv] as const))("%s", (_t
 
   test.concurrent("goes on after three checkpoints, kills and restores", () =>
     withScene((scene) => live(scene, argv, 3)));
+});
+
+const SUITED = FIXTURES.filter(suitsNobody).map((argv) => [argv.join(" "), argv] as const);
+
+describe("as nobody, under its pid, goes on", () => {
+  test.concurrent.each(SUITED)("%s", (_title, argv) => withScene((scene) => liveAsNobody(scene, argv)));
 });
 
 /** Kills and restores the fixture `times`, then lets it check itself. */
@@ -113,4 +131,18 @@ async function live(scene: Scene, argv: readonly string[], times: number): Promi
   expect(end?.status, `${end && describeResult(end)}\nit said: ${target.output()}`).toBe(0);
   expect(target.output()).toMatch(/ok\n$/);
   expect(target.output().match(/ready/g)).toHaveLength(1);
+}
+
+/** Nobody chooses pids, so the restore makes a pid namespace by itself. */
+async function liveAsNobody(scene: Scene, argv: readonly string[]): Promise<void> {
+  const asNobody = true;
+  const target = await begin(scene, argv, { asNobody });
+  const core = join(target.folder, "core");
+  await checkpoint(scene, { target, core, asNobody });
+  await killHard(target);
+  target.go();
+  const end = await scene.cr(["restore", core], { asNobody });
+  expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+  expect(end.stderr).toContain("it is process");
+  expect(target.output()).toMatch(/ok\n$/);
 }
