@@ -105,7 +105,7 @@ describe("refusedMappings", () => {
 });
 
 /** Maps it by libc: Python's own mmap keeps a descriptor. */
-const MAP = "libc.mmap.restype=ctypes.c_void_p; m=lambda fd,how: libc.mmap(None,4096,3,how,fd,0)";
+const MAP = "m=lambda fd,how: libc.mmap(0,4096,3,how,fd,0)";
 
 describe("lookAtObjects", () => {
   const lookAt = (pid: number) => lookAtObjects(readMappings(pid), { pid, open: readDescriptors(pid) });
