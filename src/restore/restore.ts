@@ -19,12 +19,10 @@ import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
 import { requireIntact } from "./check-intact.js";
-
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -34,13 +32,12 @@ import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { type MadeAgain, makeGoneFiles } from "./made-again.js";
 import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
-
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { groupFor, sessionDifferences } from "./session.js";
-
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
@@ -89,10 +86,10 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const foreign = core.origin !== "recore";
   const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
   if (!foreign) requireIntact(core);
-  const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
+  const { state: adapted, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
-  const sameBoot = state.host.bootId === bootId();
-  const soft = await checkBeforeRestore(state, {
+  const sameBoot = adapted.host.bootId === bootId();
+  const soft = await checkBeforeRestore(adapted, {
     machine: { components: cpuComponents() },
     coreFd: core.fd,
     exe: options.exe,
@@ -101,17 +98,22 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     keepPid: options.pid !== "new",
   });
-  const clocks = planClocks(state.host, {
+  const clocks = planClocks(adapted.host, {
     sameBoot,
     host: hostClocks(),
     own: readTimeOffsets("self"),
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
-  const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
-  using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
+  const placed = options.place?.(adapted.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(adapted);
+  using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath: path });
+  using madeAgain = makeGoneFiles(
+    { ...adapted, files: snapshots.files },
+    { policy, putBack: snapshots.paths },
+  );
+  const { state } = madeAgain;
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
-  using prepared = prepareFiles(snapshots.files, {
+  using prepared = prepareFiles(state.files, {
     policy,
     placements: options.fds ?? [],
     corePath: path,
@@ -131,6 +133,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     inheritance,
     prepared,
     shared,
+    madeAgain,
     segments,
     exe,
     policy,
@@ -147,6 +150,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...shared.softErrors,
     ...segments.softErrors,
     ...snapshots.softErrors,
+    ...madeAgain.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
   ];
@@ -171,6 +175,7 @@ interface StartParts {
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly madeAgain: MadeAgain<ProcessState>;
   readonly segments: OpenedSegments;
   readonly exe: string;
   readonly policy: FilesPolicy;
@@ -184,17 +189,11 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   try {
     return start(parts);
   } catch (error) {
-    const isOfNewborn =
-      error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
-    if (!isOfNewborn) throw error;
-    throw new CrError(
-      "RESTORE_FAILED",
-      `cannot rebuild the program of ${parts.core.path}: ${error.message}`,
-      {
-        hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
-        cause: error,
-      },
-    );
+    const known = error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
+    if (!known) throw error;
+    const message = `cannot rebuild the program of ${parts.core.path}: ${error.message}`;
+    const hint = "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)";
+    throw new CrError("RESTORE_FAILED", message, { hint, cause: error });
   }
 }
 
@@ -235,11 +234,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
+    parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();
     prepared.undo();
+    parts.madeAgain.undo();
     throw error;
   }
   return { pid: newborn.pid, foreground, softErrors };
