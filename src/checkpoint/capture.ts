@@ -75,13 +75,13 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       vdsoCrc32c: known.vdsoCrc32c,
       cpu: known.cpu,
       mode: "stop",
-      clocks: clocksOf(tracee.pid),
+      clocks: clocksOf(tracee.main),
     },
     threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
     mm: { ...facts.stat.mm, brk },
     auxv: facts.auxv,
     vmas: facts.vmas,
-    signals: { actions, pending: readPending(tracee.pid, "process") },
+    signals: { actions, pending: readPending(tracee.main, "process") },
     timers: { itimers, posix: [...answers.posixTimers] },
     files: look.files,
     limits: [...facts.limits],
@@ -126,7 +126,7 @@ function processNote(
   { settings, membarriers }: Interior,
 ): Omit<ProcessState["process"], "seccomp" | "leftOut"> {
   const { facts } = frozen.look;
-  const { pid } = frozen.tracee;
+  const { pid, main } = frozen.tracee;
   const { stat, cwd } = facts;
   return {
     pid,
@@ -135,7 +135,7 @@ function processNote(
     sid: stat.sid,
     comm: stat.comm,
     args: facts.cmdline.replaceAll("\0", " ").trimEnd().slice(0, ARGS_BYTES_MAX),
-    exe: exeIdentity(pid, facts),
+    exe: exeIdentity(main, facts),
     startTicks: stat.startTicks,
     cwd: { path: cwd.path, dev: formatDevice(cwd.dev), ino: cwd.ino },
     umask: Number.parseInt(facts.status.get("Umask") ?? "22", 8),
@@ -152,7 +152,8 @@ function processNote(
     mdwe: Number(settings.mdwe),
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,
-    cgroups: membershipOf(pid),
+    cgroups: membershipOf(main),
+    ...(facts.mainEnded !== null && { mainEnded: facts.mainEnded }),
     stopSignal: frozen.tracee.stopSignal,
   };
 }

@@ -46,26 +46,26 @@ export interface CopyParts {
 export function copyOut(captured: CapturedState, to: CopyParts): Copied {
   const { tracee, output, pagemap, interior } = to;
   try {
-    const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
+    const { vmas, stored } = planPages(tracee.main, captured.vmas, pagemap);
     const planned = planCore(vmas, stored);
     const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
-    const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
+    const memory = copyMemoryTo(tracee.main, output.bulkFd(layout.extraOffset), {
       ranges: layout.runs,
       threads: COPY_THREADS,
     });
     const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
     const objects = copyObjects(
-      tracee.pid,
+      tracee.main,
       { files: captured.files, memory: { vmas, runs, open: to.open } },
       { fd: output.fd, fileOffset: layout.extraOffset },
     );
-    const contents = copyContents(tracee.pid, objects.files, {
+    const contents = copyContents(tracee.main, objects.files, {
       fd: output.fd,
       fileOffset: objects.end,
       unreadInputBytes: interior.unreadInputBytes,
     });
     const kept = { files: contents.files, vmas, opened: to.snapshot };
-    const { snapshots, end } = snapshotFiles(tracee.pid, kept, { fd: output.fd, fileOffset: contents.end });
+    const { snapshots, end } = snapshotFiles(tracee.main, kept, { fd: output.fd, fileOffset: contents.end });
     const files: FileState = { ...contents.files, snapshots };
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {

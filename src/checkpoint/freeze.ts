@@ -12,18 +12,18 @@ import { alreadyTraced, lookFailed, mainThreadEnded, notPermitted } from "./targ
 /** Tells the kernel to restart the call unless a handler is to run first (include/linux/errno.h). */
 const ERESTARTNOHAND = -514n;
 
-/** Seizes `pid`. Throws NOT_PERMITTED, ALREADY_TRACED or NO_SUCH_PROCESS. */
-export function seize(pid: number): Tracee {
+/** Seizes `pid`; `main` is the thread that speaks for it. Throws NOT_PERMITTED, ALREADY_TRACED or NO_SUCH_PROCESS. */
+export function seize(pid: number, main = pid): Tracee {
   try {
-    return Tracee.seize(pid);
+    return Tracee.seize(pid, main);
   } catch (error) {
     if (!isNativeError(error, "EPERM", "ESRCH", "EIO")) throw error;
-    throw seizeFailed(pid, error);
+    throw seizeFailed(pid, main, error);
   }
 }
 
-function seizeFailed(pid: number, error: unknown): unknown {
-  if (mainThreadHasEnded(pid)) return mainThreadEnded(pid);
+function seizeFailed(pid: number, main: number, error: unknown): unknown {
+  if (main === pid && mainThreadHasEnded(pid)) return mainThreadEnded(pid);
   let tracer = 0;
   try {
     tracer = Number(readStatus(pid).get("TracerPid") ?? "0");

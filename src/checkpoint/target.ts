@@ -2,10 +2,11 @@
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
+import { canGraspByThread } from "../tracee/grasp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { childrenOf, elfClass, type ProcessFacts } from "../tracee/process-facts.js";
-import { mainThreadHasEnded } from "../tracee/tasks.js";
+import { speakerOf } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
 import { refusedNamespaces } from "./namespaces.js";
@@ -30,17 +31,18 @@ export function checkTarget(pid: number): void {
       "only programs can be saved; ps shows kernel threads in brackets",
     );
   }
-  if (mainThreadHasEnded(pid)) throw mainThreadEnded(pid);
-  if (stat.state === "Z" || stat.state === "X") {
+  const speaker = speakerOf(pid);
+  if (speaker !== pid && !canGraspByThread(speaker)) throw mainThreadEnded(pid);
+  if (speaker === pid && (stat.state === "Z" || stat.state === "X")) {
     throw unsupported(
       pid,
       "it has ended and waits for its parent (zombie)",
       `its parent is process ${stat.ppid}`,
     );
   }
-  const tracer = Number(attempt(pid, () => readStatus(pid)).get("TracerPid") ?? "0");
+  const tracer = Number(attempt(pid, () => readStatus(speaker)).get("TracerPid") ?? "0");
   if (tracer !== 0) throw alreadyTraced(pid, tracer);
-  if (attempt(pid, () => elfClass(pid)) === 1) {
+  if (attempt(pid, () => elfClass(speaker)) === 1) {
     throw unsupported(
       pid,
       "it is a 32-bit program, required is a 64-bit one",
@@ -49,10 +51,14 @@ export function checkTarget(pid: number): void {
   }
 }
 
-/** The error for a process whose threads have outlived its main thread: /proc shows nothing of it any more. */
+/** The error for a process whose threads have outlived its main thread where that cannot be done yet, or just now. */
 export function mainThreadEnded(pid: number): CrError {
   const why = "its main thread has ended while others go on (pthread_exit in main)";
-  return unsupported(pid, why, "let main wait for its threads instead: pthread_join");
+  return unsupported(
+    pid,
+    why,
+    "try again; before Linux 6.9 let main wait for its threads instead: pthread_join",
+  );
 }
 
 /** The error for a process under another tracer. */

@@ -125,22 +125,8 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, coreFd: core.fd, prepared, shared, exe });
-  const started = tryStart({
-    core,
-    state,
-    options,
-    placed,
-    inheritance,
-    prepared,
-    shared,
-    madeAgain,
-    segments,
-    exe,
-    policy,
-    foreign,
-    clocks,
-    vdso,
-  });
+  const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,

@@ -15,6 +15,8 @@ export interface ProcStat {
   readonly flags: number;
   readonly threads: number;
   readonly startTicks: bigint;
+  /** As wait(2) gives it: of a thread that has ended. */
+  readonly exitCode: number;
   readonly mm: Omit<MmBounds, "brk">;
 }
 
@@ -38,6 +40,7 @@ export function parseStat(text: string): ProcStat {
     flags: Number(field(9)),
     threads: Number(field(20)),
     startTicks: word(22),
+    exitCode: Number(field(52)),
     mm: {
       startCode: word(26),
       endCode: word(27),

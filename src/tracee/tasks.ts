@@ -31,6 +31,15 @@ export function mainThreadHasEnded(pid: number): boolean {
   }
 }
 
+/**
+ * The thread through which all that threads have in common can be looked at: the main one mostly. Of one that has ended
+ * /proc shows nothing but its name and its ids, so then it is the first that lives.
+ */
+export function speakerOf(pid: number): number {
+  if (!mainThreadHasEnded(pid)) return pid;
+  return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
+}
+
 /** A thread's name. */
 export function threadName(pid: number, tid: number): string {
   const text = readProcFile(`/proc/${pid}/task/${tid}/comm`);
