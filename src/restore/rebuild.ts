@@ -19,6 +19,7 @@ import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { describeMemory } from "./memory-attributes.js";
+import { callersOpenFiles } from "./open-files-limit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import { putFilters } from "./seccomp.js";
@@ -77,8 +78,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
     threads.forEach((thread, index) => {
       putScheduling(workshop, thread, affinity[index] ?? []);
     });
-    putLimits(workshop, state);
   }
+  putLimits(workshop, foreign ? callersOpenFiles() : state.limits);
   for (const thread of threads) putThread(workshop, thread);
   putPending(workshop, state);
   putTimers(workshop, state);

@@ -132,11 +132,14 @@ function call(what: "bind" | "connect", fd: number, address: string): void {
   );
 }
 
-/** Moves the dead socket file out of the way: only the recorded one, and only if nobody answers there. */
-function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): string | null {
+/**
+ * Moves a dead socket file out of the way, only if nobody answers there: the recorded one, or what a cr that was killed
+ * has bound in its place.
+ */
+function moveAside({ path }: NonNullable<Socket["file"]>, socket: Socket): string | null {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stat === undefined) return null;
-  if (!stat.isSocket() || stat.ino !== ino) throw inUse(path, "another file has its name");
+  if (!stat.isSocket()) throw inUse(path, "another file has its name");
   const probe = ownCall("socket", AF_UNIX, socket.type | SOCK_CLOEXEC, 0);
   const bytes = Buffer.from(socket.local, "hex");
   const result = tryOwnCall("connect", probe, bytes, bytes.length);
