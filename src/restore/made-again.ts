@@ -11,7 +11,6 @@ import {
   fchownSync,
   fstatSync,
   ftruncateSync,
-  openSync,
   rmSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -22,6 +21,7 @@ import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { openStraight } from "../tracee/straight-path.js";
 import { openFailed } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { setTime } from "./rollback.js";
@@ -128,12 +128,12 @@ function makeOne({ path, file }: Vma): Made {
 function create(temporary: string, path: string): number {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   try {
-    return openSync(temporary, flags, 0o600);
+    return openStraight(temporary, flags, 0o600);
   } catch (error) {
     if (!isErrno(error, "EEXIST")) throw openFailed(path, error);
   }
   rmSync(temporary, { force: true });
-  return openSync(temporary, flags, 0o600);
+  return openStraight(temporary, flags, 0o600);
 }
 
 function requireFolder(path: string): void {

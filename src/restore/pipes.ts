@@ -13,7 +13,7 @@ import {
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
 import { holdersOf } from "../host/descriptor-holders.js";
-import { reopenDescriptor } from "../host/own-descriptors.js";
+import { nameOf, reopenDescriptor } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
@@ -164,13 +164,26 @@ function makeFifo({ path, mode, uid, gid }: FileDescription): string {
     const result = tryOwnCall("mknod", Buffer.from(`${first}\0`), S_IFIFO | OWNER_ONLY, 0);
     if (result === -EEXIST && wanted !== path) continue;
     if (result < 0) throw openFailed(path, Object.assign(new Error(), { code: errnoName(-result) }));
-    const { uid: ownUid, gid: ownGid } = lstatSync(first);
-    if (ownUid !== uid || ownGid !== gid) chownSync(first, uid, gid);
-    chmodSync(first, mode & MODE_BITS);
+    setAttributes(first, { mode, uid, gid });
     if (first !== name) renameSync(first, name);
     return name;
   }
   throw inUse(path, "all names for it are taken");
+}
+
+/** Of the very FIFO, whatever somebody puts in its place meanwhile. */
+function setAttributes(
+  path: string,
+  { mode, uid, gid }: Pick<FileDescription, "mode" | "uid" | "gid">,
+): void {
+  const { fd, stat } = lookAt(path);
+  try {
+    if (!stat.isFIFO()) throw inUse(path, "it was replaced");
+    if (stat.uid !== BigInt(uid) || stat.gid !== BigInt(gid)) chownSync(nameOf(fd), uid, gid);
+    chmodSync(nameOf(fd), mode & MODE_BITS);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const FIONREAD = 0x541b;

@@ -2,11 +2,13 @@
 import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
+import { nameOf } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import { lookAt } from "./file-look.js";
 import { describeAddress } from "./socket-address.js";
 
 const AF_UNIX = 1;
@@ -149,9 +151,16 @@ function moveAside({ path }: NonNullable<Socket["file"]>, socket: Socket): strin
   return path + ASIDE;
 }
 
+/** Of the very socket, whatever somebody puts in its place meanwhile. */
 function giveBack({ path, mode, uid, gid }: NonNullable<Socket["file"]>): void {
-  chmodSync(path, mode & MODE_BITS);
-  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+  const { fd, stat } = lookAt(path);
+  try {
+    if (!stat.isSocket()) throw inUse(path, "it was replaced");
+    chmodSync(nameOf(fd), mode & MODE_BITS);
+    if (process.getuid?.() === 0) chownSync(nameOf(fd), uid, gid);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function inUse(path: string, why: string): CrError {

@@ -45,6 +45,7 @@ const NUMBER = {
   kcmp: 312,
   memfd_create: 319,
   pidfd_open: 434,
+  openat2: 437,
   pidfd_getfd: 438,
 } as const;
 export type OwnCallName = keyof typeof NUMBER;
