@@ -57,6 +57,8 @@ export const processSchema = z.object({
   membarriers: z.int().default(0),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
+  /** Pid of the root of the process tree it was saved with (tree.ts): to be restored with the others only. */
+  tree: z.int().positive().optional(),
 });
 export type ProcessNote = z.infer<typeof processSchema>;
 
