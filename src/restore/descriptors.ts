@@ -11,7 +11,9 @@ const LAST_FD = 0xffff_ffff;
 export function placeDescriptors(workshop: Workshop, prepared: DescriptorTable, base: number): void {
   const used = new Set(prepared.descriptors.map(({ source }) => source));
   const seeks = prepared.sources.flatMap(({ position }, index): RemoteCall[] =>
-    position === null || !used.has(index) ? [] : [{ name: "lseek", args: [base + index, position, SEEK_SET] }],
+    position === null || !used.has(index)
+      ? []
+      : [{ name: "lseek", args: [base + index, position, SEEK_SET] }],
   );
   const taken = new Set([...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd));
   const unwanted = [0, 1, 2].filter((fd) => !taken.has(fd));
