@@ -79,9 +79,12 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, softErrors, totalMs, foreground } = restored;
+  const { pid, processes, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson(
+      { pid, ...(processes && { processes }), totalMs, softErrors },
+      foreground === null ? process.stdout : process.stderr,
+    );
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);

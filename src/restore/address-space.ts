@@ -91,17 +91,19 @@ export type FileDescriptorOf = (vma: Vma) => number;
 
 /** Makes every recorded mapping, writable for now where pages are to be filled in. */
 export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescriptorOf): void {
-  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma));
+  // Shared memory that has a descriptor is that of several processes.
+  const isOwnObject = (vma: Vma) => isSharedObject(vma) && fdOf(vma) < 0;
+  const plain = vmas.filter((vma) => vma.kind !== "special" && !isOwnObject(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
-  for (const group of sharedObjects(vmas)) mapSharedObject(workshop, group, vmas);
+  for (const group of sharedObjects(vmas.filter(isOwnObject))) mapSharedObject(workshop, group, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 
 function mapCall(vma: Vma, fdOf: FileDescriptorOf): RemoteCall {
-  const isFile = vma.kind === "file" || vma.kind === "shared-file";
+  const isFile = vma.kind !== "anonymous";
   const flags =
-    (vma.kind === "shared-file" ? MAP_SHARED : MAP_PRIVATE) |
+    (vma.kind === "file" || vma.kind === "anonymous" ? MAP_PRIVATE : MAP_SHARED) |
     MAP_FIXED |
     (isFile ? 0 : MAP_ANONYMOUS) |
     (vma.flags.includes("nr") ? MAP_NORESERVE : 0) |

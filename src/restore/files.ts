@@ -46,13 +46,21 @@ export interface InsideDescriptor {
   readonly description: FileDescription;
 }
 
-/** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
-export interface PreparedFiles extends Disposable {
+/** What one process gets. */
+export interface DescriptorTable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
   readonly inside: readonly InsideDescriptor[];
   /** Descriptors that lead to what was recorded, one for each description. */
   readonly restored: readonly InsideDescriptor[];
+  /** Epoll instances that it inherits, with what it has to add to them; only in a tree. */
+  readonly watching?: readonly InsideDescriptor[];
+}
+
+/** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
+export interface PreparedFiles extends DescriptorTable, Disposable {
+  /** The table of a process of a tree, out of those that were opened together. */
+  tableOf(planned: readonly PlannedDescriptor[]): DescriptorTable;
   readonly softErrors: readonly SoftError[];
   /** Pipes that feed recorded input; to be started with the program. */
   readonly feeds: readonly Feed[];
@@ -75,7 +83,11 @@ export interface PreparedFiles extends Disposable {
  * NOT_PERMITTED, CORE_CORRUPT or USAGE with nothing left open.
  */
 export function prepareFiles(files: FileState, options: PrepareOptions): PreparedFiles {
-  const planned = planDescriptors(files, options);
+  return openPlanned(planDescriptors(files, options), options);
+}
+
+/** Opens what was planned, for one process or all of a tree; one description is one object. Throws as `prepareFiles`. */
+export function openPlanned(planned: readonly PlannedDescriptor[], options: PrepareOptions): PreparedFiles {
   const wanted = [
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
@@ -117,18 +129,20 @@ interface Parts {
 function assemble(parts: Parts): PreparedFiles {
   const { planned, opened, objects, placed, feeds, corePath } = parts;
   const sources: FileSource[] = [];
-  const inside = planned.flatMap((plan) => (plan.to === "inside" ? [plan] : []));
-  const descriptors = planned.filter(isInherited).map((plan): RestoredDescriptor => {
-    const source = sourceOf(plan, parts);
-    if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
-    return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
+  const tableOf = (some: readonly PlannedDescriptor[]): DescriptorTable => ({
+    sources,
+    descriptors: some.filter(isInherited).map((plan): RestoredDescriptor => {
+      const source = sourceOf(plan, parts);
+      if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
+      return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
+    }),
+    inside: some.flatMap((plan) => (plan.to === "inside" ? [plan] : [])),
+    restored: restoredOf(some),
   });
   let cuts: CutsDone | null = null;
   return {
-    sources,
-    descriptors,
-    inside,
-    restored: restoredOf(planned),
+    ...tableOf(planned),
+    tableOf,
     softErrors: opened.softErrors,
     feeds: [...feeds.values()],
     commit() {

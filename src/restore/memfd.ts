@@ -6,6 +6,7 @@ import { RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { ownCall } from "../tracee/own-call.js";
+import { coreOf } from "./content.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -25,10 +26,8 @@ export function openMemfds(wanted: readonly FileDescription[], coreFd: number, a
     const descriptions = wanted.filter((one) => one.ino === ino);
     const [first] = descriptions;
     if (first?.object?.kind !== "memfd") continue;
-    const fd = make(first, first.object, {
-      content: descriptions.find((one) => one.content)?.content,
-      coreFd,
-    });
+    const content = descriptions.find((one) => one.content)?.content;
+    const fd = make(first, first.object, { content, coreFd: content ? coreOf(content, coreFd) : coreFd });
     const original = descriptions.find(({ flags }) => (flags & O_ACCMODE) === O_RDWR);
     try {
       for (const one of descriptions.filter((other) => other !== original)) {

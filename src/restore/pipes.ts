@@ -7,6 +7,7 @@ import { reopenDescriptor } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import { ownCall } from "../tracee/own-call.js";
 import { makePipe } from "../tracee/pipe.js";
+import { coreOf } from "./content.js";
 import { lookAt } from "./file-look.js";
 
 const O_ACCMODE = 0o3;
@@ -29,7 +30,9 @@ export function openPipes(wanted: readonly FileDescription[], coreFd: number, ad
     const [first] = descriptions;
     if (first === undefined) continue;
     const content = descriptions.find((one) => one.content !== null)?.content ?? null;
-    const bytes = content ? readPadded(coreFd, content.lengthBytes, content.fileOffset) : Buffer.alloc(0);
+    const bytes = content
+      ? readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset)
+      : Buffer.alloc(0);
     const spare = first.path.startsWith("pipe:") ? newPipe(bytes) : openFifo(first, bytes);
     try {
       const [end] = spare;

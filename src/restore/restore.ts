@@ -62,6 +62,8 @@ export interface Placed {
 
 export interface Restored {
   readonly pid: number;
+  /** All pids of a process tree, the root's first. */
+  readonly processes?: readonly number[];
   readonly softErrors: readonly SoftError[];
   /** From the call to the program's first instruction, in ms. */
   readonly totalMs: number;
@@ -159,18 +161,19 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   try {
     return start(parts);
   } catch (error) {
-    const isOfNewborn =
-      error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
-    if (!isOfNewborn) throw error;
-    throw new CrError(
-      "RESTORE_FAILED",
-      `cannot rebuild the program of ${parts.core.path}: ${error.message}`,
-      {
-        hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
-        cause: error,
-      },
-    );
+    throw explained(error, parts.core.path);
   }
+}
+
+/** What went wrong inside a newborn, in the user's words; other errors as they are. */
+export function explained(error: unknown, path: string): unknown {
+  const isOfNewborn =
+    error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
+  if (!isOfNewborn) return error;
+  return new CrError("RESTORE_FAILED", `cannot rebuild the program of ${path}: ${error.message}`, {
+    hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
+    cause: error,
+  });
 }
 
 /** From the fork to the first instruction; the newborn dies with anything that fails in here. */
@@ -222,7 +225,7 @@ function recordedPlaces(state: ProcessState): Placed {
 }
 
 /** A program that wants to die with its parent would die as soon as cr leaves it. */
-function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
+export function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
   if (parentDeathSignal === 0) return;
   const message = `cannot let the program go on by itself: it asked for signal ${parentDeathSignal} when its parent ends`;
   throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
@@ -231,7 +234,7 @@ function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState):
 }
 
 /** Every checksum, before anything is started: a program must not run on altered memory. */
-function requireIntact(core: CoreFile): void {
+export function requireIntact(core: CoreFile): void {
   const { ok, problems } = verifyCore(core, crc32cRanges);
   if (ok) return;
   throw new CrError(

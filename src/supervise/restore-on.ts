@@ -8,6 +8,7 @@ import { choosePlacement } from "../cpus/placement.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
 import { type Placed, type Restored, type RestoreOptions, restore } from "../restore/restore.js";
+import { isBundle, restoreTree } from "../restore/tree.js";
 import type { SoftError } from "../state/soft-error.js";
 
 export type RestoreOnOptions = Omit<RestoreOptions, "place"> & {
@@ -15,12 +16,12 @@ export type RestoreOnOptions = Omit<RestoreOptions, "place"> & {
   readonly cpus?: readonly number[] | undefined;
 };
 
-/** `restore` of restore/restore.ts, on the CPUs asked for. Also throws CPU_UNAVAILABLE and CGROUP. */
+/** `restore` of restore/restore.ts, or `restoreTree` for the folder of a process tree, on the CPUs asked for. Also throws CPU_UNAVAILABLE and CGROUP. */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
   const { cpus, ...rest } = options;
   let cpuset: Cpuset | null = null;
   try {
-    return await restore(path, {
+    return await (isBundle(path) ? restoreTree : restore)(path, {
       ...rest,
       place: (recorded) => {
         const plan = plannedPlaces(recorded, cpus);
