@@ -3,7 +3,8 @@
  * milliseconds, so what was found before the stop is remembered; a holder that comes later must be a child or be given
  * the descriptor by the program itself.
  */
-import { type Holder, holdersOf } from "../host/descriptor-holders.js";
+import { type Holder, holdersOf, holds } from "../host/descriptor-holders.js";
+import { processStatus } from "../host/process-status.js";
 
 export class FarEnds {
   readonly #known = new Map<string, Holder | null>();
@@ -17,13 +18,30 @@ export class FarEnds {
     this.#insiders = insiders;
     const unknown = new Set(links.filter((link) => !this.#isKnown(link)));
     const found = holdersOf(unknown, [...pids, process.pid]);
-    for (const link of unknown) this.#known.set(link, found.get(link) ?? null);
+    for (const link of unknown) {
+      const holder = found.get(link) ?? null;
+      // A child that was not there when the tree was looked at: looked for again in the stop.
+      if (holder !== null && this.#isPassing(holder.pid)) this.#known.delete(link);
+      else this.#known.set(link, holder);
+    }
   }
 
-  /** A holder that has come into the tree is none any more; others may be behind it. */
+  /** A descendant of the tree that is not listed in it yet, or one that has ended by now. */
+  #isPassing(pid: number): boolean {
+    let status = processStatus(pid);
+    if (status === undefined || status.state === "Z") return true;
+    while (status !== undefined && status.ppid > 0) {
+      if (this.#insiders.has(status.ppid)) return true;
+      status = processStatus(status.ppid);
+    }
+    return false;
+  }
+
+  /** A holder that has come into the tree, has ended or let go is none any more; others may be behind it. */
   #isKnown(link: string): boolean {
     const holder = this.#known.get(link);
-    return holder !== undefined && (holder === null || !this.#insiders.has(holder.pid));
+    if (holder === undefined || holder === null) return holder === null;
+    return !this.#insiders.has(holder.pid) && holds(holder.pid, link);
   }
 
   /** Null when nobody else was seen with it. */
