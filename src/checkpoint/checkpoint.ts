@@ -1,50 +1,40 @@
 /**
- * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask the process; copy
- * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
+ * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask each process; copy their
+ * memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
+ * to its own file.
  */
 
-import { availableParallelism } from "node:os";
-import { planCore } from "../core/layout.js";
-import { writeCoreTail } from "../core/writer.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
-import type { FileState } from "../state/fd.js";
-import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { copyMemoryTo } from "../tracee/memory.js";
-import { isNativeError } from "../tracee/native-error.js";
-import { Pagemap } from "../tracee/pagemap.js";
-import { findGadgets } from "../tracee/site.js";
-import type { Tracee } from "../tracee/tracee.js";
+import { findGadgets, type Gadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState } from "./capture.js";
-import { copyContents } from "./contents.js";
+import { ask } from "./ask.js";
+import { Output } from "./bundle.js";
+import { type Copied, finishCore } from "./copy-out.js";
+import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
-import { changed, freeze, seize } from "./freeze.js";
-import type { Interior } from "./interior.js";
-import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
+import { changed } from "./freeze.js";
+import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { OutputFile, outputFailed } from "./output.js";
-import { planPages } from "./pages.js";
-import { refuse } from "./refusal.js";
-import { refusedContents } from "./refused-contents.js";
-import { refusedInterior } from "./refused-interior.js";
+import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { type Refusal, refuse } from "./refusal.js";
+import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { snapshotFiles } from "./snapshots.js";
-import { attempt, checkTarget } from "./target.js";
+import { attempt } from "./target.js";
+import { manifestOf } from "./tree-manifest.js";
 
-/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
-const COPY_THREADS = Math.min(4, availableParallelism());
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
-  /** Path of the core; default `core.<pid>` in the current folder. */
+  /** Path of the core, or of the folder for a process with children; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
   readonly force?: boolean;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
+  /** With false a process with children is refused; otherwise they are saved with it. */
+  readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
   /** Refuse when anything can only be saved with a soft error. */
@@ -61,7 +51,7 @@ export interface CheckpointResult {
   readonly pid: number;
   /** The program's name (comm). */
   readonly name: string;
-  /** Full path of the core. */
+  /** Full path of the core, or of the folder of a tree. */
   readonly core: string;
   readonly mode: "live" | "fork" | "stop";
   /** How long the program stood still, and the whole operation, in ms. */
@@ -72,163 +62,115 @@ export interface CheckpointResult {
   readonly pages: number;
   readonly rounds: number;
   readonly threads: number;
+  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
   readonly processes: number;
   readonly softErrors: readonly SoftError[];
 }
 
 /**
- * Saves a running process into a core file. The process goes on whatever happens, unless `after` says otherwise
- * and the core is durable. Throws `CrError`: NO_SUCH_PROCESS, NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS,
- * UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
+ * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
+ * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL,
+ * OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
-  checkTarget(pid);
-  const mappedFiles = new MappedFiles();
-  const farEnds = new FarEnds();
-  const before = attempt(pid, () => lookBeforeStop(() => lookAtProcess(pid, mappedFiles, farEnds)));
-  requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
-  refuse(pid, before.refusals);
-  const gadgets = findGadgets(pid, before.facts.vmas);
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds() };
+  const before = lookBeforeStop(pid, memory);
+  const startTicks = startOf(pid, before);
+  requireStart(pid, startTicks, options.startTicks ?? startTicks);
+  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  const gadgets = gadgetsOf(before);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
-  using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using tracee = seize(pid);
+  using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
+  using family = Family.seize(pid);
   faultPoint("after-seize");
   const stopped = performance.now();
   const ledger = options.ledger ?? new Map();
-  const key = `${pid}:${before.facts.stat.startTicks}`;
-  const { threads, restarting } = freeze(tracee, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key });
+  const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
-  // Not before the stop: an exec would leave us with the page table of a program that is gone.
-  using pagemap = attempt(pid, () => new Pagemap(pid));
-  const look = attempt(pid, () => lookAtProcess(pid, mappedFiles, farEnds));
-  requireStart(pid, look, before.facts.stat.startTicks);
-  refuse(pid, look.refusals);
-  const frozen: Frozen = { tracee, threads, look, gadgets };
-  const answers = ask(frozen);
-  refuse(pid, [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)]);
-  faultPoint("after-remote");
-  const captured = assembleState(frozen, answers, vdso);
-  refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, {
-    tracee,
-    output,
-    pagemap,
-    interior: answers.process,
-    snapshot: options.files === "snapshot",
-  });
-  faultPoint("after-copy");
-  for (const call of restarting) rememberRestart(call.tid, call, ledger);
-  if (options.after !== "kill") letGo(tracee, options.after);
-  const stopMs = performance.now() - stopped;
-  finish(output, copied);
-  if (options.after === "kill") tracee.kill();
-  return {
+  const look = lookAtTree(family.relatives, memory);
+  requireStart(pid, startOf(pid, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
+  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
+  const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
+  refuse(
     pid,
-    name: Buffer.from(captured.process.comm, "latin1").toString(),
-    core: output.path,
-    mode: "stop",
-    stopMs,
-    totalMs: performance.now() - begin,
-    bytes: copied.writtenBytes,
-    pages: copied.pages,
-    rounds: 1,
-    threads: captured.threads.length,
-    processes: 1,
-    softErrors: captured.softErrors,
-  };
+    asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets })),
+  );
+  faultPoint("after-remote");
+  const copied = copyAll(pid, { asked, look, vdso, output, sockets, options });
+  faultPoint("after-copy");
+  for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
+  if (options.after === "stop") family.releaseStopped();
+  else if (options.after !== "kill") family.release();
+  const stopMs = performance.now() - stopped;
+  finish(output, { copied, look });
+  if (options.after === "kill") family.kill();
+  const totalMs = performance.now() - begin;
+  return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+}
+/** Start time of the root in clock ticks since boot. */
+function startOf(pid: number, { looks }: TreeLook): bigint {
+  const look = looks.get(pid);
+  if (look === undefined) throw changed(pid, null);
+  return look.facts.stat.startTicks;
 }
 
 /** A pid alone does not name a process: it may be another's by now. */
-function requireStart(pid: number, look: Look, startTicks: bigint): void {
-  if (look.facts.stat.startTicks === startTicks) return;
+function requireStart(pid: number, found: bigint, startTicks: bigint): void {
+  if (found === startTicks) return;
   throw new CrError(
     "NO_SUCH_PROCESS",
     `cannot checkpoint process ${pid}: it ended and another process has its pid`,
-    {
-      hint: `look who has it now: ps -p ${pid}`,
-    },
+    { hint: `look who has it now: ps -p ${pid}` },
   );
 }
 
-interface Copied {
-  readonly state: ProcessState;
-  readonly layout: ReturnType<typeof planCore>;
-  readonly tailOffset: number;
-  readonly writtenBytes: number;
-  readonly pages: number;
+/** Where each member can run calls: searching its code takes longer than a stop should. */
+function gadgetsOf({ relatives, looks }: TreeLook): ReadonlyMap<number, Gadgets | null> {
+  const root = relatives[0]?.pid ?? 0;
+  const search = ([pid, { facts }]: readonly [number, Look]) =>
+    [pid, unlessEnded(pid, { root, look: () => findGadgets(pid, facts.vmas) })] as const;
+  return new Map([...looks].map(search));
 }
 
-/** Copies the memory and the deleted files of the stopped process to their places in the core. */
-function copyOut(
-  captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior; snapshot: boolean },
-): Copied {
-  const { tracee, output, pagemap, interior } = to;
-  try {
-    const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
-    const layout = planCore(vmas, stored);
-    const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
-      ranges: layout.runs,
-      threads: COPY_THREADS,
-    });
-    const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const contents = copyContents(tracee.pid, captured.files, {
-      fd: output.fd,
-      fileOffset: layout.extraOffset,
-      unreadInputBytes: interior.unreadInputBytes,
-    });
-    const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;
-    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
-    return {
-      state: { ...captured, vmas, files, runs },
-      layout,
-      tailOffset: end,
-      writtenBytes: memory.writtenBytes,
-      pages,
-    };
-  } catch (error) {
-    if (isNativeError(error, "ESRCH")) throw changed(tracee.pid, error);
-    if (isNativeError(error, "EFAULT")) {
-      refuse(tracee.pid, [
-        { kind: "mapping", id: "", what: "memory that cannot be read (a faulty page, or it just ended)" },
-      ]);
-    }
-    throw outputFailed(output.path, error);
-  }
-}
-
-function withSnapshots(
-  pid: number,
-  { files, end: fileOffset }: { readonly files: FileState; readonly end: number },
-  fd: number,
-): { readonly files: FileState; readonly end: number } {
-  const { snapshots, end } = snapshotFiles(pid, files, { fd, fileOffset });
-  return { files: { ...files, snapshots }, end };
-}
-
-function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
-  if (after === "stop") tracee.releaseStopped();
-  else tracee.release();
+function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
+  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
+  if (tree || children.length === 0) return [];
+  return [
+    {
+      kind: "child",
+      id: "",
+      what: `child processes (${children.join(", ")}), without --no-tree they are saved, too`,
+    },
+  ];
 }
 
 /** Headers, notes and durability: the program already runs again. */
-function finish(output: OutputFile, copied: Copied): void {
-  const { layout, state, tailOffset } = copied;
-  try {
-    writeCoreTail(output.fd, { layout, state, tailOffset });
-  } catch (error) {
-    throw outputFailed(output.path, error);
-  }
+function finish(
+  output: Output,
+  { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
+): void {
+  const cores = new Map(copied.map((one) => [one.state.process.pid, finishCore(one)]));
   faultPoint("before-commit");
-  output.commit();
+  const [first] = copied;
+  if (first === undefined || look.relatives.length === 1) output.commitFile();
+  else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
 }
 
-function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
-  if (!strict || captured.softErrors.length === 0) return;
-  const list = captured.softErrors.map((soft) => soft.message).join("; ");
-  throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
-    hint: "leave out --strict to accept this",
-  });
+function resultOf(pid: number, copied: readonly Copied[]) {
+  const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
+  return {
+    pid,
+    name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
+    mode: "stop" as const,
+    bytes: sum(({ writtenBytes }) => writtenBytes),
+    pages: sum(({ pages }) => pages),
+    rounds: 1,
+    threads: sum(({ state }) => state.threads.length),
+    softErrors: copied.flatMap(({ state }) => state.softErrors),
+  };
 }

@@ -1,12 +1,19 @@
-/** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
+/**
+ * One whole look at a process, or at a tree of them, and everything in it that cannot be saved: taken before the stop,
+ * and again in it.
+ */
+import { CrError } from "../errors.js";
 import type { FileState } from "../state/fd.js";
+import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
+import { otherMappers } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
-import type { FarEnds } from "./far-ends.js";
-import { classifyFiles } from "./files.js";
-import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { FarEnds } from "./far-ends.js";
+import { classifyTree } from "./files.js";
+import { isSharedMemory, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
-import { refusedOfProcess } from "./target.js";
+import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
+import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
@@ -14,33 +21,124 @@ export interface Look {
   readonly refusals: readonly Refusal[];
 }
 
-/** Looks at a running process are repeated so often when something is refused. */
+/** All members of a tree, the dead among `relatives` only; a lone process is a tree of one. */
+export interface TreeLook {
+  readonly relatives: readonly Relative[];
+  readonly looks: ReadonlyMap<number, Look>;
+  readonly refusals: readonly Refusal[];
+}
+
+/** What is kept between looks. */
+export interface Memory {
+  readonly mappedFiles: MappedFiles;
+  readonly farEnds: FarEnds;
+}
+
+/** Looks at a running tree are repeated so often when something is refused. */
 const LOOKS_MAX = 3;
 
 /**
- * Looks at a process that runs on meanwhile. It may delete a file between two readings of one descriptor: what is
- * refused only once was on its way, so a refusal is looked at again.
+ * Looks at a process that runs on meanwhile, with its descendants. It may delete a file between two readings of one
+ * descriptor, or a child may be on its way to its own program: what is refused only once was on its way, so a refusal
+ * is looked at again. Throws as `checkTarget` for every member.
  */
-export function lookBeforeStop(look: () => Look): Look {
-  let found = look();
-  for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) found = look();
+export function lookBeforeStop(root: number, memory: Memory): TreeLook {
+  let found = lookWhileRunning(root, memory);
+  for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) {
+    const before = new Set(found.refusals.map(nameOf));
+    const again = lookWhileRunning(root, memory);
+    found = { ...again, refusals: again.refusals.filter((refusal) => before.has(nameOf(refusal))) };
+  }
   return found;
 }
 
-/** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
-export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: FarEnds): Look {
-  const read = readProcessFacts(pid);
-  const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
-  const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
+function nameOf({ pid, kind, id }: Refusal): string {
+  return `${pid} ${kind} ${id}`;
+}
+
+function lookWhileRunning(root: number, memory: Memory): TreeLook {
+  checkTarget(root);
+  const relatives = familyOf(root).filter(({ pid, isDead }) => pid === root || isDead || isTarget(pid));
+  const look = lookAtTree(relatives, memory);
+  return { ...look, refusals: [...look.refusals, ...refusedTracers([...look.looks.keys()])] };
+}
+
+/** False for a child that has just ended; throws for one that cannot be checkpointed. */
+function isTarget(pid: number): boolean {
+  try {
+    checkTarget(pid);
+    return true;
+  } catch (error) {
+    if (error instanceof CrError && hasEnded(pid)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Reads and classifies; mappings come with the identity of their files. A member that ended meanwhile is left out, the
+ * root is NO_SUCH_PROCESS then.
+ */
+export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnds }: Memory): TreeLook {
+  const root = relatives[0]?.pid ?? 0;
+  const facts = new Map<number, ProcessFacts>();
+  for (const { pid, isDead } of relatives) {
+    const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, mappedFiles) });
+    if (read !== null) facts.set(pid, read);
+  }
+  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isSharedMemory));
+  const mappers = otherMappers([...facts.keys()], shared);
+  const classified = classifyTree(
+    [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
+    farEnds,
+  );
+  const looks = new Map<number, Look>();
+  for (const [pid, own] of facts) {
+    const files = classified.get(pid);
+    if (files === undefined) continue;
+    const more = unlessEnded(pid, { root, look: () => refusedOfMember(pid, own) });
+    // Of one that has ended since, nothing is found by its name any more.
+    if (more === null || (pid !== root && hasEnded(pid))) continue;
+    const refusals = [...more, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
+    looks.set(pid, { facts: own, files: files.files, refusals: refusals.map((one) => of(one, pid, root)) });
+  }
+  const all = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
-    facts,
-    files,
-    refusals: [
-      ...refusedThreads(pid),
-      ...refusedOfProcess(pid, facts),
-      ...refusals,
-      ...refusedMappings(facts.vmas),
-      ...sharedWithOthers(pid, facts.vmas),
-    ],
+    relatives,
+    looks,
+    refusals: [...all, ...refusedShares(relatives, looks), ...refusedDead(relatives)],
   };
+}
+
+function of(refusal: Refusal, pid: number, root: number): Refusal {
+  return pid === root ? refusal : { ...refusal, pid };
+}
+
+/** What is found of a member, with errors in the user's words; null for a child that has just ended. */
+export function unlessEnded<T>(
+  pid: number,
+  { root, look }: { readonly root: number; readonly look: () => T },
+): T | null {
+  try {
+    return attempt(pid, look);
+  } catch (error) {
+    if (pid !== root && hasEnded(pid)) return null;
+    throw error;
+  }
+}
+
+function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
+  const read = readProcessFacts(pid);
+  return { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
+}
+
+function refusedOfMember(pid: number, facts: ProcessFacts): Refusal[] {
+  return [...refusedThreads(pid), ...refusedOfProcess(pid, facts), ...refusedMappings(facts.vmas)];
+}
+
+/** One process without regard to its children. Throws errno errors of /proc. */
+export function lookAtProcess(pid: number, mappedFiles: MappedFiles): Look {
+  const relatives = familyOf(pid).slice(0, 1);
+  const look = lookAtTree(relatives, { mappedFiles, farEnds: new FarEnds() }).looks.get(pid);
+  if (look === undefined) throw new RangeError(`process ${pid} was not looked at`);
+  return look;
 }

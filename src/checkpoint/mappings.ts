@@ -5,7 +5,7 @@ import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import { otherMappers, pathInside } from "../tracee/maps.js";
+import { objectOf, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
 import type { Refusal } from "./refusal.js";
 
@@ -98,11 +98,19 @@ export function buildIdOf(path: string): string | null {
   }
 }
 
-/** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
-export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
-  return vmas.flatMap((vma) => {
-    const others = vma.kind === "shared-anonymous" ? otherMappers(pid, vma) : [];
+/** Shared anonymous memory that processes outside map too (`otherMappers`): it cannot be saved from one side. */
+export function sharedWithOthers(
+  vmas: readonly Vma[],
+  mappers: ReadonlyMap<string, readonly number[]>,
+): Refusal[] {
+  return vmas.filter(isSharedMemory).flatMap((vma) => {
+    const others = mappers.get(objectOf(vma)) ?? [];
     if (others.length === 0) return [];
     return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
   });
+}
+
+/** Memory that has no name and may have several mappers. */
+export function isSharedMemory({ kind }: Vma): boolean {
+  return kind === "shared-anonymous";
 }

@@ -48,7 +48,10 @@ export function sortPipe(one: OpenDescriptor, { pid, open, farEnds }: Surroundin
   if (reads && writes && holder === null) {
     return { kind: "pipe", object: { kind: "pipe", capacityBytes: pipeCapacity(pid, one.fd) } };
   }
-  if (one.fd <= STANDARD_FDS_MAX) return { kind: "outside", object: null };
+  const passesInside = [O_RDONLY, O_WRONLY].every((mode) =>
+    ends.some(({ flags }) => (flags & O_ACCMODE) === mode),
+  );
+  if (one.fd <= STANDARD_FDS_MAX && !passesInside) return { kind: "outside", object: null };
   const what = one.link.startsWith("pipe:") ? "a pipe" : "a FIFO";
   const who =
     holder === null

@@ -2,6 +2,8 @@
 import { CrError } from "../errors.js";
 
 export interface Refusal {
+  /** The process that has it, where it may be another than the one that is checkpointed. */
+  readonly pid?: number;
   /** Kind of state in the words of docs/limits.md: `thread`, `descriptor`, `mapping`, … */
   readonly kind: string;
   /** Which one: `fd:7`, an address, a tid; empty when there is only one. */
@@ -17,7 +19,11 @@ export function refuse(pid: number, refusals: readonly Refusal[]): void {
 
 /** The error that names every item. */
 export function unsupportedState(pid: number, refusals: readonly Refusal[]): CrError {
-  const items = refusals.map(({ id, what }) => (id ? `${id}: ${what}` : what));
+  const items = refusals.map((refusal) => {
+    const { id, what } = refusal;
+    const whose = refusal.pid === undefined || refusal.pid === pid ? "" : `process ${refusal.pid}: `;
+    return `${whose}${id ? `${id}: ` : ""}${what}`;
+  });
   return new CrError(
     "UNSUPPORTED_STATE",
     `cannot checkpoint process ${pid}: it has state that cannot be saved: ${items.join("; ")}`,

@@ -117,10 +117,20 @@ function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
 /** The bytes or the one message that wait in one end of a pair; null when nothing does, a string when it cannot be had. */
 export function queuedIn(
   pid: number,
-  { fd, peerFd, object }: { readonly fd: number; readonly peerFd: number; readonly object: KernelObject },
+  {
+    fd,
+    peerPid,
+    peerFd,
+    object,
+  }: {
+    readonly fd: number;
+    readonly peerPid: number;
+    readonly peerFd: number;
+    readonly object: KernelObject;
+  },
 ): Buffer | null | string {
   if (object.kind !== "socket") return null;
-  const account = withGrasp(pid, peerFd, unreadByPeer);
+  const account = withGrasp(peerPid, peerFd, unreadByPeer);
   if (account === 0) return null;
   const { bytes, expected } = withGrasp(pid, fd, peekSocket);
   if (object.type === SOCK_STREAM) {

@@ -42,10 +42,7 @@ export function openBundle(folder: string): Bundle {
       if (member.core === null) continue;
       const core = openCore(join(folder, member.core.file));
       try {
-        requireSame(core, member.core);
-        const state = readState(core);
-        requireAgreement(core.path, state, { member, tree });
-        living.push({ member, core, state });
+        living.push({ member, core, state: checkMember(core, { member, tree }) });
       } catch (error) {
         core.close();
         throw error;
@@ -56,6 +53,17 @@ export function openBundle(folder: string): Bundle {
     close();
     throw error;
   }
+}
+
+/** The state in a member's core: BAD_CORE, CORE_CORRUPT when it is not the core that the manifest speaks of. */
+export function checkMember(
+  core: CoreFile,
+  { member, tree }: { readonly member: TreeMember; readonly tree: Tree },
+): ProcessState {
+  if (member.core !== null) requireSame(core, member.core);
+  const state = readState(core);
+  requireAgreement(core.path, state, { member, tree });
+  return state;
 }
 
 /** The very file that was written with the manifest. */

@@ -6,9 +6,9 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { z } from "../state/schema.js";
-import { MANIFEST_NAME, type Tree, type TreeMember, treeSchema } from "../state/tree.js";
+import { type Tree, type TreeMember, treeSchema } from "../state/tree.js";
 import { badCore } from "./byte-source.js";
-import { CHECKSUM_KEY, manifestChecksum } from "./manifest.js";
+import { CHECKSUM_KEY, MANIFEST_NAME, manifestChecksum } from "./manifest.js";
 import { FORMAT, NO_CHECKSUM } from "./recore-notes.js";
 
 /** A million members would have less. */

@@ -8,6 +8,9 @@ import { crc32c } from "./crc32c.js";
 import { FORMAT, NO_CHECKSUM } from "./recore-notes.js";
 import { checksumDigits } from "./writer.js";
 
+/** Name of the manifest in its folder. */
+export const MANIFEST_NAME = "manifest.json";
+
 /** The file begins with this; the digits follow. */
 export const CHECKSUM_KEY = '{"checksum":"';
 

@@ -30,6 +30,11 @@ export function holdersOf(
   return found;
 }
 
+/** True while a process has a descriptor with this link. */
+export function holds(pid: number, link: string): boolean {
+  return entries(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === link);
+}
+
 /** Nothing for a process that ended or belongs to somebody else. */
 function entries(folder: string): readonly string[] {
   try {

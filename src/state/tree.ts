@@ -24,9 +24,6 @@
 import { u64, z } from "./schema.js";
 import { softErrorSchema } from "./soft-error.js";
 
-/** Name of the manifest in its folder. */
-export const MANIFEST_NAME = "manifest.json";
-
 /** Digits of a checksum: CRC32C. */
 const digits = z.string().regex(/^[0-9a-f]{8}$/);
 const pid = z.int().positive();

@@ -22,12 +22,27 @@ export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
   return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
-/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
-export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids
-    .map(Number)
-    .filter((other) => other !== pid && mapsText(other).includes(` ${vma.dev} ${vma.ino} `));
+/** Names what a mapping shows, in maps of any process: device and inode as they stand there. */
+export function objectOf({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
+  return `${dev} ${ino}`;
+}
+
+/** Processes other than `pids` that map the same objects, by object (`objectOf`). */
+export function otherMappers(
+  pids: readonly number[],
+  vmas: readonly Pick<Vma, "dev" | "ino">[],
+): ReadonlyMap<string, readonly number[]> {
+  const objects = new Set(vmas.map(objectOf));
+  const found = new Map<string, number[]>();
+  if (objects.size === 0) return found;
+  const others = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && !pids.includes(Number(name)));
+  for (const other of others.map(Number)) {
+    const text = mapsText(other);
+    for (const object of objects) {
+      if (text.includes(` ${object} `)) found.set(object, [...(found.get(object) ?? []), other]);
+    }
+  }
+  return found;
 }
 
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */

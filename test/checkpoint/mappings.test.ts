@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MappedFiles, refusedMappings, sharedWithOthers } from "../../src/checkpoint/mappings.js";
-import { readMappings } from "../../src/tracee/maps.js";
+import { otherMappers, readMappings } from "../../src/tracee/maps.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
@@ -89,7 +89,10 @@ test("shared memory is refused while another process maps it, and only that", ()
     ].join("\n");
     const target = await pythonWith(scene, setup);
     const child = scene.adopt(Number(target.output().match(/child (\d+)/)?.[1]));
-    const refusals = () => sharedWithOthers(target.pid, readMappings(target.pid));
+    const refusals = () => {
+      const vmas = readMappings(target.pid);
+      return sharedWithOthers(vmas, otherMappers([target.pid], vmas));
+    };
     expect(refusals()).toMatchObject([{ what: `memory shared with process ${child.pid}` }]);
     process.kill(child.pid, "SIGKILL");
     await expect.poll(refusals).toEqual([]);
