@@ -5,7 +5,7 @@ import { runsFreely } from "../harness/process.js";
 import { expectRefusal, listing } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
-import { membersOf } from "../harness/tree.js";
+import { membersOf } from "../harness/family.js";
 
 /** A child that dies with its parent does `begin`; the parent does `then` and waits. */
 function withChild(begin: string, then = "pass"): string {

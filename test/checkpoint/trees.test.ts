@@ -14,7 +14,7 @@ import { isAlive, runsFreely, statOf } from "../harness/process.js";
 import { listing } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
-import { membersOf, readBundle } from "../harness/tree.js";
+import { membersOf, readBundle } from "../harness/family.js";
 
 /** Children of every kind; says who they are as one line of JSON. */
 const FAMILY = `
