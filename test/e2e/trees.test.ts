@@ -28,7 +28,8 @@ describe("a family", () => {
       const end = await restored.cr.done;
       expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
       expect(target.output()).toBe("ready\nok\n");
-    }));
+    }),
+  );
 });
 
 /** Checkpoints, kills and restores a tree `times`; the last life. */
