@@ -55,7 +55,7 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: lostOfTimers(answers.posixTimers),
+    softErrors: [...look.softErrors, ...lostOfTimers(answers.posixTimers)],
     siginfo: null,
   };
 }

@@ -3,22 +3,30 @@
  * and again in it.
  */
 import { CrError } from "../errors.js";
+import { hex } from "../state/address.js";
 import type { FileState } from "../state/fd.js";
+import { isNameless } from "../state/object-mapping.js";
+import type { SoftError } from "../state/soft-error.js";
+import type { Vma } from "../state/vma.js";
 import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
-import { otherMappers } from "../tracee/maps.js";
+import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import { FarEnds } from "./far-ends.js";
 import { classifyTree } from "./files.js";
-import { isSharedMemory, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { lookAtObjects } from "./mapped-objects.js";
+import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
+import { refusedSharedMemory } from "./shared-memory.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
   readonly files: FileState;
   readonly refusals: readonly Refusal[];
+  /** What of it can only be saved in part. */
+  readonly softErrors: readonly SoftError[];
 }
 
 /** All members of a tree, the dead among `relatives` only; a lone process is a tree of one. */
@@ -85,8 +93,8 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
     const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, mappedFiles) });
     if (read !== null) facts.set(pid, read);
   }
-  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isSharedMemory));
-  const mappers = otherMappers([...facts.keys()], shared);
+  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isAnonymousShared));
+  const mappers = mappersOutside([...facts.keys()], shared);
   const classified = classifyTree(
     [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
     farEnds,
@@ -95,11 +103,16 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
   for (const [pid, own] of facts) {
     const files = classified.get(pid);
     if (files === undefined) continue;
-    const more = unlessEnded(pid, { root, look: () => refusedOfMember(pid, own) });
+    const more = unlessEnded(pid, { root, look: () => lookInside(pid, own, facts.size > 1) });
     // Of one that has ended since, nothing is found by its name any more.
     if (more === null || (pid !== root && hasEnded(pid))) continue;
-    const refusals = [...more, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
-    looks.set(pid, { facts: own, files: files.files, refusals: refusals.map((one) => of(one, pid, root)) });
+    const refusals = [...more.refusals, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
+    looks.set(pid, {
+      facts: { ...own, vmas: more.vmas },
+      files: { ...files.files, mapped: more.mapped, segments: more.segments },
+      softErrors: more.softErrors,
+      refusals: refusals.map((one) => of(one, pid, root)),
+    });
   }
   const all = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
@@ -131,8 +144,26 @@ function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
   return { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
 }
 
-function refusedOfMember(pid: number, facts: ProcessFacts): Refusal[] {
-  return [...refusedThreads(pid), ...refusedOfProcess(pid, facts), ...refusedMappings(facts.vmas)];
+/** What is behind mappings, and what of a member is refused. */
+function lookInside(pid: number, facts: ProcessFacts, inTree: boolean) {
+  const objects = lookAtObjects(facts.vmas, { pid, open: facts.descriptors });
+  const vmas = [...objects.vmas];
+  const refusals = [
+    ...refusedThreads(pid),
+    ...refusedOfProcess(pid, facts),
+    ...refusedMappings(vmas),
+    ...objects.refusals,
+    ...refusedSharedMemory(pid, vmas),
+    ...(inTree ? namelessInTree(vmas) : []),
+  ];
+  return { ...objects, vmas, refusals };
+}
+
+/** Whose other holders may be in the tree. */
+function namelessInTree(vmas: readonly Vma[]): Refusal[] {
+  return vmas.filter(isNameless).map(({ start, path }) => {
+    return { kind: "mapping", id: hex(start), what: `${path}, mapped without a name in a process tree` };
+  });
 }
 
 /** One process without regard to its children. Throws errno errors of /proc. */

@@ -4,9 +4,11 @@ import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { objectOf, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
+import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -22,8 +24,6 @@ const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   dp: "memory the kernel may drop",
 };
 const REFUSED_PATHS: readonly [RegExp, string][] = [
-  [/^\/memfd:/, "a memfd"],
-  [/^\/SYSV/, "a System V shared memory segment"],
   [/^\/\[aio\]/, "an asynchronous I/O context (io_setup)"],
   [/^\/anon_hugepage/, "huge pages of hugetlbfs"],
   [/^\/secretmem/, "secret memory (memfd_secret)"],
@@ -45,8 +45,8 @@ function refusedFor(vma: Vma): string | null {
   const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
-  if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
-  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
+  if (ofFile && !vma.deleted && vma.file === null)
+    return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
 }
 
@@ -61,8 +61,16 @@ export class MappedFiles {
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
-      return { ...vma, file: this.#fileOf(pid, vma) };
+      const named = vma.deleted ? this.#underOtherName(pid, vma) : vma;
+      return named === null ? vma : { ...named, file: this.#fileOf(pid, named) };
     });
+  }
+
+  /** Only what is mapped shared has to be the very file; null when it has no name. */
+  #underOtherName(pid: number, vma: Vma): Vma | null {
+    if (vma.kind !== "shared-file" || isSegment(vma) || vma.path.startsWith("/memfd:")) return null;
+    const path = otherName(pid, vma);
+    return path === null ? null : { ...vma, path, deleted: false };
   }
 
   #fileOf(pid: number, vma: Vma): Vma["file"] {
@@ -103,7 +111,7 @@ export function sharedWithOthers(
   vmas: readonly Vma[],
   mappers: ReadonlyMap<string, readonly number[]>,
 ): Refusal[] {
-  return vmas.filter(isSharedMemory).flatMap((vma) => {
+  return vmas.filter(isAnonymousShared).flatMap((vma) => {
     const others = mappers.get(objectOf(vma)) ?? [];
     if (others.length === 0) return [];
     return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
@@ -111,6 +119,6 @@ export function sharedWithOthers(
 }
 
 /** Memory that has no name and may have several mappers. */
-export function isSharedMemory({ kind }: Vma): boolean {
+export function isAnonymousShared({ kind }: Vma): boolean {
   return kind === "shared-anonymous";
 }

@@ -92,7 +92,9 @@ export function copyAll(root: number, { asked, look, vdso, output, sockets, opti
     using pagemap = attempt(pid, () => new Pagemap(pid));
     const unreadInputBytes = asked[index]?.answers.process.unreadInputBytes ?? 0;
     const snapshot = options.files === "snapshot";
+    const open = asked[index]?.frozen.look.facts.descriptors ?? [];
     return copyOut(pid, state, {
+      open,
       output: output.core(index),
       pagemap,
       once,

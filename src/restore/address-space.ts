@@ -4,10 +4,12 @@
  */
 import { CrError } from "../errors.js";
 import { type Address, hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { vdsoMappings } from "../tracee/vdso.js";
+import { attachSegments } from "./attach-segments.js";
 import { freeAddress, type Range, type Workshop } from "./workshop.js";
 
 const PROT_READ = 1;
@@ -93,10 +95,11 @@ export type FileDescriptorOf = (vma: Vma) => number;
 export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescriptorOf): void {
   // Shared memory that has a descriptor is that of several processes.
   const isOwnObject = (vma: Vma) => isSharedObject(vma) && fdOf(vma) < 0;
-  const plain = vmas.filter((vma) => vma.kind !== "special" && !isOwnObject(vma));
+  const plain = vmas.filter((vma) => vma.kind !== "special" && !isOwnObject(vma) && !isSegment(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
   for (const group of sharedObjects(vmas.filter(isOwnObject))) mapSharedObject(workshop, group, vmas);
+  attachSegments(workshop, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 

@@ -10,9 +10,10 @@ import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
 import { checkWatches, startWatches } from "./inotify.js";
-import { openMemfds } from "./memfd.js";
+import type { Pieces } from "./mapped-files.js";
+import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
-import { openPipes } from "./pipes.js";
+import { type MadeFifos, openPipes } from "./pipes.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
@@ -37,11 +38,17 @@ export function isObject({ kind }: FileDescription): boolean {
 }
 
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
-export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
+export function openObjects(
+  wanted: readonly FileDescription[],
+  core: { readonly fd: number; readonly pieces: Pieces },
+): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  let fifos: MadeFifos | null = null;
+  let putSeals: LateSeals = () => {};
   const close = () => {
     sockets?.putBack();
+    fifos?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
     byId.clear();
   };
@@ -56,9 +63,9 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
       const fd = one.object === null ? null : makeOne(one, one.object);
       if (fd !== null) add(one, fd, null);
     }
-    openPipes(ofKind("pipe"), coreFd, add);
-    openMemfds(ofKind("memfd"), coreFd, add);
-    sockets = openSockets(ofKind("socket"), coreFd, add);
+    fifos = openPipes(ofKind("pipe"), core.fd, add);
+    putSeals = openMemfds(ofKind("memfd"), core, add);
+    sockets = openSockets(ofKind("socket"), core.fd, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
@@ -72,7 +79,9 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      putSeals();
       sockets?.keep();
+      fifos?.keep();
     },
     [Symbol.dispose]: close,
   };

@@ -6,7 +6,6 @@
 import { fstatSync } from "node:fs";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
@@ -14,11 +13,12 @@ import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
-import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -29,6 +29,7 @@ import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
+import { type OpenedSegments, openSegments } from "./segments.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
@@ -104,13 +105,15 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
   using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
-  using shared = openSharedMappings(state.vmas, policy);
+  using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
+  using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,
+    runs: state.runs,
     sameBoot,
     foreign,
   });
@@ -124,6 +127,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     inheritance,
     prepared,
     shared,
+    segments,
     exe,
     policy,
     foreign,
@@ -135,6 +139,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...soft,
     ...placed.softErrors,
     ...shared.softErrors,
+    ...segments.softErrors,
     ...snapshots.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
@@ -150,6 +155,7 @@ interface StartParts {
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly segments: OpenedSegments;
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
@@ -208,8 +214,10 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
+    parts.segments.rollBack(core.fd);
     if (!detach) foreground = openForeground({ pid: newborn.pid });
     prepared.handOver();
+    parts.segments.keep();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
@@ -231,18 +239,4 @@ export function requireNoDeathSignal({ process: { parentDeathSignal } }: Process
   throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
     hint: "restore it in the foreground, without --detach",
   });
-}
-
-/** Every checksum, before anything is started: a program must not run on altered memory. */
-export function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
-  if (ok) return;
-  throw new CrError(
-    "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
-    {
-      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
-      data: { problems },
-    },
-  );
 }

@@ -5,11 +5,12 @@ import { CrError } from "../errors.js";
 import type { SoftError } from "../state/soft-error.js";
 import { cpuComponents } from "../tracee/native.js";
 import { ownVdsoCrc32c } from "../tracee/vdso.js";
+import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkPidFree } from "./check-pid.js";
 import { checkBeforeRestore } from "./checks.js";
 import type { FamilyPlan } from "./family-plan.js";
-import { type RestoreOptions, requireIntact, requireNoDeathSignal } from "./restore.js";
+import { type RestoreOptions, requireNoDeathSignal } from "./restore.js";
 
 export interface TreeCheckOptions {
   readonly options: RestoreOptions;

@@ -27,8 +27,13 @@ export function objectOf({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
   return `${dev} ${ino}`;
 }
 
+/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
+export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): readonly number[] {
+  return mappersOutside([pid], [vma]).get(objectOf(vma)) ?? [];
+}
+
 /** Processes other than `pids` that map the same objects, by object (`objectOf`). */
-export function otherMappers(
+export function mappersOutside(
   pids: readonly number[],
   vmas: readonly Pick<Vma, "dev" | "ino">[],
 ): ReadonlyMap<string, readonly number[]> {
@@ -43,6 +48,22 @@ export function otherMappers(
     }
   }
   return found;
+}
+
+/** A device number `major:minor` in decimal, as maps prints it: both in hexadecimal, two digits at least. */
+export function mapsDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join(":");
+}
+
+/** The other way round. */
+export function plainDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
 }
 
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
