@@ -5,7 +5,7 @@
 import { CrError } from "../errors.js";
 import { hex } from "../state/address.js";
 import type { FileState } from "../state/fd.js";
-import { isNameless } from "../state/object-mapping.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
@@ -15,6 +15,7 @@ import { FarEnds } from "./far-ends.js";
 import { classifyTree } from "./files.js";
 import { lookAtObjects } from "./mapped-objects.js";
 import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
@@ -99,11 +100,13 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
     [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
     farEnds,
   );
+  const pids = [...facts.keys()];
+  const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
   const looks = new Map<number, Look>();
   for (const [pid, own] of facts) {
     const files = classified.get(pid);
     if (files === undefined) continue;
-    const more = unlessEnded(pid, { root, look: () => lookInside(pid, own, facts.size > 1) });
+    const more = unlessEnded(pid, { root, look: () => lookInside(pid, own, { pids, ids }) });
     // Of one that has ended since, nothing is found by its name any more.
     if (more === null || (pid !== root && hasEnded(pid))) continue;
     const refusals = [...more.refusals, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
@@ -145,25 +148,32 @@ function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
 }
 
 /** What is behind mappings, and what of a member is refused. */
-function lookInside(pid: number, facts: ProcessFacts, inTree: boolean) {
-  const objects = lookAtObjects(facts.vmas, { pid, open: facts.descriptors });
+function lookInside(
+  pid: number,
+  facts: ProcessFacts,
+  tree: { readonly pids: readonly number[]; readonly ids: ObjectIds },
+) {
+  const objects = lookAtObjects(facts.vmas, { pid, open: facts.descriptors, ...tree });
   const vmas = [...objects.vmas];
   const refusals = [
     ...refusedThreads(pid),
     ...refusedOfProcess(pid, facts),
     ...refusedMappings(vmas),
     ...objects.refusals,
-    ...refusedSharedMemory(pid, vmas),
-    ...(inTree ? namelessInTree(vmas) : []),
+    ...refusedSharedMemory(pid, vmas, tree.pids),
+    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
   ];
   return { ...objects, vmas, refusals };
 }
 
-/** Whose other holders may be in the tree. */
-function namelessInTree(vmas: readonly Vma[]): Refusal[] {
-  return vmas.filter(isNameless).map(({ start, path }) => {
-    return { kind: "mapping", id: hex(start), what: `${path}, mapped without a name in a process tree` };
-  });
+/** Each member shows another part of what cr may not open. */
+function unseenInTree(vmas: readonly Vma[]): Refusal[] {
+  return vmas
+    .filter((vma) => isNameless(vma) && vma.file === null && !isSegment(vma))
+    .map(({ start, path }) => {
+      const what = `${path}, mapped in a process tree, that cr may not open (CAP_CHECKPOINT_RESTORE)`;
+      return { kind: "mapping", id: hex(start), what };
+    });
 }
 
 /** One process without regard to its children. Throws errno errors of /proc. */

@@ -12,7 +12,7 @@ import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
 import { takeLocks } from "./locks.js";
-import { mappedOf } from "./mapped-files.js";
+import { type Mapped, mappedOf } from "./mapped-files.js";
 import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -88,7 +88,8 @@ export interface PreparedFiles extends DescriptorTable, Disposable {
  * NOT_PERMITTED, CORE_CORRUPT or USAGE with nothing left open.
  */
 export function prepareFiles(files: FileState, options: PrepareOptions): PreparedFiles {
-  return openPlanned(planDescriptors(files, options), options, files);
+  const mapped = { files: (files.mapped ?? []).map(({ file }) => file), inMemory: mappedOf(files, options) };
+  return openPlanned(planDescriptors(files, options), options, mapped);
 }
 
 /**
@@ -98,13 +99,11 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
 export function openPlanned(
   planned: readonly PlannedDescriptor[],
   options: PrepareOptions,
-  files: Pick<FileState, "mapped"> = {},
+  { files: mapped, inMemory }: { readonly files: readonly FileDescription[]; readonly inMemory: Mapped },
 ): PreparedFiles {
   const wanted = [
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
-  const mapped = (files.mapped ?? []).map(({ file }) => file);
-  const inMemory = mappedOf(files, options);
   const opened = openDescriptions([...wanted, ...mapped.filter((one) => !isObject(one))], {
     ...options,
     mapped: inMemory,

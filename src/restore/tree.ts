@@ -56,8 +56,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using snapshots = putAllBack(living, { policy, folder });
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
-  const owners = living.map(({ member, core }, index) => ({
+  const owners = living.map(({ member, core, state }, index) => ({
     pid: member.pid,
+    state,
     coreFd: core.fd,
     files: at(snapshots.files, index),
   }));
