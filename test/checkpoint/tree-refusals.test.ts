@@ -1,11 +1,11 @@
 /** Trees that cannot be saved: refused by name, with the process that is meant, before anything is stopped. */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { membersOf } from "../harness/family.js";
 import { runsFreely } from "../harness/process.js";
 import { expectRefusal, listing } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
-import { membersOf } from "../harness/family.js";
 
 /** A child that dies with its parent does `begin`; the parent does `then` and waits. */
 function withChild(begin: string, then = "pass"): string {

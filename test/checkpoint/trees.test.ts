@@ -10,11 +10,11 @@ import { checkpoint } from "../../src/checkpoint/checkpoint.js";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint as runCheckpoint } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
+import { membersOf, readBundle } from "../harness/family.js";
 import { isAlive, runsFreely, statOf } from "../harness/process.js";
 import { listing } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
-import { membersOf, readBundle } from "../harness/family.js";
 
 /** Children of every kind; says who they are as one line of JSON. */
 const FAMILY = `
