@@ -4,7 +4,7 @@
  */
 import { CrError } from "../errors.js";
 import type { FileState } from "../state/fd.js";
-import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
+import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
 import { otherMappers } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import { FarEnds } from "./far-ends.js";
@@ -52,8 +52,9 @@ export function lookBeforeStop(root: number, memory: Memory): TreeLook {
   return found;
 }
 
-function nameOf({ pid, kind, id }: Refusal): string {
-  return `${pid} ${kind} ${id}`;
+/** With what was found: at one number there may be another pipe each time. */
+function nameOf({ pid, kind, id, what }: Refusal): string {
+  return `${pid} ${kind} ${id} ${what}`;
 }
 
 function lookWhileRunning(root: number, memory: Memory): TreeLook {
@@ -69,9 +70,14 @@ function isTarget(pid: number): boolean {
     checkTarget(pid);
     return true;
   } catch (error) {
-    if (error instanceof CrError && hasEnded(pid)) return false;
+    if (error instanceof CrError && (hasEnded(pid) || isEnding(pid, error))) return false;
     throw error;
   }
+}
+
+/** On its way out a process has lost its memory and files before it is dead; in our stop nobody is on the way out. */
+function isEnding(pid: number, error: unknown): boolean {
+  return error instanceof CrError && error.code === "NO_SUCH_PROCESS" && !isStopped(pid);
 }
 
 /**
@@ -121,7 +127,7 @@ export function unlessEnded<T>(
   try {
     return attempt(pid, look);
   } catch (error) {
-    if (pid !== root && hasEnded(pid)) return null;
+    if (pid !== root && (hasEnded(pid) || isEnding(pid, error))) return null;
     throw error;
   }
 }
