@@ -8,7 +8,7 @@ import type { FileState } from "../state/fd.js";
 import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
-import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
+import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
 import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import { FarEnds } from "./far-ends.js";
@@ -61,8 +61,9 @@ export function lookBeforeStop(root: number, memory: Memory): TreeLook {
   return found;
 }
 
-function nameOf({ pid, kind, id }: Refusal): string {
-  return `${pid} ${kind} ${id}`;
+/** With what was found: at one number there may be another pipe each time. */
+function nameOf({ pid, kind, id, what }: Refusal): string {
+  return `${pid} ${kind} ${id} ${what}`;
 }
 
 function lookWhileRunning(root: number, memory: Memory): TreeLook {
@@ -78,9 +79,14 @@ function isTarget(pid: number): boolean {
     checkTarget(pid);
     return true;
   } catch (error) {
-    if (error instanceof CrError && hasEnded(pid)) return false;
+    if (error instanceof CrError && (hasEnded(pid) || isEnding(pid, error))) return false;
     throw error;
   }
+}
+
+/** On its way out a process has lost its memory and files before it is dead; in our stop nobody is on the way out. */
+function isEnding(pid: number, error: unknown): boolean {
+  return error instanceof CrError && error.code === "NO_SUCH_PROCESS" && !isStopped(pid);
 }
 
 /**
@@ -137,7 +143,7 @@ export function unlessEnded<T>(
   try {
     return attempt(pid, look);
   } catch (error) {
-    if (pid !== root && hasEnded(pid)) return null;
+    if (pid !== root && (hasEnded(pid) || isEnding(pid, error))) return null;
     throw error;
   }
 }
