@@ -38,6 +38,7 @@ export interface Destination {
 }
 
 export interface Copied {
+  readonly pid: number;
   readonly output: OutputFile;
   readonly state: ProcessState;
   readonly layout: ReturnType<typeof planCore>;
@@ -71,6 +72,7 @@ export function copyOut(pid: number, captured: CapturedState, to: Destination): 
     const { files, end } = withSnapshots(pid, { ...contents, vmas }, to);
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
     return {
+      pid,
       output,
       state: { ...captured, vmas, files, runs },
       layout,

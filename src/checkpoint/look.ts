@@ -17,6 +17,7 @@ import { lookAtObjects } from "./mapped-objects.js";
 import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
+import { refusedContentsNow, socketsOf } from "./refused-contents.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
@@ -41,6 +42,8 @@ export interface TreeLook {
 export interface Memory {
   readonly mappedFiles: MappedFiles;
   readonly farEnds: FarEnds;
+  /** Takes what is left out by consent away. */
+  readonly leave?: (look: TreeLook) => TreeLook;
 }
 
 /** Looks at a running tree are repeated so often when something is refused. */
@@ -70,7 +73,13 @@ function lookWhileRunning(root: number, memory: Memory): TreeLook {
   checkTarget(root);
   const relatives = familyOf(root).filter(({ pid, isDead }) => pid === root || isDead || isTarget(pid));
   const look = lookAtTree(relatives, memory);
-  return { ...look, refusals: [...look.refusals, ...refusedTracers([...look.looks.keys()])] };
+  const sockets = socketsOf([...look.looks].map(([pid, { files }]) => [pid, files] as const));
+  const contents = [...look.looks].flatMap(([pid, { files }]) =>
+    refusedContentsNow(pid, files, sockets).map((one) => of(one, pid, root)),
+  );
+  const refusals = [...look.refusals, ...contents, ...refusedTracers([...look.looks.keys()])];
+  const { leave = (whole: TreeLook) => whole } = memory;
+  return leave({ ...look, refusals });
 }
 
 /** False for a child that has just ended; throws for one that cannot be checkpointed. */
@@ -167,9 +176,17 @@ function lookInside(
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),
-    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
+    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
   ];
   return { ...objects, vmas, refusals };
+}
+
+/** Whose processes have two numbers each. */
+function apartInTree({ status }: ProcessFacts): Refusal[] {
+  const isApart = (status.get("NSpid") ?? "").split(/\s+/).length > 1;
+  return isApart
+    ? [{ kind: "namespace", id: "pid", what: "a process tree in a pid namespace of its own" }]
+    : [];
 }
 
 /** Each member shows another part of what cr may not open. */

@@ -6,7 +6,7 @@ import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
-import { objectOf, pathInside } from "../tracee/maps.js";
+import { HUGE_PAGES, objectOf, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
 import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
@@ -39,6 +39,11 @@ export function refusedMappings(vmas: readonly Vma[]): Refusal[] {
 }
 
 function refusedFor(vma: Vma): string | null {
+  // Memory that may only be executed gets a key of the kernel's own wherever there are keys.
+  if (vma.protectionKey !== undefined && !vma.prot.startsWith("--x")) {
+    return `memory with protection key ${vma.protectionKey} (pkey_mprotect)`;
+  }
+  if (isHugeMemory(vma)) return null;
   if (vma.kind === "special") return vma.path === "[uprobes]" ? "a probe of the kernel's (uprobes)" : null;
   const path = REFUSED_PATHS.find(([pattern]) => pattern.test(vma.path));
   if (path) return `${path[1]} (${vma.path})`;
@@ -50,6 +55,11 @@ function refusedFor(vma: Vma): string | null {
   return null;
 }
 
+/** Private memory of huge pages without a file: it can be made again like any other. */
+function isHugeMemory({ kind, path, flags }: Vma): boolean {
+  return kind === "anonymous" && path === HUGE_PAGES && flags.includes("ht");
+}
+
 /** Looks up the files behind mappings, each once; reading ELF files happens outside the stop. */
 export class MappedFiles {
   readonly #known = new Map<string, Vma["file"]>();
@@ -59,10 +69,16 @@ export class MappedFiles {
    * name that is not UTF-8). A file is looked at again when its size or time changed.
    */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
+    const stats = new Map<string, BigIntStats | null>();
+    const statOf = (path: string) => {
+      const stat = stats.has(path) ? stats.get(path) : statByName(pid, path);
+      stats.set(path, stat ?? null);
+      return stat ?? null;
+    };
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
       const named = vma.deleted ? this.#underOtherName(pid, vma) : vma;
-      return named === null ? vma : { ...named, file: this.#fileOf(pid, named) };
+      return named === null ? vma : { ...named, file: this.#fileOf(pid, named, statOf(named.path)) };
     });
   }
 
@@ -73,9 +89,8 @@ export class MappedFiles {
     return path === null ? null : { ...vma, path, deleted: false };
   }
 
-  #fileOf(pid: number, vma: Vma): Vma["file"] {
+  #fileOf(pid: number, vma: Vma, stat: BigIntStats | null): Vma["file"] {
     const { path } = vma;
-    const stat = statByName(pid, path);
     if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
     const known = this.#known.get(key);

@@ -33,8 +33,11 @@ export function planPages(
   pagemap: Pagemap,
 ): { readonly vmas: Vma[]; readonly stored: StoredRange[] } {
   const stored: StoredRange[] = [];
+  const scanned = vmas.filter(({ kind }) => kind !== "special");
+  const found = pagemap.spansOf(scanned);
+  const spansOf = new Map(scanned.map((vma, index) => [vma, found[index] ?? []]));
   const guarded = vmas.map((vma) => {
-    const spans = vma.kind === "special" ? [] : pagemap.spans(vma.start, vma.end);
+    const spans = spansOf.get(vma) ?? [];
     const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
     stored.push(...(isNameless(vma) ? objectRanges(pid, vma, { vmas, spans }) : rangesOf(pid, vma, spans)));
     return { ...vma, guards };

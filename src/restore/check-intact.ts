@@ -1,10 +1,10 @@
-/** The checksums of a core, all of them, before anything is started. */
+/** A core of ours is proved whole before anything is started. Its structure has been checked when it was opened. */
 import type { CoreFile } from "../core/reader.js";
 import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { crc32cRanges } from "../tracee/native.js";
 
-/** CORE_CORRUPT where one does not match: a program must not run on altered memory. */
+/** Compares every checksum, because a program must not run on altered memory: CORE_CORRUPT. */
 export function requireIntact(core: CoreFile): void {
   const { ok, problems } = verifyCore(core, crc32cRanges);
   if (ok) return;

@@ -17,6 +17,7 @@ import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
+import { requireWatchable } from "./watchable.js";
 
 export interface PrepareOptions {
   readonly policy: FilesPolicy;
@@ -122,6 +123,7 @@ export function openPlanned(
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
+    requireWatchable(planned, ({ placement }) => placed.get(placement)?.fd);
     takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
@@ -168,7 +170,7 @@ function assemble(parts: Parts): PreparedFiles {
   return {
     ...tableOf(planned),
     tableOf,
-    softErrors: opened.softErrors,
+    softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);

@@ -6,6 +6,7 @@ import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { SoftError } from "../state/soft-error.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
@@ -14,6 +15,7 @@ import type { Pieces } from "./mapped-files.js";
 import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
 import { type MadeFifos, openPipes } from "./pipes.js";
+import { excludeOthers, openPtys } from "./ptys.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
@@ -24,12 +26,13 @@ const SIGSET_BYTES = 8;
 export interface OpenedObjects extends Disposable {
   /** By `id` of the description. */
   readonly byId: ReadonlyMap<number, FileSource>;
+  readonly softErrors: readonly SoftError[];
   /** To be called last, when nothing else can fail any more. RESTORE_FAILED, FILE_CHANGED. */
   start(): void;
 }
 
 const OBJECTS: ReadonlySet<FileDescription["kind"]> = new Set([
-  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "socket"] as const),
+  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "pty", "socket"] as const),
 ]);
 
 /** True for the kinds that are made here. */
@@ -44,6 +47,7 @@ export function openObjects(
 ): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  const softErrors: SoftError[] = [];
   let fifos: MadeFifos | null = null;
   let putSeals: LateSeals = () => {};
   const close = () => {
@@ -65,6 +69,7 @@ export function openObjects(
     }
     fifos = openPipes(ofKind("pipe"), core.fd, add);
     putSeals = openMemfds(ofKind("memfd"), core, add);
+    softErrors.push(...openPtys(ofKind("pty"), add));
     sockets = openSockets(ofKind("socket"), core.fd, add);
   } catch (error) {
     close();
@@ -72,6 +77,7 @@ export function openObjects(
   }
   return {
     byId,
+    softErrors,
     start() {
       for (const { id, object } of wanted) {
         const fd = byId.get(id)?.fd;
@@ -79,6 +85,7 @@ export function openObjects(
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      excludeOthers(wanted, (id) => byId.get(id)?.fd);
       putSeals();
       sockets?.keep();
       fifos?.keep();

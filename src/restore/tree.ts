@@ -172,6 +172,7 @@ function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): S
       prepared: at(tables, index),
       affinity: at(placed.affinities, index),
       foreign: false,
+      vdso: null,
       ...(isRoot ? { workshop } : {}),
     });
     return soft;

@@ -32,6 +32,7 @@ const NUMBER = {
   flock: 73,
   mknod: 133,
   prctl: 157,
+  epoll_ctl: 233,
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,

@@ -6,17 +6,32 @@ import { describe, expect, test } from "vitest";
 import { lookAtObjects } from "../../src/checkpoint/mapped-objects.js";
 import { MappedFiles, refusedMappings, sharedWithOthers } from "../../src/checkpoint/mappings.js";
 import { readDescriptors } from "../../src/tracee/descriptors.js";
-import { mappersOutside, readMappings } from "../../src/tracee/maps.js";
+import { mappersOutside, parseSmaps, readMappings } from "../../src/tracee/maps.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
-const IMPORTS = "import ctypes,mmap,os,sys,time\nlibc=ctypes.CDLL(None,use_errno=True)\n";
+const IMPORTS =
+  "import ctypes,mmap,os,sys,time\nlibc=ctypes.CDLL(None,use_errno=True)\n" +
+  "libc.mmap.restype=ctypes.c_size_t; libc.mmap.argtypes=[ctypes.c_size_t]*2+[ctypes.c_int]*3+[ctypes.c_long]\n";
 
 async function pythonWith(scene: Scene, setup: string) {
   const script = `${IMPORTS}${setup}\nprint('ready',flush=True)\ntime.sleep(1000)`;
   const target = await scene.start(["python3", "-c", script], { cwd: scene.folder });
   await target.says("ready");
   return target;
+}
+
+/** Anonymous memory at p. */
+const ANONYMOUS = "p=libc.mmap(0,4096,3,0x22,-1,0)";
+
+/** Memory registered with a userfaultfd of its own: mode 1 for missing pages, 2 for writes (userfaultfd(2)). */
+function uffd(mode: number): string {
+  return [
+    `${ANONYMOUS}; import fcntl,struct`,
+    "u=libc.syscall(323,1); assert u>=0",
+    "fcntl.ioctl(u,0xc018aa3f,struct.pack('QQQ',0xaa,0,0))",
+    `fcntl.ioctl(u,0xc020aa00,struct.pack('QQQQ',p,4096,${mode},0))`,
+  ].join("\n");
 }
 
 function refusalsOf(pid: number) {
@@ -29,6 +44,25 @@ describe("refusedMappings", () => {
       "an AIO context",
       "c=ctypes.c_ulong(0); libc.syscall(206,8,ctypes.byref(c))",
       /^an asynchronous I\/O context/,
+    ],
+    ["a userfaultfd", uffd(1), /^memory watched by a userfaultfd$/],
+    ["a userfaultfd that protects from writes", uffd(2), /^memory write-protected by a userfaultfd$/],
+    ["secret memory", "f=libc.syscall(447,0); os.ftruncate(f,4096); m=mmap.mmap(f,4096)", /^secret memory/],
+    ["sealed memory", `${ANONYMOUS}; e=libc.syscall(462,ctypes.c_void_p(p),4096,0); assert e==0`, /mseal/],
+    [
+      "droppable memory",
+      "p=libc.mmap(0,4096,3,0x28,-1,0); assert p!=2**64-1",
+      /^memory the kernel may drop$/,
+    ],
+    [
+      "shared huge pages",
+      "p=libc.mmap(0,2<<20,3,0x44021,-1,0); assert p!=2**64-1",
+      /^huge pages of hugetlbfs/,
+    ],
+    [
+      "a ring of io_uring",
+      "f=libc.syscall(425,4,ctypes.create_string_buffer(120)); assert f>=0; m=mmap.mmap(f,4096)",
+      /^memory of a device or kernel object \(anon_inode:\[io_uring\]\)$/,
     ],
     [
       "a name that is not UTF-8",
@@ -71,7 +105,7 @@ describe("refusedMappings", () => {
 });
 
 /** Maps it by libc: Python's own mmap keeps a descriptor. */
-const MAP = "libc.mmap.restype=ctypes.c_void_p; m=lambda fd,how: libc.mmap(None,4096,3,how,fd,0)";
+const MAP = "m=lambda fd,how: libc.mmap(0,4096,3,how,fd,0)";
 
 describe("lookAtObjects", () => {
   const lookAt = (pid: number) => lookAtObjects(readMappings(pid), { pid, open: readDescriptors(pid) });
@@ -173,3 +207,13 @@ test("MappedFiles looks again when a file has changed", () =>
     const python = files.identify(pid, readMappings(pid)).find(({ path }) => /\/libc\.so|\/libc-/.test(path));
     expect(python?.file?.buildId).toMatch(/^[0-9a-f]{40}$/);
   }));
+
+test("memory with a protection key is refused, but what may only be executed has one of the kernel's own", () => {
+  const line = "7f0000000000-7f0000001000";
+  const keyed = (prot: string) =>
+    parseSmaps(`${line} ${prot} 00000000 00:00 0 \nProtectionKey: 1\nVmFlags: mr mw me `);
+  expect(refusedMappings(keyed("rw-p"))).toEqual([
+    { kind: "mapping", id: "0x7f0000000000", what: "memory with protection key 1 (pkey_mprotect)" },
+  ]);
+  expect(refusedMappings(keyed("--xp"))).toEqual([]);
+});
