@@ -76,6 +76,7 @@ export async function restoreTree(
     isDone = true;
   });
   const runs = () => statOf(root) !== null && runsFreely(identify(root)) && identify(root);
-  const found = await eventually(`${root} runs again`, () => isDone || runs());
+  // A large tree on a busy machine takes its time.
+  const found = await eventually(`${root} runs again`, () => isDone || runs(), { timeoutMs: 60_000 });
   return { cr, root: found === true ? null : found };
 }
