@@ -56,7 +56,9 @@ export function classifyTree(members: readonly Holding[], farEnds: FarEnds): Rea
   const found = new Map(pids.map((pid) => [pid, new Findings()]));
   for (const [id, holders] of groupByDescription(members).entries()) {
     const first = firstHolder(holders);
-    const sort = orGone(() => sortOf(first.one, { pid: first.pid, open, farEnds }));
+    const sort = orGone(() =>
+      sortOf(first.one, { pid: first.pid, open, farEnds, inTree: members.length > 1 }),
+    );
     if (sort === null) continue;
     if ("refused" in sort) found.get(first.pid)?.refuse(first.one.fd, sort.refused);
     const watches = watchesByMember(holders);
