@@ -82,9 +82,12 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, innerPid, softErrors, totalMs, foreground } = restored;
+  const { pid, innerPid, processes, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, innerPid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson(
+      { pid, innerPid, ...(processes && { processes }), totalMs, softErrors },
+      foreground === null ? process.stdout : process.stderr,
+    );
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);
