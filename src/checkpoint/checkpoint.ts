@@ -6,15 +6,19 @@
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
-import { findGadgets, type Gadgets } from "../tracee/site.js";
+import { readPolicies } from "../tracee/numa-maps.js";
+import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
+import { hostFacts } from "./capture.js";
 import { type Copied, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
 import { changed } from "./freeze.js";
+import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
@@ -37,6 +41,8 @@ export interface CheckpointOptions {
   readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
+  readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -49,6 +55,8 @@ export interface CheckpointOptions {
 
 export interface CheckpointResult {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
   /** Full path of the core, or of the folder of a tree. */
@@ -76,12 +84,16 @@ export interface CheckpointResult {
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds() };
+  const [cpu, host] = [cpuFeatures(), hostFacts()];
+  const skip = options.skip ?? [];
+  const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(), leave };
   const before = lookBeforeStop(pid, memory);
   const startTicks = startOf(pid, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
   refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
-  const gadgets = gadgetsOf(before);
+  const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
+  const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
   using family = Family.seize(pid);
@@ -90,18 +102,18 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const ledger = options.ledger ?? new Map();
   const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
-  const look = lookAtTree(family.relatives, memory);
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
   requireStart(pid, startOf(pid, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  refuse(
-    pid,
-    asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets })),
-  );
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
+  refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
-  const copied = copyAll(pid, { asked, look, vdso, output, sockets, options });
+  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const copied = copyAll(pid, { asked, look: rest.look, known, policies, output, sockets, options });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
@@ -112,6 +124,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const totalMs = performance.now() - begin;
   return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
 }
+
 /** Start time of the root in clock ticks since boot. */
 function startOf(pid: number, { looks }: TreeLook): bigint {
   const look = looks.get(pid);
@@ -129,12 +142,15 @@ function requireStart(pid: number, found: bigint, startTicks: bigint): void {
   );
 }
 
-/** Where each member can run calls: searching its code takes longer than a stop should. */
-function gadgetsOf({ relatives, looks }: TreeLook): ReadonlyMap<number, Gadgets | null> {
+/** What takes longer than a stop should, found before it for each member; nothing for one that has just ended. */
+function forEach<T>(
+  { relatives, looks }: TreeLook,
+  find: (pid: number, look: Look) => T,
+): ReadonlyMap<number, T | null> {
   const root = relatives[0]?.pid ?? 0;
-  const search = ([pid, { facts }]: readonly [number, Look]) =>
-    [pid, unlessEnded(pid, { root, look: () => findGadgets(pid, facts.vmas) })] as const;
-  return new Map([...looks].map(search));
+  return new Map(
+    [...looks].map(([pid, look]) => [pid, unlessEnded(pid, { root, look: () => find(pid, look) })]),
+  );
 }
 
 function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
@@ -154,17 +170,23 @@ function finish(
   output: Output,
   { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
 ): void {
-  const cores = new Map(copied.map((one) => [one.state.process.pid, finishCore(one)]));
+  const cores = new Map(copied.map((one) => [one.pid, finishCore(one)]));
   faultPoint("before-commit");
   const [first] = copied;
   if (first === undefined || look.relatives.length === 1) output.commitFile();
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
 }
 
+function innerPidOf(pid: number, first: Copied | undefined) {
+  const inner = first?.state.process.pid ?? pid;
+  return inner === pid ? {} : { innerPid: inner };
+}
+
 function resultOf(pid: number, copied: readonly Copied[]) {
   const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
   return {
     pid,
+    ...innerPidOf(pid, copied[0]),
     name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
     mode: "stop" as const,
     bytes: sum(({ writtenBytes }) => writtenBytes),

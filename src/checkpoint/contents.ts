@@ -48,6 +48,7 @@ export function copyContents(
   const descriptions = files.descriptions.map((given) => {
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
     const description = { ...given, object: once.object(given, () => lastSeen(pid, fd, given.object)) };
+    if (isMapped(description, files)) return description;
     const pair = pairOf(description, files, core.sockets);
     if (!isContained(description, pair !== null)) return description;
     // Descriptions of one pipe, memfd or deleted file have one content between them: it stays with the first.
@@ -75,6 +76,12 @@ function isContained(description: FileDescription, isPair: boolean): boolean {
   if (kind === "regular") return deleted;
   if (kind === "pipe" || kind === "outside") return isReadablePipe(description);
   return kind === "memfd" || isPair;
+}
+
+/** Its bytes stand with its mappings (object-contents.ts). */
+function isMapped({ kind, deleted, dev, ino }: FileDescription, { mapped = [] }: FileState): boolean {
+  if (kind !== "memfd" && !(kind === "regular" && deleted)) return false;
+  return mapped.some(({ file }) => file.dev === dev && file.ino === ino);
 }
 
 function hasContent(description: Described, unreadInputBytes: number): boolean {

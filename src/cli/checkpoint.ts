@@ -5,6 +5,7 @@ import { CrError } from "../errors.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
+import { skipOption } from "./skip.js";
 
 interface Flags {
   readonly output?: string;
@@ -13,6 +14,7 @@ interface Flags {
   readonly stop?: boolean;
   readonly tree: boolean;
   readonly files?: "snapshot";
+  readonly skip: readonly string[];
   readonly strict?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
@@ -45,6 +47,7 @@ export function register(program: Command): void {
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
     )
+    .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
@@ -62,6 +65,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.files !== undefined && { files: flags.files }),
     force: flags.force ?? false,
     tree: flags.tree,
+    skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,

@@ -56,12 +56,21 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using snapshots = putAllBack(living, { policy, folder });
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
-  const owners = living.map(({ member, core }, index) => ({
+  const owners = living.map(({ member, core, state }, index) => ({
     pid: member.pid,
+    state,
     coreFd: core.fd,
     files: at(snapshots.files, index),
   }));
-  const asked = { policy, placements: options.fds ?? [], corePath: folder, vmas, sameBoot, foreign: false };
+  const asked = {
+    policy,
+    placements: options.fds ?? [],
+    corePath: folder,
+    vmas,
+    runs: [],
+    sameBoot,
+    foreign: false,
+  };
   const opened = prepareTreeFiles(owners, { ...asked, coreFd: at(owners, 0).coreFd });
   using prepared = opened.prepared;
   using memory = openSharedMemory(tree);
@@ -163,6 +172,7 @@ function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): S
       prepared: at(tables, index),
       affinity: at(placed.affinities, index),
       foreign: false,
+      vdso: null,
       ...(isRoot ? { workshop } : {}),
     });
     return soft;
