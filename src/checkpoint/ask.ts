@@ -79,7 +79,7 @@ export function ask(frozen: Frozen): Answers {
   const kept: Refusal[] = [];
   const answers = new Map<number, ThreadInterior>();
   for (const [tid, registers] of threads) {
-    const isMain = tid === tracee.main;
+    const isMain = tid === tracee.pid;
     const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
     const ofThread = [...seldomThreadCalls(filters), ...threadCalls(site.place)];
     const seldomAt = site.place + BigInt(SELDOM_AT);
@@ -100,10 +100,10 @@ export function ask(frozen: Frozen): Answers {
 
 /** The main thread can ask for the timers of all. */
 function timersOf({ tracee, threads, look }: Frozen, site: Site): PosixTimer[] {
-  const registers = threads.get(tracee.main);
+  const registers = threads.get(tracee.pid);
   if (registers === undefined) throw new RangeError(`process ${tracee.pid} has no main thread`);
   return askTimers(look.facts.timers, INTERIOR_SCRATCH_BYTES, (callsAt, scratch) =>
-    runIn(tracee, { tid: tracee.main, registers, site, calls: callsAt(site.place), scratch }),
+    runIn(tracee, { tid: tracee.pid, registers, site, calls: callsAt(site.place), scratch }),
   );
 }
 
@@ -123,7 +123,7 @@ function attemptIn<T>(tracee: Tracee, look: () => T): T {
 
 /** One place serves all threads: they run in it one at a time, while the others stand. */
 function findSite({ tracee, threads, look, gadgets: known }: Frozen): Site {
-  const { main: pid } = tracee;
+  const { pid } = tracee;
   const { vmas } = look.facts;
   const main = threads.get(pid);
   if (main === undefined) throw new RangeError(`process ${pid} has no main thread`);

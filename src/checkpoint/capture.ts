@@ -75,13 +75,13 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       vdsoCrc32c: known.vdsoCrc32c,
       cpu: known.cpu,
       mode: "stop",
-      clocks: clocksOf(tracee.main),
+      clocks: clocksOf(tracee.pid),
     },
     threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
     mm: { ...facts.stat.mm, brk },
     auxv: facts.auxv,
     vmas: facts.vmas,
-    signals: { actions, pending: readPending(tracee.main, "process") },
+    signals: { actions, pending: readPending(tracee.pid, "process") },
     timers: { itimers, posix: [...answers.posixTimers] },
     files: look.files,
     limits: [...facts.limits],
@@ -126,16 +126,17 @@ function processNote(
   { settings, membarriers }: Interior,
 ): Omit<ProcessState["process"], "seccomp" | "leftOut"> {
   const { facts } = frozen.look;
-  const { pid, main } = frozen.tracee;
+  const { pid } = frozen.tracee;
   const { stat, cwd } = facts;
   return {
-    pid,
+    pid: facts.pid,
+    ...(facts.mainEnded !== null && { mainEnded: facts.mainEnded }),
     ppid: stat.ppid,
     pgid: stat.pgid,
     sid: stat.sid,
     comm: stat.comm,
     args: facts.cmdline.replaceAll("\0", " ").trimEnd().slice(0, ARGS_BYTES_MAX),
-    exe: exeIdentity(main, facts),
+    exe: exeIdentity(pid, facts),
     startTicks: stat.startTicks,
     cwd: { path: cwd.path, dev: formatDevice(cwd.dev), ino: cwd.ino },
     umask: Number.parseInt(facts.status.get("Umask") ?? "22", 8),
@@ -152,8 +153,7 @@ function processNote(
     mdwe: Number(settings.mdwe),
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,
-    cgroups: membershipOf(main),
-    ...(facts.mainEnded !== null && { mainEnded: facts.mainEnded }),
+    cgroups: membershipOf(pid),
     stopSignal: frozen.tracee.stopSignal,
   };
 }

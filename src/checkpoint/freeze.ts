@@ -12,18 +12,19 @@ import { alreadyTraced, lookFailed, mainThreadEnded, notPermitted } from "./targ
 /** Tells the kernel to restart the call unless a handler is to run first (include/linux/errno.h). */
 const ERESTARTNOHAND = -514n;
 
-/** Seizes `pid`; `main` is the thread that speaks for it. Throws NOT_PERMITTED, ALREADY_TRACED or NO_SUCH_PROCESS. */
-export function seize(pid: number, main = pid): Tracee {
+/** Seizes `pid`. Throws NOT_PERMITTED, ALREADY_TRACED or NO_SUCH_PROCESS. */
+export function seize(pid: number): Tracee {
   try {
-    return Tracee.seize(pid, main);
+    return Tracee.seize(pid);
   } catch (error) {
     if (!isNativeError(error, "EPERM", "ESRCH", "EIO")) throw error;
-    throw seizeFailed(pid, main, error);
+    throw seizeFailed(pid, error);
   }
 }
 
-function seizeFailed(pid: number, main: number, error: unknown): unknown {
-  if (main === pid && mainThreadHasEnded(pid)) return mainThreadEnded(pid);
+/** The error for a process that could not be seized. */
+export function seizeFailed(pid: number, error: unknown): unknown {
+  if (mainThreadHasEnded(pid)) return mainThreadEnded(pid);
   let tracer = 0;
   try {
     tracer = Number(readStatus(pid).get("TracerPid") ?? "0");
@@ -95,7 +96,8 @@ function mend(
   return { thread: { ...thread, registers }, restarted: expired === null ? call : null };
 }
 
-function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
+/** The error for a process that could not be stopped. */
+export function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
   if (isNativeError(error, "ETIMEDOUT")) {
     return new CrError(
       "FREEZE_TIMEOUT",

@@ -5,8 +5,8 @@ import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { canGraspByThread } from "../tracee/grasp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
-import { childrenOf, elfClass, type ProcessFacts } from "../tracee/process-facts.js";
-import { speakerOf } from "../tracee/tasks.js";
+import { elfClass, type ProcessFacts } from "../tracee/process-facts.js";
+import { mainThreadHasEnded, speakerOf } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
 import { refusedNamespaces } from "./namespaces.js";
@@ -31,18 +31,17 @@ export function checkTarget(pid: number): void {
       "only programs can be saved; ps shows kernel threads in brackets",
     );
   }
-  const speaker = speakerOf(pid);
-  if (speaker !== pid && !canGraspByThread(speaker)) throw mainThreadEnded(pid);
-  if (speaker === pid && (stat.state === "Z" || stat.state === "X")) {
+  if (mainThreadHasEnded(pid)) throw mainThreadEnded(pid);
+  if (stat.state === "Z" || stat.state === "X") {
     throw unsupported(
       pid,
       "it has ended and waits for its parent (zombie)",
       `its parent is process ${stat.ppid}`,
     );
   }
-  const tracer = Number(attempt(pid, () => readStatus(speaker)).get("TracerPid") ?? "0");
+  const tracer = Number(attempt(pid, () => readStatus(pid)).get("TracerPid") ?? "0");
   if (tracer !== 0) throw alreadyTraced(pid, tracer);
-  if (attempt(pid, () => elfClass(speaker)) === 1) {
+  if (attempt(pid, () => elfClass(pid)) === 1) {
     throw unsupported(
       pid,
       "it is a 32-bit program, required is a 64-bit one",
@@ -51,14 +50,20 @@ export function checkTarget(pid: number): void {
   }
 }
 
-/** The error for a process whose threads have outlived its main thread where that cannot be done yet, or just now. */
+/**
+ * The number under which a process can be looked at and stopped: that of another thread where the main one has ended.
+ * Throws as `mainThreadEnded` where descriptors cannot be had through it (before Linux 6.9).
+ */
+export function reachable(pid: number): number {
+  const speaker = attempt(pid, () => speakerOf(pid));
+  if (speaker !== pid && !canGraspByThread(speaker)) throw mainThreadEnded(pid);
+  return speaker;
+}
+
+/** The error for a member of a tree, or for one just now, whose threads have outlived its main thread. */
 export function mainThreadEnded(pid: number): CrError {
   const why = "its main thread has ended while others go on (pthread_exit in main)";
-  return unsupported(
-    pid,
-    why,
-    "try again; before Linux 6.9 let main wait for its threads instead: pthread_join",
-  );
+  return unsupported(pid, why, "let main wait for its threads instead: pthread_join");
 }
 
 /** The error for a process under another tracer. */
@@ -76,8 +81,6 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
   const { status } = facts;
-  const children = childrenOf(pid);
-  if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
   refusals.push(...refusedSeccomp(facts.seccompMode));
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import { readProcFile } from "./proc-file.js";
-import { readStat } from "./proc-status.js";
+import { readStat, readStatus } from "./proc-status.js";
 
 /** Links of a folder of one thread: `.`, `..` and its own (fs/proc/base.c). */
 const LINKS_OF_ONE = 3;
@@ -38,6 +38,11 @@ export function mainThreadHasEnded(pid: number): boolean {
 export function speakerOf(pid: number): number {
   if (!mainThreadHasEnded(pid)) return pid;
   return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
+}
+
+/** The main thread of the process that a thread belongs to. */
+export function leaderOf(tid: number): number {
+  return Number(readStatus(tid).get("Tgid") ?? tid);
 }
 
 /** A thread's name. */

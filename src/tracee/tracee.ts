@@ -5,7 +5,7 @@
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { decodeStatus, jobStopSignal, type Stop } from "./stop.js";
-import { mainThreadHasEnded, threadsOf } from "./tasks.js";
+import { leaderOf, mainThreadHasEnded, threadsOf } from "./tasks.js";
 import { packInts, unpackInts } from "./tids.js";
 
 const SIGKILL = 9;
@@ -26,7 +26,7 @@ export class UnexpectedStop extends Error {
   }
 }
 
-/** The main thread has ended while it was to be stopped, and others go on. */
+/** The main thread has ended and others go on: a process that nobody can stop as a whole, or make again. */
 export class MainThreadEnded extends Error {
   constructor(pid: number) {
     super(`the main thread of ${pid} has ended`);
@@ -42,32 +42,33 @@ interface Thread {
 
 export class Tracee {
   readonly pid: number;
-  /** The thread that speaks for all: the main one, or the first of the others when that has ended. */
-  readonly main: number;
+  /** A main thread that has ended, which is listed to the end; `pid` is then another one. */
+  readonly #ended: number | null;
   readonly #threads = new Map<number, Thread>();
   #stopSignal = 0;
 
-  private constructor(pid: number, main: number) {
+  private constructor(pid: number) {
     this.pid = pid;
-    this.main = main;
+    const leader = leaderOf(pid);
+    this.#ended = leader === pid ? null : leader;
   }
 
   /**
-   * Attaches to every thread of a running process and asks it to stop (PTRACE_SEIZE, PTRACE_INTERRUPT). Throws
-   * `NativeError` (EPERM, ESRCH) when the thread that speaks for all cannot be had.
+   * Attaches to every thread of a running process, the one by which it is reachable first, and asks it to stop (PTRACE_SEIZE, PTRACE_INTERRUPT). Throws
+   * `NativeError` (EPERM, ESRCH) when the main thread cannot be had.
    */
-  static seize(pid: number, main = pid): Tracee {
-    const tracee = new Tracee(pid, main);
-    const results = tracee.#seize([main, ...threadsOf(pid).filter((tid) => tid !== main && tid !== pid)]);
-    const first = results[0] ?? 0;
-    if (first < 0) {
+  static seize(pid: number): Tracee {
+    const tracee = new Tracee(pid);
+    const results = tracee.#seize([pid, ...tracee.#listed().filter((tid) => tid !== pid)]);
+    const main = results[0] ?? 0;
+    if (main < 0) {
       tracee.release();
-      throw new NativeError("cr_seize", errnoName(-first));
+      throw new NativeError("cr_seize", errnoName(-main));
     }
     return tracee;
   }
 
-  /** Its threads, the one that speaks for all first. */
+  /** Its threads, the main one first. */
   get tids(): readonly number[] {
     return [...this.#threads.keys()];
   }
@@ -75,6 +76,10 @@ export class Tracee {
   /** The signal by which job control had stopped it (SIGSTOP, SIGTSTP, …); 0 when it ran. It stays stopped then. */
   get stopSignal(): number {
     return this.#stopSignal;
+  }
+
+  #listed(): number[] {
+    return threadsOf(this.pid).filter((tid) => tid !== this.#ended);
   }
 
   #seize(tids: readonly number[]): number[] {
@@ -97,9 +102,7 @@ export class Tracee {
     for (;;) {
       while (this.#running().length > 0) this.#collect(deadline);
       // Only a running thread makes new ones: once all known ones stand and no other is listed, the set is stable.
-      // A main thread that has ended is listed to the end.
-      const isEnded = (tid: number) => tid === this.pid && tid !== this.main;
-      const fresh = threadsOf(this.pid).filter((tid) => !this.#threads.has(tid) && !isEnded(tid));
+      const fresh = this.#listed().filter((tid) => !this.#threads.has(tid));
       if (fresh.length === 0) return;
       // A thread may have ended since it was listed (ESRCH), or be about to (EPERM).
       if (this.#seize(fresh).every((result) => result < 0) && performance.now() > deadline) throw timedOut();
@@ -120,7 +123,7 @@ export class Tracee {
     this.#note(tids, unpackInts(statuses));
     if (!late) return;
     // Its end is only told after that of all others (ptrace(2), "Death under ptrace").
-    if (this.main === this.pid && mainThreadHasEnded(this.pid)) throw new MainThreadEnded(this.pid);
+    if (mainThreadHasEnded(this.pid)) throw new MainThreadEnded(this.pid);
     if (performance.now() > deadline) throw timedOut();
   }
 
@@ -141,7 +144,7 @@ export class Tracee {
     if (thread === undefined) return null;
     if (stop.kind === "exited" || stop.kind === "signaled") {
       this.#threads.delete(tid);
-      return tid === this.main || this.#threads.size === 0 ? stop : null;
+      return tid === this.pid || this.#threads.size === 0 ? stop : null;
     }
     thread.state = "stopped";
     if (stop.kind === "event" && stop.interrupt) return null;

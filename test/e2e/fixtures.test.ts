@@ -14,8 +14,8 @@ import { fixture, type LaunchOptions, type Target } from "../harness/target.js";
 const VARIANTS = ["nopie", "static", "staticpie", "musl", "muslstatic"];
 const VARIED = ["heap", "brk", "anon", "vector"];
 
-/** Fixtures that map and unmap memory all the time. */
-const MOVING = /^(heap|churn)/;
+/** Fixtures that map and unmap memory all the time; glibc's semaphores come back under the one name they still have. */
+const MOVING = /^(heap|churn|posix-shm)/;
 
 /** Name of the fixture, then its arguments behind the folder. */
 const FIXTURES: readonly (readonly string[])[] = [
@@ -70,7 +70,17 @@ const FIXTURES: readonly (readonly string[])[] = [
 ];
 
 /** What nobody may not have, or what only root can save. */
-const ROOTS: readonly string[] = ["policy fifo", "policy rr", "policy deadline", "seccomp", "inotify"];
+const ROOTS: readonly string[] = [
+  "policy fifo",
+  "policy rr",
+  "policy deadline",
+  "seccomp",
+  "seccomp few",
+  "inotify",
+  "memfds",
+  "segments",
+  "locked",
+];
 
 /** How a program was built makes no difference to who it is. */
 function suitsNobody(argv: readonly string[]): boolean {
