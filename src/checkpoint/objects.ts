@@ -1,4 +1,5 @@
 /** Kernel objects behind descriptors, recorded or refused by name; sockets are in socket-objects.ts. */
+import { describeFarEnd } from "../host/descriptor-holders.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
@@ -53,10 +54,7 @@ export function sortPipe(one: OpenDescriptor, { pid, open, farEnds }: Surroundin
   );
   if (one.fd <= STANDARD_FDS_MAX && !passesInside) return { kind: "outside", object: null };
   const what = one.link.startsWith("pipe:") ? "a pipe" : "a FIFO";
-  const who =
-    holder === null
-      ? "whose other end is not in it"
-      : `that process ${holder.pid} (${holder.comm}) holds, too`;
+  const who = holder === null ? "whose other end is not in it" : `that ${describeFarEnd(holder)}, too`;
   return { refused: `${what} (${one.link}) ${who}` };
 }
 
