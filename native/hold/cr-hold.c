@@ -1,15 +1,15 @@
 /*
  * cr-hold: keeps hold of TCP connections for a cr that may die at any instant.
  *
- *   cr-hold HOLD_MS NAME CONTINUE WHAT...     WHAT is hold:PID:FD, look:PID:FD (no packets held) or stop:PID:0
+ *   cr-hold HOLD_MS NAME WHAT...     WHAT is hold:PID:FD, look:PID:FD (no packets held) or stop:PID:0 (a process)
  *
  * It alone puts sockets of a target into repair mode (tcp(7), TCP_REPAIR) and takes them out again, because that mode
  * outlives a killed cr and a write fails in it. Its packet rules are in an nftables table that ends with it. On
  * descriptor 0 it is told by letters, and answers by the same letter, or by a line `error WHAT: WHY`:
  *
  *   at start  the packets of `hold` connections are held back: h
- *   R         repair mode for all; a SIGSTOP waits for each process first (when CONTINUE is 1), so that none runs on
- *             should cr die now
+ *   R         repair mode for all; a SIGSTOP waits for each `stop` process first, so that none runs on should cr die
+ *             now
  *   O         out of repair mode, with everything as it was
  *   L         the SIGSTOPs have been taken back by cr
  *   K         cr is about to kill the processes
@@ -40,11 +40,11 @@
 #define DEATH_MS 5000
 
 struct held {
-  int fd, pidfd, reuse, packets, in_repair;
+  int fd, pidfd, reuse, packets, stops, in_repair;
 };
 
 static struct held *held;
-static int count, rules = -1, may_continue, stops_wait;
+static int count, rules = -1, stops_wait;
 
 __attribute__((noreturn)) static void fail(const char *what, int number) {
   char line[160];
@@ -60,7 +60,8 @@ static void answer(char letter) {
 
 static int signal_all(int number) {
   for (int i = 0; i < count; i++)
-    if (syscall(SYS_pidfd_send_signal, held[i].pidfd, number, NULL, 0) < 0 && errno != ESRCH) return -errno;
+    if (held[i].stops && syscall(SYS_pidfd_send_signal, held[i].pidfd, number, NULL, 0) < 0 && errno != ESRCH)
+      return -errno;
   return 0;
 }
 
@@ -88,26 +89,20 @@ static void put_back(void) {
 }
 
 static int enter_repair(void) {
-  if (may_continue) {
-    stops_wait = 1;
-    int result = signal_all(SIGSTOP);
-    if (result < 0) return result;
-  }
-  for (int i = 0; i < count; i++) {
-    int result = set_repair(&held[i], REPAIR_ON);
-    if (result < 0) return result;
-  }
-  return 0;
+  stops_wait = 1;
+  int result = signal_all(SIGSTOP);
+  for (int i = 0; i < count && result >= 0; i++) result = set_repair(&held[i], REPAIR_ON);
+  return result < 0 ? result : 0;
 }
 
 static struct held take_hold(const char *text) {
-  struct held h = {.packets = strncmp(text, "hold:", 5) == 0};
+  struct held h = {.packets = strncmp(text, "hold:", 5) == 0, .stops = strncmp(text, "stop:", 5) == 0};
   int pid, number;
   if (sscanf(text + 5, "%d:%d", &pid, &number) != 2) fail("read its arguments", EINVAL);
   h.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
   if (h.pidfd < 0) fail("open the process", errno);
   h.fd = -1;
-  if (strncmp(text, "stop:", 5) == 0) return h;
+  if (h.stops) return h;
   h.fd = (int)syscall(SYS_pidfd_getfd, h.pidfd, number, 0);
   if (h.fd < 0) fail("take the socket", errno);
   socklen_t length = sizeof h.reuse;
@@ -236,7 +231,7 @@ static void obey(char letter, int *killing) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 5) return 2;
+  if (argc < 4) return 2;
   /* Until the end is known nothing but SIGKILL may end it. */
   sigset_t all;
   sigfillset(&all);
@@ -247,10 +242,9 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   int hold_ms = atoi(argv[1]);
-  may_continue = argv[3][0] == '1';
   held = calloc((size_t)argc, sizeof *held);
   if (held == NULL) return 2;
-  for (int i = 4; i < argc; i++) held[count++] = take_hold(argv[i]);
+  for (int i = 3; i < argc; i++) held[count++] = take_hold(argv[i]);
   int door = listen_as(argv[2]);
   hold_packets(argv[2]);
   answer('h');

@@ -6,11 +6,14 @@
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
+import { hasCapability } from "../host/capabilities.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { findGadgets, type Gadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
+import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
 import { type Copied, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
@@ -37,6 +40,12 @@ export interface CheckpointOptions {
   readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /**
+   * TCP connections to the outside: `keep` (default with CAP_NET_ADMIN) with `after: "kill"`, `close`, or `refuse`.
+   */
+  readonly tcp?: TcpPolicy;
+  /** How long packets of kept connections are held back for a restore, in ms; default 60 s. */
+  readonly tcpHoldMs?: number;
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -76,7 +85,7 @@ export interface CheckpointResult {
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds() };
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)) };
   const before = lookBeforeStop(pid, memory);
   const startTicks = startOf(pid, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
@@ -101,17 +110,35 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
     asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets })),
   );
   faultPoint("after-remote");
-  const copied = copyAll(pid, { asked, look, vdso, output, sockets, options });
+  using held = holdConnections(pid, {
+    ...{ members, sockets, kill: options.after === "kill" },
+    holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
+  });
+  faultPoint("after-hold");
+  const connections = held.dumps;
+  const copied = copyAll(pid, { asked, look, vdso, output, sockets, connections, options });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
   const stopMs = performance.now() - stopped;
   finish(output, { copied, look });
-  if (options.after === "kill") family.kill();
+  if (options.after === "kill") killAll(family, held);
   const totalMs = performance.now() - begin;
   return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
 }
+
+/** Kept connections outlive the program only in the hands of their keeper. */
+function killAll(family: Family, held: HeldConnections): void {
+  held.killing();
+  family.kill();
+  held.commit();
+}
+
+function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
+  return tcp ?? (hasCapability("CAP_NET_ADMIN") ? "keep" : "refuse");
+}
+
 /** Start time of the root in clock ticks since boot. */
 function startOf(pid: number, { looks }: TreeLook): bigint {
   const look = looks.get(pid);

@@ -8,6 +8,7 @@ import { copyMemoryTo } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { Pagemap } from "../tracee/pagemap.js";
 import type { CapturedState } from "./capture.js";
+import type { Dump } from "./connections.js";
 import { copyContents } from "./contents.js";
 import { changed } from "./freeze.js";
 import { type OutputFile, outputFailed } from "./output.js";
@@ -26,6 +27,7 @@ export interface Destination {
   readonly pagemap: Pagemap;
   readonly once: StoredOnce;
   readonly sockets: Sockets;
+  readonly connections: ReadonlyMap<bigint, Dump>;
   readonly unreadInputBytes: number;
   /** Keep the regular files it can write to. */
   readonly snapshot: boolean;

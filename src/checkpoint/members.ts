@@ -7,6 +7,7 @@ import type { Tracee } from "../tracee/tracee.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Output } from "./bundle.js";
 import { assembleState, type CapturedState } from "./capture.js";
+import { type Dump, unkeptConnections } from "./connections.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
@@ -76,13 +77,23 @@ interface Copying {
   readonly vdso: number | null;
   readonly output: Output;
   readonly sockets: Sockets;
-  readonly options: { readonly files?: "snapshot"; readonly strict?: boolean };
+  readonly connections: ReadonlyMap<bigint, Dump>;
+  readonly options: {
+    readonly after?: "continue" | "kill" | "stop";
+    readonly files?: "snapshot";
+    readonly strict?: boolean;
+  };
 }
 
 /** Copies one member after the other; what several hold goes into the core of the first. */
-export function copyAll(root: number, { asked, look, vdso, output, sockets, options }: Copying): Copied[] {
+export function copyAll(
+  root: number,
+  { asked, look, vdso, output, sockets, connections, options }: Copying,
+): Copied[] {
   const captured = asked.map(({ frozen, answers }) => {
-    const state = assembleState(frozen, answers, vdso);
+    const assembled = assembleState(frozen, answers, vdso);
+    const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
+    const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return look.relatives.length === 1 ? state : { ...state, process: { ...state.process, tree: root } };
   });
   refuseSoft(root, captured, options.strict ?? false);
@@ -97,6 +108,7 @@ export function copyAll(root: number, { asked, look, vdso, output, sockets, opti
       pagemap,
       once,
       sockets,
+      connections,
       unreadInputBytes,
       snapshot,
     });

@@ -6,6 +6,7 @@
 import { closeSync } from "node:fs";
 import type { FileDescription, FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
@@ -29,6 +30,8 @@ export interface PrepareOptions {
   readonly sameBoot: boolean;
   /** A core of another tool, which has no descriptors. */
   readonly foreign: boolean;
+  /** What becomes of TCP connections to the outside; kept when left out. */
+  readonly tcp?: TcpPolicy | undefined;
 }
 
 /** One descriptor that the program is to have. */
@@ -97,7 +100,7 @@ export function openPlanned(planned: readonly PlannedDescriptor[], options: Prep
   const feeds = new Map<number, Feed>();
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
-    objects = openObjects([...new Set(kernel)], options.coreFd);
+    objects = openObjects([...new Set(kernel)], options);
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));

@@ -6,6 +6,7 @@ import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
@@ -37,7 +38,10 @@ export function isObject({ kind }: FileDescription): boolean {
 }
 
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
-export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
+export function openObjects(
+  wanted: readonly FileDescription[],
+  { coreFd, tcp }: { readonly coreFd: number; readonly tcp?: TcpPolicy | undefined },
+): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
   const close = () => {
@@ -58,7 +62,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
     }
     openPipes(ofKind("pipe"), coreFd, add);
     openMemfds(ofKind("memfd"), coreFd, add);
-    sockets = openSockets(ofKind("socket"), coreFd, add);
+    sockets = openSockets(ofKind("socket"), { coreFd, tcp: tcp ?? "keep" }, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
@@ -72,6 +76,7 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      sockets?.goOn();
       sockets?.keep();
     },
     [Symbol.dispose]: close,

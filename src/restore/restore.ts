@@ -13,6 +13,7 @@ import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents, crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
@@ -45,6 +46,8 @@ export interface RestoreOptions {
   /** What becomes of files that changed since: put back (default) or left alone. */
   readonly files?: FilesPolicy;
   readonly fds?: readonly FdPlacement[];
+  /** TCP connections to the outside: go on with kept ones (default), or let the program find them closed. */
+  readonly tcp?: TcpPolicy;
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
   /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
@@ -108,6 +111,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
+    tcp: options.tcp,
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,

@@ -61,7 +61,15 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     coreFd: core.fd,
     files: at(snapshots.files, index),
   }));
-  const asked = { policy, placements: options.fds ?? [], corePath: folder, vmas, sameBoot, foreign: false };
+  const asked = {
+    policy,
+    placements: options.fds ?? [],
+    tcp: options.tcp,
+    corePath: folder,
+    vmas,
+    sameBoot,
+    foreign: false,
+  };
   const opened = prepareTreeFiles(owners, { ...asked, coreFd: at(owners, 0).coreFd });
   using prepared = opened.prepared;
   using memory = openSharedMemory(tree);

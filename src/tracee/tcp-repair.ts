@@ -4,11 +4,10 @@
  */
 import type { Tcp, TcpNumbers } from "../state/tcp.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
-import { getOption } from "./socket-options.js";
+import { askOption, getOption } from "./socket-options.js";
 
 const IPPROTO_TCP = 6;
 const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
 const TCP_MAXSEG = 2;
 const TCP_INFO = 11;
 const TCP_REPAIR = 19;
@@ -17,6 +16,8 @@ const TCP_QUEUE_SEQ = 21;
 const TCP_REPAIR_OPTIONS = 22;
 const TCP_TIMESTAMP = 24;
 const TCP_REPAIR_WINDOW = 29;
+/** struct tcp_repair_window */
+const WINDOW_BYTES = 20;
 const QUEUE = { none: 0, receive: 1, send: 2 } as const;
 /** tcpi_options and tcpi_snd_wscale, tcpi_rcv_wscale of struct tcp_info. */
 const INFO_OPTIONS_AT = 5;
@@ -29,13 +30,19 @@ const OPTION = { mss: 2, windowScale: 3, selectiveAcks: 4, timestamps: 8 } as co
 const FIONREAD = 0x541b;
 const SIOCOUTQ = 0x5411;
 const SIOCOUTQNSD = 0x894b;
-const MSG_PEEK_DONTWAIT = 0x02 | 0x40;
+const MSG_DONTWAIT = 0x40;
+const MSG_PEEK_DONTWAIT = 0x02 | MSG_DONTWAIT;
 const SO_BUF_LOCK = 72;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SEQUENCE_NUMBERS = 2 ** 32;
+/** MAX_TCP_WINDOW of net/tcp.h */
+const MAXSEG_MAX = 32_767;
+/** Of the loopback interface: 64 KiB without the headers of IPv6 and TCP. */
+const PLAIN_MSS = 65_463;
+const PLAIN_SCALE = 7;
 /** The kernel takes what is queued in pieces of some pages. */
 const PIECE_BYTES = 1 << 16;
 
@@ -74,7 +81,8 @@ export function readNumbers(fd: number): TcpNumbers {
   const info = getOption(fd, IPPROTO_TCP, TCP_INFO) ?? Buffer.alloc(8);
   const options = info.readUInt8(INFO_OPTIONS_AT);
   const scales = info.readUInt8(INFO_SCALES_AT);
-  const window = getOption(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW) ?? Buffer.alloc(0);
+  const asked = { level: IPPROTO_TCP, name: TCP_REPAIR_WINDOW, bytes: WINDOW_BYTES };
+  const window = askOption(fd, asked) ?? Buffer.alloc(WINDOW_BYTES);
   const numbers = {
     receiveSeq: sequence(fd, QUEUE.receive),
     sendSeq: sequence(fd, QUEUE.send),
@@ -151,7 +159,10 @@ export function makeConnection(fd: number, { numbers, queues, buffers, connect }
   setSequence(fd, QUEUE.receive, numbers.receiveSeq - received.length);
   setSequence(fd, QUEUE.send, numbers.sendSeq - sent.length);
   setNumber(fd, TCP_REPAIR_QUEUE, QUEUE.none);
+  // What the segments are cut to is decided when it connects, from the largest one that may be set.
+  setNumber(fd, TCP_MAXSEG, Math.min(numbers.window === null ? PLAIN_MSS : numbers.mss, MAXSEG_MAX));
   connect(fd);
+  setNumber(fd, TCP_MAXSEG, 0);
   if (numbers.window !== null) putOptions(fd, numbers);
   else putPlainOptions(fd);
   queue(fd, QUEUE.receive, received);
@@ -176,15 +187,12 @@ function putOptions(fd: number, { mss, scales, selectiveAcks, timestamp }: TcpNu
 
 /** Of a connection whose ends are both made here: what two ends on one host agree upon. */
 function putPlainOptions(fd: number): void {
-  const mss = numberOption(fd, TCP_MAXSEG);
   putOptionList(fd, [
-    [OPTION.mss, mss],
+    [OPTION.mss, PLAIN_MSS],
     [OPTION.windowScale, PLAIN_SCALE | (PLAIN_SCALE << 16)],
     [OPTION.selectiveAcks, 0],
   ]);
 }
-
-const PLAIN_SCALE = 7;
 
 function putOptionList(fd: number, options: readonly (readonly [number, number])[]): void {
   const bytes = Buffer.alloc(options.length * 8);
@@ -209,21 +217,15 @@ function putWindow(fd: number, window: readonly number[]): void {
   ownCall("setsockopt", fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, bytes, bytes.length);
 }
 
-/** Takes a made connection out of repair mode, which asks the peer where it stands, and sends what was not sent yet. */
-export function goOn(fd: number, unsent: Buffer): void {
+/** Takes a made connection out of repair mode, which asks the peer where it stands. */
+export function goOn(fd: number): void {
   setNumber(fd, TCP_REPAIR, 0);
-  for (let done = 0; done < unsent.length; ) {
-    const piece = unsent.subarray(done);
-    const sent = ownCall("sendto", fd, piece, piece.length, MSG_DONTWAIT, 0, 0);
-    done += sent;
-  }
 }
 
-const MSG_DONTWAIT = 0x40;
-
-/** Lets other sockets have the same port until the program's own setting is put back. */
-export function shareAddress(fd: number): void {
-  const one = Buffer.alloc(4);
-  one.writeInt32LE(1);
-  ownCall("setsockopt", fd, SOL_SOCKET, SO_REUSEADDR, one, one.length);
+/** Sends what had not been sent: it fitted into the buffer once. Throws `NativeError`. */
+export function sendRest(fd: number, unsent: Buffer): void {
+  for (let done = 0; done < unsent.length; ) {
+    const piece = unsent.subarray(done);
+    done += ownCall("sendto", fd, piece, piece.length, MSG_DONTWAIT, 0, 0);
+  }
 }
