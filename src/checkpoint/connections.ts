@@ -12,7 +12,8 @@ import type { Kept, Tcp } from "../state/tcp.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { peekSocket } from "../tracee/sockets.js";
 import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
-import { peekQueues, readNumbers, unacknowledged } from "../tracee/tcp-repair.js";
+import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
+import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
 import { type Frozen, takeBackStop } from "./ask.js";
 import { type Refusal, refuse } from "./refusal.js";
 import type { Sockets } from "./refused-contents.js";
@@ -52,7 +53,12 @@ export function holdConnections(root: number, holding: Holding): HeldConnections
   const hold = holding.kill
     ? connections.filter(({ tcp }) => tcp.peer === null && tcp.policy === "keep")
     : [];
-  const waiting = new Set(inside.filter(hasUnacknowledged).flatMap(({ ino, tcp }) => [ino, tcp.peer]));
+  const progress = new Map(inside.map((one) => [one.ino, withGrasp(one.pid, one.fd, progressOf)]));
+  const waiting = new Set(
+    inside
+      .filter(({ ino, tcp }) => !hasArrived(progress.get(ino), progress.get(tcp.peer ?? 0n)))
+      .map(({ ino }) => ino),
+  );
   const look = inside.filter(({ ino }) => waiting.has(ino));
   const plain = new Map(inside.filter(({ ino }) => !waiting.has(ino)).map((one) => [one.ino, peek(one)]));
   if (hold.length + look.length === 0) return { dumps: plain, ...NOBODY };
@@ -91,10 +97,6 @@ function connectionsOf({ members, sockets }: Holding): Connection[] {
     }
   }
   return [...found.values()];
-}
-
-function hasUnacknowledged({ pid, fd }: Connection): boolean {
-  return withGrasp(pid, fd, unacknowledged) > 0;
 }
 
 /** All that was sent has arrived: what is unread there is all there is. */

@@ -121,11 +121,6 @@ export function buffersOf(fd: number): Tcp["buffers"] {
   return { send: read(SO_SNDBUF), receive: read(SO_RCVBUF), locks: read(SO_BUF_LOCK) };
 }
 
-/** Bytes written to a connection that its peer has not acknowledged. */
-export function unacknowledged(fd: number): number {
-  return count(fd, SIOCOUTQ);
-}
-
 /** Sizes of the buffers without keeping the kernel from changing them later. */
 function putBuffers(fd: number, { send, receive, locks }: Tcp["buffers"]): void {
   const set = (name: number, value: number) => {
