@@ -110,34 +110,14 @@ static struct held take_hold(const char *text) {
   return h;
 }
 
-/* An IPv4 address in the clothes of an IPv6 one goes over the wire as IPv4. */
-static int address_of(const struct sockaddr_storage *from, uint8_t *address, uint16_t *port) {
-  if (from->ss_family == AF_INET) {
-    const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-    memcpy(address, &in->sin_addr, 4);
-    *port = in->sin_port;
-    return AF_INET;
-  }
-  const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-  int mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
-  memcpy(address, in6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
-  *port = in6->sin6_port;
-  return mapped ? AF_INET : AF_INET6;
-}
-
 static void hold_packets(const char *name) {
   struct connection *all = calloc((size_t)count + 1, sizeof *all);
   if (all == NULL) fail("take memory", ENOMEM);
   int found = 0;
   for (int i = 0; i < count; i++) {
     if (!held[i].packets) continue;
-    struct sockaddr_storage local, remote;
-    socklen_t local_length = sizeof local, remote_length = sizeof remote;
-    if (getsockname(held[i].fd, (struct sockaddr *)&local, &local_length) < 0 ||
-        getpeername(held[i].fd, (struct sockaddr *)&remote, &remote_length) < 0)
-      fail("ask the connection", errno);
-    all[found].family = address_of(&local, all[found].local, &all[found].local_port);
-    address_of(&remote, all[found].remote, &all[found].remote_port);
+    int result = connection_of(held[i].fd, &all[found]);
+    if (result < 0) fail("ask the connection", -result);
     found++;
   }
   if (found > 0) rules = nft_hold(name, all, found);

@@ -15,6 +15,9 @@ struct connection {
   uint16_t local_port, remote_port;
 };
 
+/* Fills it for a connected socket; 0 or -errno. */
+int connection_of(int fd, struct connection *out);
+
 /* The netlink socket whose end is that of the rules, or -errno. */
 int nft_hold(const char *table, const struct connection *all, int count);
 

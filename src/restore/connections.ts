@@ -30,6 +30,7 @@ type Connected = ObjectOf<"socket"> & { readonly tcp: Tcp };
 /** The description of a TCP connection. */
 export type ConnectionRecord = FileDescription & { readonly object: Connected };
 
+/** True for the record of a TCP connection. */
 export function isConnection(one: FileDescription): one is ConnectionRecord {
   return one.object?.kind === "socket" && one.object.tcp !== null;
 }
@@ -195,6 +196,9 @@ function connectorOf({ local, remote }: Connected): (fd: number) => void {
 function cannot(what: "bind" | "connect", where: string, errno: number): CrError {
   const message = `${what} a TCP connection of the program again (${where}): ${errnoName(errno)}`;
   const taken = "another socket has these addresses (ss -tnp shows it): end it, or add --tcp close";
-  const absent = "give this host the address first (ip address add), or add --tcp close";
-  return new CrError("RESTORE_FAILED", message, { hint: what === "bind" ? absent : taken, data: { where } });
+  const absent = "give this host the address and the route first (ip address add), or add --tcp close";
+  return new CrError("RESTORE_FAILED", message, {
+    hint: what === "bind" || errno !== EADDRNOTAVAIL ? absent : taken,
+    data: { where },
+  });
 }

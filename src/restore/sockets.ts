@@ -21,6 +21,7 @@ const SHUT_WRITE = 2;
 const F_SETFL = 4;
 /** O_APPEND and O_NONBLOCK: what F_SETFL of fcntl(2) can set of a socket besides O_ASYNC. */
 const SETTABLE = 0o2000 | 0o4000;
+const EADDRNOTAVAIL = 99;
 const ECONNREFUSED = 111;
 const MODE_BITS = 0o7777;
 const ASIDE = ".cr-aside";
@@ -149,7 +150,10 @@ function call(what: "bind" | "connect", fd: number, address: string): void {
     "RESTORE_FAILED",
     `cannot ${what} a socket of the program to ${where}: ${errnoName(-result)}`,
     {
-      hint: "end what uses the address (ss -lnp shows it), and try again",
+      hint:
+        result === -EADDRNOTAVAIL
+          ? "give this host the address first: ip address add"
+          : "end what uses the address (ss -lnp shows it), and try again",
       data: { address: where },
     },
   );

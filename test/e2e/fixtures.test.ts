@@ -48,6 +48,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["inotify"],
   ["mutexes"],
   ["sockets"],
+  ["tcp"],
   ["thread-area"],
   ["threads", "1"],
   ["threads", "2"],

@@ -106,7 +106,10 @@ test("an HTTP server in Python serves the same client by the same connection", {
         asked = fetchText(agent, port, "/while-dead");
       });
       expect(await asked).toEqual({ body: "2 /while-dead", clientPort: before.clientPort });
-      expect(await fetchText(agent, port, "/after")).toEqual({ body: "3 /after", clientPort: before.clientPort });
+      expect(await fetchText(agent, port, "/after")).toEqual({
+        body: "3 /after",
+        clientPort: before.clientPort,
+      });
     } finally {
       agent.destroy();
     }

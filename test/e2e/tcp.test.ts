@@ -56,22 +56,31 @@ async function restoreDetached(scene: Scene, { core }: Served, ...extra: readonl
 }
 
 describe("a connection to the outside", () => {
-  test.concurrent.each(["4", "6"] as const)("goes on after --kill and restore, three times (IPv%s)", (family) =>
-    withClient(async (scene, served) => {
-      const { target, client, core } = served;
-      let life = { pid: target.pid };
-      for (let cycle = 1; cycle <= 3; cycle += 1) {
-        const saved = await scene.cr(["checkpoint", `${life.pid}`, "-o", `${core}.${cycle}`, "--kill", "--json"]);
-        expect(saved.status, describeResult(saved)).toBe(0);
-        expect(jsonOf(saved).softErrors).toEqual([]);
-        client.send(`while it is dead ${cycle}\n`);
-        life = await restoreDetached(scene, { ...served, core: `${core}.${cycle}` });
-        expect(await client.line()).toBe(`${2 * cycle} while it is dead ${cycle}`);
-        client.send("later\n");
-        expect(await client.line()).toBe(`${2 * cycle + 1} later`);
-      }
-      expect(client.ended()).toBeNull();
-    }, family),
+  test.concurrent.each(["4", "6"] as const)(
+    "goes on after --kill and restore, three times (IPv%s)",
+    (family) =>
+      withClient(async (scene, served) => {
+        const { target, client, core } = served;
+        let life = { pid: target.pid };
+        for (let cycle = 1; cycle <= 3; cycle += 1) {
+          const saved = await scene.cr([
+            "checkpoint",
+            `${life.pid}`,
+            "-o",
+            `${core}.${cycle}`,
+            "--kill",
+            "--json",
+          ]);
+          expect(saved.status, describeResult(saved)).toBe(0);
+          expect(jsonOf(saved).softErrors).toEqual([]);
+          client.send(`while it is dead ${cycle}\n`);
+          life = await restoreDetached(scene, { ...served, core: `${core}.${cycle}` });
+          expect(await client.line()).toBe(`${2 * cycle} while it is dead ${cycle}`);
+          client.send("later\n");
+          expect(await client.line()).toBe(`${2 * cycle + 1} later`);
+        }
+        expect(client.ended()).toBeNull();
+      }, family),
   );
 
   test.concurrent("keeps what neither side has read yet", () =>
@@ -90,15 +99,17 @@ describe("a connection to the outside", () => {
       expect(count).toBeGreaterThan(100_000);
       expect(await client.take(count)).toBe("f".repeat(count));
       expect(await client.line()).toBe(`2 ${unread}`);
-    }),
-  );
+    }));
 
   test.concurrent("is closed on demand, and the program finds out", () =>
     withClient(async (scene, served) => {
       const { target, client, core } = served;
       const saved = await checkpoint(scene, { target, core });
       expect(saved.softErrors).toEqual([
-        expect.objectContaining({ kind: "tcp", message: expect.stringContaining(`127.0.0.1:${client.port}`) }),
+        expect.objectContaining({
+          kind: "tcp",
+          message: expect.stringContaining(`127.0.0.1:${client.port}`),
+        }),
       ]);
       client.send("it goes on\n");
       expect(await client.line()).toBe("2 it goes on");
@@ -106,7 +117,9 @@ describe("a connection to the outside", () => {
       const refused = await scene.cr(["restore", core, "--detach"]);
       expectRefusal(refused, {
         codes: ["FD_OUTSIDE"],
-        names: new RegExp(`127.0.0.1:${client.port}, which process ${process.pid} .* as descriptor \\d+\\): the program ran on`),
+        names: new RegExp(
+          `127.0.0.1:${client.port}, which process ${process.pid} .* as descriptor \\d+\\): the program ran on`,
+        ),
       });
       await restoreDetached(scene, served, "--tcp", "close");
       await target.says("ended: Connection reset by peer");
@@ -114,8 +127,7 @@ describe("a connection to the outside", () => {
       next.send("again\n");
       expect(await next.line()).toBe("2 again");
       next.close();
-    }),
-  );
+    }));
 
   test.concurrent("that was saved with --tcp close is closed by itself", () =>
     withClient(async (scene, served) => {
@@ -124,8 +136,7 @@ describe("a connection to the outside", () => {
       await eventually("the client knows", () => client.ended() !== null);
       await restoreDetached(scene, served);
       await target.says("ended: Connection reset by peer");
-    }),
-  );
+    }));
 
   test.concurrent("is refused with --tcp refuse, with its peer", () =>
     withClient(async (scene, { target, client, core }) => {
@@ -136,8 +147,7 @@ describe("a connection to the outside", () => {
       expect(existsSync(core)).toBe(false);
       client.send("two\n");
       expect(await client.line()).toBe("2 two");
-    }),
-  );
+    }));
 
   test.concurrent("is lost when its packets are held no more", () =>
     withClient(async (scene, served) => {
@@ -152,21 +162,22 @@ describe("a connection to the outside", () => {
         names: /not held any more/,
       });
       await restoreDetached(scene, served, "--tcp", "close");
-    }),
-  );
+    }));
 
-  test.concurrent.each(["after-hold", "after-copy", "before-commit"])("is unharmed when cr dies at %s", (point) =>
-    withClient(async (scene, { target, client, core }) => {
-      for (const [index, fault] of [point, `${point}:error`].entries()) {
-        const args = ["checkpoint", `${target.pid}`, "-o", core, "--kill"];
-        const result = await scene.cr(args, { env: { CR_FAULT: fault } });
-        expect(result.status, describeResult(result)).toBe(fault === point ? null : 1);
-        client.send("still\n");
-        expect(await client.line()).toBe(`${index + 2} still`);
-        await eventually("it goes on", () => runsFreely(target));
-      }
-      expect(existsSync(core)).toBe(false);
-    }),
+  test.concurrent.each(["after-hold", "after-copy", "before-commit"])(
+    "is unharmed when cr dies at %s",
+    (point) =>
+      withClient(async (scene, { target, client, core }) => {
+        for (const [index, fault] of [point, `${point}:error`].entries()) {
+          const args = ["checkpoint", `${target.pid}`, "-o", core, "--kill"];
+          const result = await scene.cr(args, { env: { CR_FAULT: fault } });
+          expect(result.status, describeResult(result)).toBe(fault === point ? null : 1);
+          client.send("still\n");
+          expect(await client.line()).toBe(`${index + 2} still`);
+          await eventually("it goes on", () => runsFreely(target));
+        }
+        expect(existsSync(core)).toBe(false);
+      }),
   );
 
   test.concurrent("survives a restore that fails", () =>
@@ -180,6 +191,5 @@ describe("a connection to the outside", () => {
       }
       await restoreDetached(scene, served);
       expect(await client.line()).toBe("2 two");
-    }),
-  );
+    }));
 });
