@@ -52,7 +52,7 @@ describe("cr restore", () => {
     "%s: no process is left, no file was changed, and it can be tried again",
     (point) =>
       withScene(async (scene) => {
-        const target = await scene.start([fixture("counter"), "FOLDER", "100", "5000"]);
+        const target = await scene.start([fixture("counter"), "FOLDER", "600", "5000"]);
         await target.says("\n10\n");
         const core = join(scene.folder, "core");
         await checkpoint(scene, { target, core });

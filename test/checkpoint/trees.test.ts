@@ -2,73 +2,17 @@
  * A process with its descendants in one checkpoint: who is in it and what is between them, one name for what is one
  * thing, one instant for all, and nobody harmed.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
-import { copyFile, cp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checkpoint } from "../../src/checkpoint/checkpoint.js";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint as runCheckpoint } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
+import { membersOf, readBundle, startFamily } from "../harness/family.js";
 import { isAlive, runsFreely, statOf } from "../harness/process.js";
 import { listing } from "../harness/refusal.js";
-import { type Scene, withScene } from "../harness/scene.js";
-import { fixture, type Target } from "../harness/target.js";
-import { membersOf, readBundle } from "../harness/tree.js";
-
-/** Children of every kind; says who they are as one line of JSON. */
-const FAMILY = `
-import ctypes, json, mmap, os, socket, time
-libc = ctypes.CDLL(None)
-libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
-root = os.getpid()
-memory = mmap.mmap(-1, 65536)
-memory.write(b'm' * 65536)
-r, w = os.pipe()
-a, b = socket.socketpair()
-log = os.open('log', os.O_RDWR | os.O_CREAT)
-gone = os.open('gone', os.O_RDWR | os.O_CREAT)
-os.write(gone, b'deleted'); os.unlink('gone')
-os.write(w, b'in the pipe'); a.send(b'in the socket')
-def child(begin):
-    pid = os.fork()
-    if pid == 0:
-        begin()
-        while os.getppid() != root: time.sleep(0.01)
-        libc.prctl(1, 9)  # PR_SET_PDEATHSIG: nobody outlives the test
-        os.write(log, b'.')
-        while True: time.sleep(1000)
-    return pid
-def die():
-    os.kill(os.getpid(), 9)
-def leave():
-    child(lambda: None)
-    os._exit(0)
-dead, killed = child(lambda: os._exit(7)), child(die)
-for pid in (dead, killed): os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-leader, alone = child(os.setsid), child(lambda: os.setpgid(0, 0))
-os.waitpid(child(leave), 0)
-while os.fstat(log).st_size < 3: time.sleep(0.01)
-print(json.dumps(dict(root=root, dead=dead, killed=killed, leader=leader, alone=alone)), flush=True)
-while True: time.sleep(1000)
-`;
-
-interface FamilyIds {
-  readonly root: number;
-  readonly dead: number;
-  readonly killed: number;
-  readonly leader: number;
-  readonly alone: number;
-}
-
-async function startFamily(
-  scene: Scene,
-  more: { asNobody?: boolean } = {},
-): Promise<Target & { ids: FamilyIds }> {
-  const target = await scene.start(["python3", "-c", FAMILY], more);
-  await target.says("}");
-  return { ...target, ids: JSON.parse(target.output()) as FamilyIds };
-}
+import { withScene } from "../harness/scene.js";
+import { fixture } from "../harness/target.js";
 
 describe("a family", () => {
   test("is in the manifest with parents, groups, sessions and the status of the dead", () =>
@@ -197,95 +141,3 @@ describe("a fault", () => {
     }),
   );
 });
-
-describe("the folder", () => {
-  test("is not replaced without --force, then at once, and a file by it and it by a file", () =>
-    withScene(async (scene) => {
-      const { pid } = await startFamily(scene);
-      const lone = await scene.start(["sleep", "1000"]);
-      const tree = join(scene.folder, "tree");
-      await checkpoint(pid, { output: tree });
-      await expect(checkpoint(pid, { output: tree })).rejects.toMatchObject({
-        code: "OUTPUT_EXISTS",
-        message: `cannot write core ${tree}: the folder of a checkpoint exists`,
-      });
-      await checkpoint(pid, { output: tree, force: true });
-      expect(readBundle(tree).tree.root).toBe(pid);
-      await checkpoint(lone.pid, { output: tree, force: true });
-      await checkpoint(pid, { output: tree, force: true });
-      expect(readBundle(tree).tree.root).toBe(pid);
-      expect(listing(scene.folder).filter((name) => !name.startsWith("target"))).toEqual(["tree"]);
-      await writeFile(join(tree, "notes.txt"), "mine");
-      await expect(checkpoint(pid, { output: tree, force: true })).rejects.toMatchObject({
-        code: "OUTPUT_UNSAFE",
-      });
-    }));
-
-  test("is proven by cr verify, which names every file that is wrong", () =>
-    withScene(async (scene) => {
-      const { pid, ids } = await startFamily(scene);
-      const good = join(scene.folder, "good");
-      await checkpoint(pid, { output: good });
-      const verify = (folder: string) => scene.cr(["verify", folder]);
-      expect((await verify(good)).stdout).toMatch(/good: whole, 6 processes, .* checked\n$/);
-      const wrong: [string, (folder: string) => Promise<unknown>, RegExp][] = [
-        [
-          "missing",
-          (at) => rm(join(at, `core.${ids.alone}`)),
-          /CORE_UNREADABLE: .*core\.\d+: there is no such file/,
-        ],
-        [
-          "altered",
-          async (at) => flip(join(at, `core.${ids.alone}`), 9000),
-          /CORE_CORRUPT: .*do not match their checksum/,
-        ],
-        [
-          "exchanged",
-          async (at) => {
-            await rename(join(at, `core.${ids.alone}`), join(at, `core.${ids.leader}`));
-            await copyFile(join(at, `core.${ids.leader}`), join(at, `core.${ids.alone}`));
-          },
-          /CORE_CORRUPT: .*the manifest names/,
-        ],
-        [
-          "manifest",
-          async (at) => flip(join(at, "manifest.json"), 200),
-          /CORE_CORRUPT: .*manifest.json: its checksum is/,
-        ],
-        [
-          "stray",
-          (at) => copyFile(join(at, `core.${pid}`), join(at, "core.1")),
-          /BAD_CORE: .*the manifest names no such core/,
-        ],
-      ];
-      for (const [name, spoil, message] of wrong) {
-        const bad = join(scene.folder, name);
-        await cp(good, bad, { recursive: true });
-        await spoil(bad);
-        const result = await verify(bad);
-        expect(result.status).toBe(1);
-        expect(result.stderr, name).toMatch(message);
-      }
-    }));
-
-  test("is told by cr inspect", () =>
-    withScene(async (scene) => {
-      const { pid, ids } = await startFamily(scene);
-      await checkpoint(pid, { output: join(scene.folder, "tree") });
-      const { stdout } = await scene.cr(["inspect", "tree"]);
-      expect(stdout).toMatch(new RegExp(`^processes: 6\n  ${pid} python3, `, "m"));
-      expect(stdout).toMatch(new RegExp(`^    ${ids.dead} python3, .*; ended with 7$`, "m"));
-      expect(stdout).toMatch(new RegExp(`^    ${ids.killed} python3, .*; killed by signal 9$`, "m"));
-      expect(stdout).toMatch(/^shared memory: 1\n/m);
-    }));
-});
-
-/** Changes one byte. */
-function flip(path: string, at: number): void {
-  const fd = openSync(path, "r+");
-  try {
-    writeSync(fd, "?", at);
-  } finally {
-    closeSync(fd);
-  }
-}

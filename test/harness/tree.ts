@@ -1,25 +1,79 @@
-/** Process trees under test: who is in one, whether all of it runs, and bundles read whole. */
-import { readdirSync } from "node:fs";
-import { openBundle } from "../../src/core/bundle.js";
-import type { ProcessState } from "../../src/state/process.js";
-import type { Tree } from "../../src/state/tree.js";
-import { familyOf } from "../../src/tracee/kin.js";
-import { type Identity, identify } from "./process.js";
+/**
+ * The moves of a life with checkpoints for a process tree: checkpoint it into a bundle, kill everything that runs of
+ * the scene, restore it in the foreground.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { describeResult, jsonOf, type RunningCr } from "./cr.js";
+import type { CheckpointOptions } from "./cycle.js";
+import { eventually } from "./eventually.js";
+import { findByEnvironment, type Identity, identify, runsFreely, statOf } from "./process.js";
+import type { Scene } from "./scene.js";
+import { fixture } from "./target.js";
 
-/** The living members of a tree, the root first. */
-export function membersOf(root: number): Identity[] {
-  return familyOf(root)
-    .filter(({ isDead }) => !isDead)
-    .map(({ pid }) => identify(pid));
+/** Pids in the manifest of a bundle, the root's first. */
+export function membersOf(bundle: string): number[] {
+  const { body } = JSON.parse(readFileSync(join(bundle, "manifest.json"), "utf8")) as {
+    body: { members: { pid: number }[] };
+  };
+  return body.members.map(({ pid }) => pid);
 }
 
-/** A bundle's manifest and the state in each of its cores. */
-export function readBundle(folder: string): {
-  readonly tree: Tree;
-  readonly states: ReadonlyMap<number, ProcessState>;
-  readonly files: readonly string[];
-} {
-  using bundle = openBundle(folder);
-  const states = new Map(bundle.living.map(({ member, state }) => [member.pid, state] as const));
-  return { tree: bundle.tree, states, files: readdirSync(folder).sort() };
+/** Checkpoints a tree into `bundle` and expects its root to run on; what --json printed. */
+export async function checkpointTree(
+  scene: Scene,
+  { target, bundle, ...options }: { target: Identity; bundle: string } & CheckpointOptions,
+): Promise<Record<string, unknown>> {
+  const args = ["checkpoint", String(target.pid), "-o", bundle, "--json", ...(options.extra ?? [])];
+  const result = await scene.cr(args, options);
+  expect(result.status, describeResult(result)).toBe(0);
+  expect(runsFreely(target), `state ${statOf(target.pid)?.state}`).toBe(true);
+  return jsonOf(result);
+}
+
+/** Kills every program of the scene, whoever its parent is by now, and waits until `members` have left their numbers. */
+export async function killTree(scene: Scene, members: readonly number[]): Promise<void> {
+  const running = () =>
+    findByEnvironment(`RECORE_SCENE=${scene.folder}`).filter(
+      ({ command }) => !command.startsWith(fixture("launch")) && !/(^|\/)node /.test(command),
+    );
+  for (let left = running(); left.length > 0; left = running()) {
+    // All before any is waited for: who ends later is reaped by the same slow pid 1.
+    for (const { pid } of left) kill(pid);
+  }
+  await eventually(
+    () => `the tree is gone: ${members.filter((pid) => statOf(pid) !== null)}`,
+    () => members.every((pid) => statOf(pid) === null),
+  );
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    return;
+  }
+}
+
+export interface RestoredTree {
+  readonly cr: RunningCr;
+  /** The root; null when it had ended before it could be seen. */
+  readonly root: Identity | null;
+}
+
+/** Restores a bundle in the foreground; returns when its root runs on its own, or has ended. */
+export async function restoreTree(
+  scene: Scene,
+  { bundle, ...options }: { bundle: string } & CheckpointOptions,
+): Promise<RestoredTree> {
+  const [root = 0] = membersOf(bundle);
+  const cr = scene.startCr(["restore", bundle, ...(options.extra ?? [])], options);
+  let isDone = false;
+  cr.done.then(() => {
+    isDone = true;
+  });
+  const runs = () => statOf(root) !== null && runsFreely(identify(root)) && identify(root);
+  const found = await eventually(`${root} runs again`, () => isDone || runs());
+  return { cr, root: found === true ? null : found };
 }

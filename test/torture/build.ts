@@ -6,7 +6,7 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /** Path of a program that `buildPrograms` made. */
 export function programPath(
-  name: "killat" | "target" | "target-musl" | "target-threads" | "target-tcp",
+  name: "killat" | "nest" | "target" | "target-musl" | "target-threads" | "target-tcp",
 ): string {
   return `${HERE}bin/${name}`;
 }
