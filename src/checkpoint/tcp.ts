@@ -6,7 +6,7 @@ import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { tcpSocketAt } from "../tracee/inet-diag.js";
 import type { SocketFacts } from "../tracee/sockets.js";
-import { buffersOf } from "../tracee/tcp-repair.js";
+import { buffersOf, layerOf } from "../tracee/tcp-repair.js";
 import type { Surroundings } from "./objects.js";
 
 const STATE = { established: 1, finWait2: 5, closeWait: 8 } as const;
@@ -22,6 +22,8 @@ export function sortConnection(
   { pid, open, farEnds }: Surroundings,
 ): Connected | string {
   const state = facts.tcp?.state ?? 0;
+  const layer = withGrasp(pid, one.fd, layerOf);
+  if (layer !== "") return `with a layer of its own (${layer}) over TCP`;
   const reversed = { local: facts.remote, remote: facts.local };
   const peer = facts.remote === "" ? null : tcpSocketAt(reversed);
   const inside = open.find(({ stat }) => stat.isSocket() && stat.ino === peer?.inode);

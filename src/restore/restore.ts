@@ -13,7 +13,6 @@ import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import type { TcpPolicy } from "../state/tcp.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents, crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
@@ -24,7 +23,7 @@ import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import type { FdPlacement } from "./fd-placement.js";
-import { type PreparedFiles, prepareFiles } from "./files.js";
+import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
@@ -47,7 +46,7 @@ export interface RestoreOptions {
   readonly files?: FilesPolicy;
   readonly fds?: readonly FdPlacement[];
   /** TCP connections to the outside: go on with kept ones (default), or let the program find them closed. */
-  readonly tcp?: TcpPolicy;
+  readonly tcp?: PrepareOptions["tcp"];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
   /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
@@ -110,8 +109,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using shared = openSharedMappings(state.vmas, policy);
   using prepared = prepareFiles(snapshots.files, {
     policy,
-    placements: options.fds ?? [],
-    tcp: options.tcp,
+    ...{ placements: options.fds ?? [], tcp: options.tcp },
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,

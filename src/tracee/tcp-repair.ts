@@ -18,6 +18,7 @@ const TCP_TIMESTAMP = 24;
 const TCP_REPAIR_WINDOW = 29;
 /** struct tcp_repair_window */
 const WINDOW_BYTES = 20;
+const TCP_ULP = 31;
 const QUEUE = { none: 0, receive: 1, send: 2 } as const;
 /** tcpi_options and tcpi_snd_wscale, tcpi_rcv_wscale of struct tcp_info. */
 const INFO_OPTIONS_AT = 5;
@@ -119,6 +120,12 @@ function peek(fd: number, expected: number): Buffer | null {
 export function buffersOf(fd: number): Tcp["buffers"] {
   const read = (name: number) => getOption(fd, SOL_SOCKET, name)?.readInt32LE(0) ?? 0;
   return { send: read(SO_SNDBUF), receive: read(SO_RCVBUF), locks: read(SO_BUF_LOCK) };
+}
+
+/** The name of what has taken the connection over (`tls`); empty mostly. */
+export function layerOf(fd: number): string {
+  const name = getOption(fd, IPPROTO_TCP, TCP_ULP)?.toString("latin1") ?? "";
+  return name.replace(/\0.*$/s, "");
 }
 
 /** Sizes of the buffers without keeping the kernel from changing them later. */

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { describeResult, jsonOf } from "../harness/cr.js";
 import { eventually } from "../harness/eventually.js";
+import { findByEnvironment } from "../harness/process.js";
 import { expectRefusal } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
@@ -109,7 +110,9 @@ test("a server goes on where its address has moved to", { timeout: 120_000 }, ()
       } finally {
         client.end();
         // It holds packets in the old namespace, where nobody will come back to.
-        await run("pkill", ["-KILL", "-f", `cr-hold 120000 .* hold:${target.pid}:`]).catch(() => {});
+        for (const { pid, command } of findByEnvironment(`RECORE_SCENE=${scene.folder}`)) {
+          if (command.includes("cr-hold")) process.kill(pid, "SIGKILL");
+        }
       }
     }),
   ),
