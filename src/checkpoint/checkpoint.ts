@@ -6,18 +6,22 @@
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
-import { hasCapability } from "../host/capabilities.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
-import { findGadgets, type Gadgets } from "../tracee/site.js";
+import { readPolicies } from "../tracee/numa-maps.js";
+import { findGadgets } from "../tracee/site.js";
+import { mayRepair } from "../tracee/tcp-repair.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
+import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
 import { type Copied, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
 import { changed } from "./freeze.js";
+import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
@@ -46,6 +50,8 @@ export interface CheckpointOptions {
   readonly tcp?: TcpPolicy;
   /** How long packets of kept connections are held back for a restore, in ms; default 60 s. */
   readonly tcpHoldMs?: number;
+  /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
+  readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -58,6 +64,8 @@ export interface CheckpointOptions {
 
 export interface CheckpointResult {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
   /** Full path of the core, or of the folder of a tree. */
@@ -85,12 +93,16 @@ export interface CheckpointResult {
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)) };
+  const [cpu, host] = [cpuFeatures(), hostFacts()];
+  const skip = options.skip ?? [];
+  const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
   const before = lookBeforeStop(pid, memory);
   const startTicks = startOf(pid, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
   refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
-  const gadgets = gadgetsOf(before);
+  const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
+  const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
   using family = Family.seize(pid);
@@ -99,24 +111,24 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const ledger = options.ledger ?? new Map();
   const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
-  const look = lookAtTree(family.relatives, memory);
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
   requireStart(pid, startOf(pid, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  refuse(
-    pid,
-    asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets })),
-  );
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
+  refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
   using held = holdConnections(pid, {
     ...{ members, sockets, kill: options.after === "kill" },
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const connections = held.dumps;
-  const copied = copyAll(pid, { asked, look, vdso, output, sockets, connections, options });
+  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const copying = { known, policies, output, sockets, connections: held.dumps, options };
+  const copied = copyAll(pid, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
@@ -136,7 +148,7 @@ function killAll(family: Family, held: HeldConnections): void {
 }
 
 function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
-  return tcp ?? (hasCapability("CAP_NET_ADMIN") ? "keep" : "refuse");
+  return tcp ?? (mayRepair() ? "keep" : "refuse");
 }
 
 /** Start time of the root in clock ticks since boot. */
@@ -156,12 +168,15 @@ function requireStart(pid: number, found: bigint, startTicks: bigint): void {
   );
 }
 
-/** Where each member can run calls: searching its code takes longer than a stop should. */
-function gadgetsOf({ relatives, looks }: TreeLook): ReadonlyMap<number, Gadgets | null> {
+/** What takes longer than a stop should, found before it for each member; nothing for one that has just ended. */
+function forEach<T>(
+  { relatives, looks }: TreeLook,
+  find: (pid: number, look: Look) => T,
+): ReadonlyMap<number, T | null> {
   const root = relatives[0]?.pid ?? 0;
-  const search = ([pid, { facts }]: readonly [number, Look]) =>
-    [pid, unlessEnded(pid, { root, look: () => findGadgets(pid, facts.vmas) })] as const;
-  return new Map([...looks].map(search));
+  return new Map(
+    [...looks].map(([pid, look]) => [pid, unlessEnded(pid, { root, look: () => find(pid, look) })]),
+  );
 }
 
 function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
@@ -181,17 +196,23 @@ function finish(
   output: Output,
   { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
 ): void {
-  const cores = new Map(copied.map((one) => [one.state.process.pid, finishCore(one)]));
+  const cores = new Map(copied.map((one) => [one.pid, finishCore(one)]));
   faultPoint("before-commit");
   const [first] = copied;
   if (first === undefined || look.relatives.length === 1) output.commitFile();
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
 }
 
+function innerPidOf(pid: number, first: Copied | undefined) {
+  const inner = first?.state.process.pid ?? pid;
+  return inner === pid ? {} : { innerPid: inner };
+}
+
 function resultOf(pid: number, copied: readonly Copied[]) {
   const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
   return {
     pid,
+    ...innerPidOf(pid, copied[0]),
     name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
     mode: "stop" as const,
     bytes: sum(({ writtenBytes }) => writtenBytes),

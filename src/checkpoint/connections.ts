@@ -4,7 +4,6 @@
  * process, so that none runs even if cr dies in that instant. It is taken back right after.
  */
 import { randomBytes } from "node:crypto";
-import { hasCapability } from "../host/capabilities.js";
 import { netNamespace } from "../host/net-namespace.js";
 import type { FileDescription } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
@@ -13,7 +12,7 @@ import { withGrasp } from "../tracee/grasp.js";
 import { peekSocket } from "../tracee/sockets.js";
 import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
 import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
-import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
+import { mayRepair, peekQueues, readNumbers } from "../tracee/tcp-repair.js";
 import { type Frozen, takeBackStop } from "./ask.js";
 import { type Refusal, refuse } from "./refusal.js";
 import type { Sockets } from "./refused-contents.js";
@@ -106,7 +105,7 @@ function peek({ pid, fd, tcp }: Connection): Dump {
 }
 
 function refuseWithoutRight(root: number, connections: readonly Connection[]): void {
-  if (hasCapability("CAP_NET_ADMIN")) return;
+  if (mayRepair()) return;
   const refusals = connections.map(({ fd, tcp }): Refusal => {
     const what = `a connection to ${tcp.far}, whose bytes on their way only CAP_NET_ADMIN can read (TCP)`;
     return { kind: "descriptor", id: `fd:${fd}`, what };

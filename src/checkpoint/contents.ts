@@ -51,6 +51,7 @@ export function copyContents(
   const descriptions = files.descriptions.map((given) => {
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
     const description = { ...given, object: once.object(given, () => lastSeen(pid, fd, given.object)) };
+    if (isMapped(description, files)) return description;
     const connection = core.connections.get(description.ino);
     if (connection !== undefined && description.object?.kind === "socket")
       description.object = { ...description.object, tcp: connection.tcp };
@@ -82,6 +83,12 @@ function isContained(description: FileDescription, isPair: boolean): boolean {
   if (kind === "regular") return deleted;
   if (kind === "pipe" || kind === "outside") return isReadablePipe(description);
   return kind === "memfd" || isPair;
+}
+
+/** Its bytes stand with its mappings (object-contents.ts). */
+function isMapped({ kind, deleted, dev, ino }: FileDescription, { mapped = [] }: FileState): boolean {
+  if (kind !== "memfd" && !(kind === "regular" && deleted)) return false;
+  return mapped.some(({ file }) => file.dev === dev && file.ino === ino);
 }
 
 function hasContent(description: Described, unreadInputBytes: number): boolean {

@@ -10,6 +10,7 @@ import { locksOfDescription, ownerOfDescription } from "./description-status.js"
 import { firstHolder, groupByDescription, type Holding, watchesByMember } from "./descriptions.js";
 import { FarEnds } from "./far-ends.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
+import { ptyLinks, sortPty } from "./ptys.js";
 import type { Refusal } from "./refusal.js";
 import { sortSocket } from "./sockets.js";
 
@@ -51,11 +52,13 @@ export function classifyTree(members: readonly Holding[], farEnds: FarEnds): Rea
   const open = members.flatMap((member) => member.open);
   const links = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
   const pids = members.map(({ pid }) => pid);
-  farEnds.look(pids, links);
+  farEnds.look(pids, [...links, ...ptyLinks(open)]);
   const found = new Map(pids.map((pid) => [pid, new Findings()]));
   for (const [id, holders] of groupByDescription(members).entries()) {
     const first = firstHolder(holders);
-    const sort = orGone(() => sortOf(first.one, { pid: first.pid, open, farEnds }));
+    const sort = orGone(() =>
+      sortOf(first.one, { pid: first.pid, open, farEnds, inTree: members.length > 1 }),
+    );
     if (sort === null) continue;
     if ("refused" in sort) found.get(first.pid)?.refuse(first.one.fd, sort.refused);
     const watches = watchesByMember(holders);
@@ -90,7 +93,7 @@ class Findings {
   readonly #refusals: Refusal[] = [];
 
   refuse(fd: number, what: string): void {
-    this.#refusals.push({ kind: "descriptor", id: `fd:${fd}`, what });
+    this.#refusals.push({ kind: "descriptor", id: `fd:${fd}`, what, skip: `fd:${fd}` });
   }
 
   add(one: OpenDescriptor, { id, sort, watches, status }: Found): void {
@@ -136,7 +139,7 @@ function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
     const sort = sortSocket(one, around);
     return "refused" in sort && one.fd <= STANDARD_FDS_MAX ? asSort("outside") : sort;
   }
-  const anonymous = sortAnonymous(one, around);
+  const anonymous = sortAnonymous(one, around) ?? sortPty(one, around);
   if (anonymous !== null) return anonymous;
   if (link.startsWith("/proc/") || link.startsWith("/sys/")) return sortKernelFile(one, around);
   return asSort(fileKind(around.pid, one));

@@ -3,22 +3,32 @@
  * and again in it.
  */
 import { CrError } from "../errors.js";
+import { hex } from "../state/address.js";
 import type { FileState } from "../state/fd.js";
-import { familyOf, hasEnded, type Relative } from "../tracee/kin.js";
-import { otherMappers } from "../tracee/maps.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
+import type { SoftError } from "../state/soft-error.js";
+import type { Vma } from "../state/vma.js";
+import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
+import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import { FarEnds } from "./far-ends.js";
 import { classifyTree } from "./files.js";
-import { isSharedMemory, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { lookAtObjects } from "./mapped-objects.js";
+import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
+import { refusedContentsNow, socketsOf } from "./refused-contents.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
+import { refusedSharedMemory } from "./shared-memory.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
   readonly files: FileState;
   readonly refusals: readonly Refusal[];
+  /** What of it can only be saved in part. */
+  readonly softErrors: readonly SoftError[];
 }
 
 /** All members of a tree, the dead among `relatives` only; a lone process is a tree of one. */
@@ -32,6 +42,8 @@ export interface TreeLook {
 export interface Memory {
   readonly mappedFiles: MappedFiles;
   readonly farEnds: FarEnds;
+  /** Takes what is left out by consent away. */
+  readonly leave?: (look: TreeLook) => TreeLook;
 }
 
 /** Looks at a running tree are repeated so often when something is refused. */
@@ -52,15 +64,22 @@ export function lookBeforeStop(root: number, memory: Memory): TreeLook {
   return found;
 }
 
-function nameOf({ pid, kind, id }: Refusal): string {
-  return `${pid} ${kind} ${id}`;
+/** With what was found: at one number there may be another pipe each time. */
+function nameOf({ pid, kind, id, what }: Refusal): string {
+  return `${pid} ${kind} ${id} ${what}`;
 }
 
 function lookWhileRunning(root: number, memory: Memory): TreeLook {
   checkTarget(root);
   const relatives = familyOf(root).filter(({ pid, isDead }) => pid === root || isDead || isTarget(pid));
   const look = lookAtTree(relatives, memory);
-  return { ...look, refusals: [...look.refusals, ...refusedTracers([...look.looks.keys()])] };
+  const sockets = socketsOf([...look.looks].map(([pid, { files }]) => [pid, files] as const));
+  const contents = [...look.looks].flatMap(([pid, { files }]) =>
+    refusedContentsNow(pid, files, sockets).map((one) => of(one, pid, root)),
+  );
+  const refusals = [...look.refusals, ...contents, ...refusedTracers([...look.looks.keys()])];
+  const { leave = (whole: TreeLook) => whole } = memory;
+  return leave({ ...look, refusals });
 }
 
 /** False for a child that has just ended; throws for one that cannot be checkpointed. */
@@ -69,9 +88,14 @@ function isTarget(pid: number): boolean {
     checkTarget(pid);
     return true;
   } catch (error) {
-    if (error instanceof CrError && hasEnded(pid)) return false;
+    if (error instanceof CrError && (hasEnded(pid) || isEnding(pid, error))) return false;
     throw error;
   }
+}
+
+/** On its way out a process has lost its memory and files before it is dead; in our stop nobody is on the way out. */
+function isEnding(pid: number, error: unknown): boolean {
+  return error instanceof CrError && error.code === "NO_SUCH_PROCESS" && !isStopped(pid);
 }
 
 /**
@@ -85,21 +109,28 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
     const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, mappedFiles) });
     if (read !== null) facts.set(pid, read);
   }
-  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isSharedMemory));
-  const mappers = otherMappers([...facts.keys()], shared);
+  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isAnonymousShared));
+  const mappers = mappersOutside([...facts.keys()], shared);
   const classified = classifyTree(
     [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
     farEnds,
   );
+  const pids = [...facts.keys()];
+  const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
   const looks = new Map<number, Look>();
   for (const [pid, own] of facts) {
     const files = classified.get(pid);
     if (files === undefined) continue;
-    const more = unlessEnded(pid, { root, look: () => refusedOfMember(pid, own) });
+    const more = unlessEnded(pid, { root, look: () => lookInside(pid, own, { pids, ids }) });
     // Of one that has ended since, nothing is found by its name any more.
     if (more === null || (pid !== root && hasEnded(pid))) continue;
-    const refusals = [...more, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
-    looks.set(pid, { facts: own, files: files.files, refusals: refusals.map((one) => of(one, pid, root)) });
+    const refusals = [...more.refusals, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
+    looks.set(pid, {
+      facts: { ...own, vmas: more.vmas },
+      files: { ...files.files, mapped: more.mapped, segments: more.segments },
+      softErrors: more.softErrors,
+      refusals: refusals.map((one) => of(one, pid, root)),
+    });
   }
   const all = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
@@ -121,7 +152,7 @@ export function unlessEnded<T>(
   try {
     return attempt(pid, look);
   } catch (error) {
-    if (pid !== root && hasEnded(pid)) return null;
+    if (pid !== root && (hasEnded(pid) || isEnding(pid, error))) return null;
     throw error;
   }
 }
@@ -131,8 +162,41 @@ function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
   return { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
 }
 
-function refusedOfMember(pid: number, facts: ProcessFacts): Refusal[] {
-  return [...refusedThreads(pid), ...refusedOfProcess(pid, facts), ...refusedMappings(facts.vmas)];
+/** What is behind mappings, and what of a member is refused. */
+function lookInside(
+  pid: number,
+  facts: ProcessFacts,
+  tree: { readonly pids: readonly number[]; readonly ids: ObjectIds },
+) {
+  const objects = lookAtObjects(facts.vmas, { pid, open: facts.descriptors, ...tree });
+  const vmas = [...objects.vmas];
+  const refusals = [
+    ...refusedThreads(pid),
+    ...refusedOfProcess(pid, facts),
+    ...refusedMappings(vmas),
+    ...objects.refusals,
+    ...refusedSharedMemory(pid, vmas, tree.pids),
+    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
+  ];
+  return { ...objects, vmas, refusals };
+}
+
+/** Whose processes have two numbers each. */
+function apartInTree({ status }: ProcessFacts): Refusal[] {
+  const isApart = (status.get("NSpid") ?? "").split(/\s+/).length > 1;
+  return isApart
+    ? [{ kind: "namespace", id: "pid", what: "a process tree in a pid namespace of its own" }]
+    : [];
+}
+
+/** Each member shows another part of what cr may not open. */
+function unseenInTree(vmas: readonly Vma[]): Refusal[] {
+  return vmas
+    .filter((vma) => isNameless(vma) && vma.file === null && !isSegment(vma))
+    .map(({ start, path }) => {
+      const what = `${path}, mapped in a process tree, that cr may not open (CAP_CHECKPOINT_RESTORE)`;
+      return { kind: "mapping", id: hex(start), what };
+    });
 }
 
 /** One process without regard to its children. Throws errno errors of /proc. */

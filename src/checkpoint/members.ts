@@ -1,17 +1,20 @@
 /** The members of a tree while they stand, one after the other: stopped, asked, copied into a core each. */
 import { CrError } from "../errors.js";
+import type { Address } from "../state/address.js";
 import { objectOf } from "../tracee/maps.js";
+import type { MemoryPolicy } from "../tracee/numa-maps.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Output } from "./bundle.js";
-import { assembleState, type CapturedState } from "./capture.js";
+import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
 import { type Dump, unkeptConnections } from "./connections.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
 import type { TreeLook } from "./look.js";
+import { withPolicies } from "./memory-policies.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContents, type Sockets } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
@@ -74,7 +77,8 @@ export function refusedInside(
 interface Copying {
   readonly asked: readonly Asked[];
   readonly look: TreeLook;
-  readonly vdso: number | null;
+  readonly known: KnownBefore;
+  readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
   readonly output: Output;
   readonly sockets: Sockets;
   readonly connections: ReadonlyMap<bigint, Dump>;
@@ -88,10 +92,12 @@ interface Copying {
 /** Copies one member after the other; what several hold goes into the core of the first. */
 export function copyAll(
   root: number,
-  { asked, look, vdso, output, sockets, connections, options }: Copying,
+  { asked, look, known, policies, output, sockets, connections, options }: Copying,
 ): Copied[] {
   const captured = asked.map(({ frozen, answers }) => {
-    const assembled = assembleState(frozen, answers, vdso);
+    const { pid } = frozen.tracee;
+    const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
+    const assembled = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return look.relatives.length === 1 ? state : { ...state, process: { ...state.process, tree: root } };
@@ -99,11 +105,13 @@ export function copyAll(
   refuseSoft(root, captured, options.strict ?? false);
   const once = new StoredOnce(sharedMemory(look.looks).map(objectOf));
   return captured.map((state, index) => {
-    const { pid } = state.process;
+    const pid = asked[index]?.frozen.tracee.pid ?? 0;
     using pagemap = attempt(pid, () => new Pagemap(pid));
     const unreadInputBytes = asked[index]?.answers.process.unreadInputBytes ?? 0;
     const snapshot = options.files === "snapshot";
+    const open = asked[index]?.frozen.look.facts.descriptors ?? [];
     return copyOut(pid, state, {
+      open,
       output: output.core(index),
       pagemap,
       once,
@@ -116,7 +124,7 @@ export function copyAll(
 }
 
 function refuseSoft(pid: number, captured: readonly CapturedState[], strict: boolean): void {
-  const soft = captured.flatMap(({ softErrors }) => softErrors);
+  const soft = captured.flatMap(({ softErrors }) => softErrors.filter(({ kind }) => kind !== SKIPPED));
   if (!strict || soft.length === 0) return;
   const list = soft.map(({ message }) => message).join("; ");
   throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {

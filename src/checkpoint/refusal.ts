@@ -10,6 +10,8 @@ export interface Refusal {
   readonly id: string;
   /** What it is, for the user. */
   readonly what: string;
+  /** `KIND:ID` of the `--skip` that leaves it out; none where the program cannot do without it. */
+  readonly skip?: string;
 }
 
 /** Throws UNSUPPORTED_STATE that names every item; does nothing when there is none. */
@@ -20,9 +22,10 @@ export function refuse(pid: number, refusals: readonly Refusal[]): void {
 /** The error that names every item. */
 export function unsupportedState(pid: number, refusals: readonly Refusal[]): CrError {
   const items = refusals.map((refusal) => {
-    const { id, what } = refusal;
+    const { id, what, skip } = refusal;
     const whose = refusal.pid === undefined || refusal.pid === pid ? "" : `process ${refusal.pid}: `;
-    return `${whose}${id ? `${id}: ` : ""}${what}`;
+    const named = `${whose}${id ? `${id}: ` : ""}${what}`;
+    return skip === undefined ? named : `${named} (--skip ${skip} leaves it out)`;
   });
   return new CrError(
     "UNSUPPORTED_STATE",

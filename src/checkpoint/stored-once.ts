@@ -2,12 +2,13 @@
  * What several processes of a tree hold is stored in one core: contents behind descriptions, files that are kept whole,
  * pages of shared anonymous memory. Members are copied one after the other, and the first that can have it keeps it.
  */
+
+import type { StoredRange } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject } from "../state/kernel-object.js";
 import type { Vma } from "../state/vma.js";
 import { objectOf } from "../tracee/maps.js";
-import type { StoredRange } from "./pages.js";
 
 /** A part of an object of shared memory, [start, end) in bytes. */
 interface Span {

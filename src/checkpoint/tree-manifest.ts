@@ -10,7 +10,7 @@ import type { Relative } from "../tracee/kin.js";
 import { objectOf } from "../tracee/maps.js";
 import type { ProcStat } from "../tracee/proc-status.js";
 import type { Look, TreeLook } from "./look.js";
-import { isSharedMemory } from "./mappings.js";
+import { isAnonymousShared } from "./mappings.js";
 
 /** The bytes of manifest.json: `cores` are those of the members that live. */
 export function manifestOf(
@@ -66,7 +66,7 @@ function terminalOf({ ttyNumber, foregroundGroup }: ProcStat): TreeMember["termi
 export function sharedMemory(looks: ReadonlyMap<number, Look>): Tree["memory"] {
   const objects = new Map<string, Tree["memory"][number]>();
   for (const [pid, { facts }] of looks) {
-    for (const vma of facts.vmas.filter(isSharedMemory)) {
+    for (const vma of facts.vmas.filter(isAnonymousShared)) {
       const { dev, ino } = vma;
       const known = objects.get(objectOf(vma)) ?? { dev, ino, sizeBytes: 0, members: [] };
       const endBytes = Number(vma.offset + vma.end - vma.start);

@@ -6,6 +6,7 @@ import type { TcpPolicy } from "../state/tcp.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
+import { skipOption } from "./skip.js";
 
 interface Flags {
   readonly output?: string;
@@ -16,6 +17,7 @@ interface Flags {
   readonly files?: "snapshot";
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
+  readonly skip: readonly string[];
   readonly strict?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
@@ -62,6 +64,7 @@ export function register(program: Command): void {
         .argParser(parseDurationMs)
         .env("CR_TCP_HOLD"),
     )
+    .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
@@ -81,6 +84,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
     tree: flags.tree,
+    skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,

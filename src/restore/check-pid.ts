@@ -31,10 +31,10 @@ export async function checkPidFree(pid: number, waitMs = REAP_WAIT_MS, inTree = 
 function hintFor(holder: PidHolder, inTree: boolean): string {
   if (isZombie(holder)) {
     const parent = `let its parent ${holder.ppid} reap it or end`;
-    return inTree ? parent : `${parent}, or restore with --pid new`;
+    return inTree ? parent : `${parent}, or restore with --pid ns`;
   }
   if (inTree) return "end the other process, and try again";
-  return "restore with --pid new if the program can do with another pid, or end the other process";
+  return "restore with --pid ns, in a pid namespace of its own, or end the other process";
 }
 
 function isZombie(holder: PidHolder): boolean {

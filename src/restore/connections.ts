@@ -5,7 +5,6 @@
 import { randomBytes } from "node:crypto";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
-import { hasCapability } from "../host/capabilities.js";
 import { netNamespace } from "../host/net-namespace.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
@@ -16,7 +15,7 @@ import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
 import { isHeld, releaseHeld } from "../tracee/tcp-keeper.js";
-import { goOn, type Making, makeConnection, type Queues, sendRest } from "../tracee/tcp-repair.js";
+import { goOn, type Making, makeConnection, mayRepair, type Queues, sendRest } from "../tracee/tcp-repair.js";
 import { coreOf } from "./content.js";
 import { makeResetSocket } from "./reset-socket.js";
 
@@ -58,7 +57,7 @@ export function checkConnections(all: readonly ConnectionRecord[], policy: TcpPo
     });
   }
   const made = all.find(({ object }) => !isClosed(object, policy));
-  if (made === undefined || hasCapability("CAP_NET_ADMIN")) return;
+  if (made === undefined || mayRepair()) return;
   const what = `${localOf(made.object)} to ${made.object.tcp.far}`;
   throw new CrError("NOT_PERMITTED", `restore TCP connections (${what}): it needs CAP_NET_ADMIN`, {
     hint: "run cr restore as root",

@@ -27,7 +27,8 @@ export function placeDescriptors(workshop: Workshop, prepared: DescriptorTable, 
   workshop.run("place its descriptors", [
     ...seeks,
     ...dups,
-    ...unwanted.map((fd): RemoteCall => ({ name: "close", args: [fd] })),
+    // Unlike close(2) it does not mind when there is none.
+    ...unwanted.map((fd): RemoteCall => ({ name: "close_range", args: [fd, fd, 0] })),
   ]);
 }
 

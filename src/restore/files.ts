@@ -5,6 +5,7 @@
  */
 import { closeSync } from "node:fs";
 import type { FileDescription, FileState } from "../state/fd.js";
+import type { PageRun } from "../state/pages.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import type { Vma } from "../state/vma.js";
@@ -12,10 +13,12 @@ import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
 import { takeLocks } from "./locks.js";
-import { type OpenedObjects, openObjects } from "./objects.js";
+import { type Mapped, mappedOf } from "./mapped-files.js";
+import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
+import { requireWatchable } from "./watchable.js";
 
 export interface PrepareOptions {
   readonly policy: FilesPolicy;
@@ -26,11 +29,11 @@ export interface PrepareOptions {
   readonly coreFd: number;
   /** Mappings of the program: what it had mapped shared is rolled back through them. */
   readonly vmas: readonly Vma[];
+  readonly runs: readonly PageRun[];
   /** The boot of the checkpoint is this one (HostNote.bootId). */
   readonly sameBoot: boolean;
   /** A core of another tool, which has no descriptors. */
   readonly foreign: boolean;
-  /** What becomes of TCP connections to the outside; kept when left out. */
   readonly tcp?: TcpPolicy | undefined;
 }
 
@@ -53,6 +56,8 @@ export interface InsideDescriptor {
 export interface DescriptorTable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
+  /** Files without a name that are to be mapped: descriptors in cr by `id` (`MappedFile`). */
+  readonly mapped: ReadonlyMap<number, number>;
   readonly inside: readonly InsideDescriptor[];
   /** Descriptors that lead to what was recorded, one for each description. */
   readonly restored: readonly InsideDescriptor[];
@@ -86,21 +91,34 @@ export interface PreparedFiles extends DescriptorTable, Disposable {
  * NOT_PERMITTED, CORE_CORRUPT or USAGE with nothing left open.
  */
 export function prepareFiles(files: FileState, options: PrepareOptions): PreparedFiles {
-  return openPlanned(planDescriptors(files, options), options);
+  const mapped = { files: (files.mapped ?? []).map(({ file }) => file), inMemory: mappedOf(files, options) };
+  return openPlanned(planDescriptors(files, options), options, mapped);
 }
 
-/** Opens what was planned, for one process or all of a tree; one description is one object. Throws as `prepareFiles`. */
-export function openPlanned(planned: readonly PlannedDescriptor[], options: PrepareOptions): PreparedFiles {
+/**
+ * Opens what was planned, for one process or all of a tree, and files that are only mapped; one description is one
+ * object. Throws as `prepareFiles`.
+ */
+export function openPlanned(
+  planned: readonly PlannedDescriptor[],
+  options: PrepareOptions,
+  { files: mapped, inMemory }: { readonly files: readonly FileDescription[]; readonly inMemory: Mapped },
+): PreparedFiles {
   const wanted = [
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
-  const opened = openDescriptions(wanted, options);
+  const opened = openDescriptions([...wanted, ...mapped.filter((one) => !isObject(one))], {
+    ...options,
+    mapped: inMemory,
+  });
   let objects: OpenedObjects | null = null;
   const placed = new Map<FdPlacement, PlacedDescriptor>();
   const feeds = new Map<number, Feed>();
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
-    objects = openObjects([...new Set(kernel)], options);
+    const made = [...new Set(kernel), ...mapped.filter(isObject)];
+    const core = { fd: options.coreFd, pieces: inMemory.pieces, tcp: options.tcp };
+    objects = openObjects(made, core);
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));
@@ -108,6 +126,7 @@ export function openPlanned(planned: readonly PlannedDescriptor[], options: Prep
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
+    requireWatchable(planned, ({ placement }) => placed.get(placement)?.fd);
     takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
@@ -116,7 +135,7 @@ export function openPlanned(planned: readonly PlannedDescriptor[], options: Prep
     opened[Symbol.dispose]();
     throw error;
   }
-  return assemble({ planned, opened, objects, placed, feeds, corePath: options.corePath });
+  return assemble({ planned, opened, objects, placed, feeds, corePath: options.corePath, mapped });
 }
 
 interface Parts {
@@ -127,13 +146,21 @@ interface Parts {
   /** By `id` of the description. */
   readonly feeds: ReadonlyMap<number, Feed>;
   readonly corePath: string;
+  readonly mapped: readonly FileDescription[];
 }
 
 function assemble(parts: Parts): PreparedFiles {
-  const { planned, opened, objects, placed, feeds, corePath } = parts;
+  const { planned, opened, objects, placed, feeds, corePath, mapped } = parts;
   const sources: FileSource[] = [];
+  const byMapping = new Map(
+    mapped.flatMap(({ id }) => {
+      const source = opened.byId.get(id) ?? objects.byId.get(id);
+      return source ? [[id, source.fd] as const] : [];
+    }),
+  );
   const tableOf = (some: readonly PlannedDescriptor[]): DescriptorTable => ({
     sources,
+    mapped: byMapping,
     descriptors: some.filter(isInherited).map((plan): RestoredDescriptor => {
       const source = sourceOf(plan, parts);
       if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
@@ -146,7 +173,7 @@ function assemble(parts: Parts): PreparedFiles {
   return {
     ...tableOf(planned),
     tableOf,
-    softErrors: opened.softErrors,
+    softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);

@@ -3,10 +3,12 @@
  * description, each opened once here and found there at a high number.
  */
 import { closeSync, constants, openSync } from "node:fs";
+import { isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { openFailed } from "./file-look.js";
 import type { DescriptorTable } from "./files.js";
+import { mappedFileOf } from "./mapped-files.js";
 import type { SharedMappings } from "./shared-mappings.js";
 
 /** Below this the program's own numbers mostly lie. */
@@ -68,13 +70,18 @@ export function inheritTogether(all: readonly InheritanceParts[]): Inheritance[]
     const base = numbers.reduce((highest, { fd }) => Math.max(highest, fd + 1), LOWEST_BASE);
     const fds: number[] = [];
     const number = (fd: number) => base + indexOrPush(fds, fd);
-    const own = all.map(({ state, coreFd, shared, exe, memory }) => {
+    const own = all.map(({ state, coreFd, prepared, shared, exe, memory }) => {
       const { cwd } = state.process;
       const byVma = new Map<Vma, number>(shared.mappings.map(({ vma, fd }) => [vma, number(fd)]));
       for (const vma of state.vmas) {
         const known = memory?.(vma);
         if (known !== undefined) byVma.set(vma, number(known));
-        if ((vma.kind !== "file" && vma.kind !== "shared-file") || byVma.has(vma)) continue;
+        if ((vma.kind !== "file" && vma.kind !== "shared-file") || byVma.has(vma) || isSegment(vma)) continue;
+        const mapped = mappedFileOf(state.files, vma);
+        if (mapped !== null) {
+          byVma.set(vma, number(prepared.mapped.get(mapped.file.id) ?? -1));
+          continue;
+        }
         const path = vma.path === state.process.exe.path ? exe : vma.path;
         byVma.set(vma, number(open(path, constants.O_RDONLY)));
       }

@@ -17,6 +17,7 @@ import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { describeMemory } from "./memory-attributes.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import { putFilters } from "./seccomp.js";
@@ -30,8 +31,9 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
-import { putDenial, putRegistrations, putThreadSettings } from "./thread-settings.js";
+import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
+import { type ForeignVdso, writeDetours } from "./vdso.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
 export interface RebuildParts {
@@ -45,6 +47,8 @@ export interface RebuildParts {
   readonly foreign: boolean;
   /** Where it stands already: the root of a tree, whose children were made from there. */
   readonly workshop?: Workshop;
+  /** The program's vdso is another kernel's. */
+  readonly vdso: ForeignVdso | null;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -52,15 +56,18 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
   const threads = threadsOf(state, newborn.pid);
   const workshop = parts.workshop ?? openWorkshop(newborn, state);
-  vacate(workshop, state.vmas);
+  vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
+  describeMemory(workshop, state.vmas);
   fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
+  if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
   enterFolder(workshop, inheritance);
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeInside(workshop, prepared, state.process.pid);
   closeInherited(workshop, inheritance.base);
+  putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
   putFilters(workshop, state);
   makeThreads(workshop, threads);

@@ -4,6 +4,7 @@
  */
 import { CrError } from "../errors.js";
 import type { FileDescription, FileState } from "../state/fd.js";
+import type { ProcessState } from "../state/process.js";
 import type { PlacedContent } from "./content.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import type { FdPlacement } from "./fd-placement.js";
@@ -14,11 +15,13 @@ import {
   type PreparedFiles,
   type PrepareOptions,
 } from "./files.js";
+import { mappedOfAll } from "./mapped-files.js";
 
 /** A member as far as its descriptors go. */
 export interface FileOwner {
   readonly pid: number;
   readonly files: FileState;
+  readonly state: ProcessState;
   /** Its core, open for reading. */
   readonly coreFd: number;
 }
@@ -42,7 +45,7 @@ export function prepareTreeFiles(
     const planned = planDescriptors({ ...files, descriptions }, { placements, foreign: false, given, pid });
     return planned.map((plan) => inherited(plan, holders));
   });
-  const prepared = openPlanned(plans.flat(), options);
+  const prepared = openPlanned(plans.flat(), options, mappedOfAll(owners));
   const tables = plans.map((planned, index) => {
     const own = new Map(owners[index]?.files.descriptions.map((one) => [one.id, one]));
     return ownTable(prepared.tableOf(planned), own);

@@ -1,6 +1,7 @@
 /** On which CPUs the threads of a process tree are to run: chosen for all of them together. */
 import type { LivingMember } from "../core/bundle.js";
-import type { Placed, RestoreOptions } from "./restore.js";
+import type { Placed } from "./placed.js";
+import type { RestoreOptions } from "./restore.js";
 
 export interface TreePlaces extends Pick<Placed, "softErrors" | "confine"> {
   /** Of each living member, one affinity a thread. */

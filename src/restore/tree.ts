@@ -56,8 +56,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using snapshots = putAllBack(living, { policy, folder });
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
-  const owners = living.map(({ member, core }, index) => ({
+  const owners = living.map(({ member, core, state }, index) => ({
     pid: member.pid,
+    state,
     coreFd: core.fd,
     files: at(snapshots.files, index),
   }));
@@ -67,6 +68,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     tcp: options.tcp,
     corePath: folder,
     vmas,
+    runs: [],
     sameBoot,
     foreign: false,
   };
@@ -171,6 +173,7 @@ function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): S
       prepared: at(tables, index),
       affinity: at(placed.affinities, index),
       foreign: false,
+      vdso: null,
       ...(isRoot ? { workshop } : {}),
     });
     return soft;

@@ -5,24 +5,43 @@
 import { formatCpuList, parseCpuList } from "../cpus/cpu-list.js";
 import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
+import { CrError } from "../errors.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
-import { type Placed, type Restored, type RestoreOptions, restore } from "../restore/restore.js";
+import type { Apart } from "../restore/apart.js";
+import type { Placed } from "../restore/placed.js";
+import { type Restored, restore } from "../restore/restore.js";
 import { isBundle, restoreTree } from "../restore/tree.js";
 import type { SoftError } from "../state/soft-error.js";
+import { restoreApart } from "./restore-apart.js";
+import type { RestoreOnOptions } from "./restore-options.js";
+import { planSurroundings } from "./surroundings.js";
 
-export type RestoreOnOptions = Omit<RestoreOptions, "place"> & {
-  /** The only CPUs the program may use; where it may run as recorded when left out. */
-  readonly cpus?: readonly number[] | undefined;
-};
-
-/** `restore` of restore/restore.ts, or `restoreTree` for the folder of a process tree, on the CPUs asked for. Also throws CPU_UNAVAILABLE and CGROUP. */
+/**
+ * `restore` of restore/restore.ts on the CPUs asked for, and in the surroundings that it needs. Also throws
+ * CPU_UNAVAILABLE, CGROUP and NOT_PERMITTED.
+ */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
-  const { cpus, ...rest } = options;
+  const surroundings = isBundle(path) ? noSurroundings(options) : planSurroundings(path, options);
+  return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
+}
+
+/** A process tree is restored where cr is. */
+function noSurroundings({ pid }: RestoreOnOptions): null {
+  if (pid !== "ns") return null;
+  throw new CrError("UNSUPPORTED_STATE", "restore a process tree in a pid namespace of its own", {
+    hint: "leave out --pid ns",
+  });
+}
+
+/** The same in the surroundings that this process is in. */
+export async function restoreHere(path: string, options: RestoreOnOptions & Apart): Promise<Restored> {
+  const { cpus, pid, ...rest } = options;
   let cpuset: Cpuset | null = null;
   try {
     return await (isBundle(path) ? restoreTree : restore)(path, {
       ...rest,
+      pid: pid === "new" ? "new" : "keep",
       place: (recorded) => {
         const plan = plannedPlaces(recorded, cpus);
         const confined = plan.confineTo ? cpusetFor(plan.confineTo) : { cpuset: null, softErrors: [] };

@@ -44,6 +44,11 @@ export function hasEnded(pid: number): boolean {
   return stat === null || stat.state === "X" || (stat.state === "Z" && stat.threads <= 1);
 }
 
+/** True in a stop of a tracer's. */
+export function isStopped(pid: number): boolean {
+  return statOrNull(pid)?.state === "t";
+}
+
 function statOrNull(pid: number): ProcStat | null {
   try {
     return readStat(pid);

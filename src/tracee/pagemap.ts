@@ -27,6 +27,9 @@ let useWords = process.env.CR_PAGEMAP === "words";
 /** A reader of one process's page table; close it when done. */
 export class Pagemap {
   readonly #fd: number;
+  // Kept from one mapping to the next: a process may have tens of thousands.
+  readonly #out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
+  readonly #next = Buffer.alloc(8);
 
   constructor(pid: number) {
     this.#fd = openSync(`/proc/${pid}/pagemap`, "r");
@@ -35,19 +38,44 @@ export class Pagemap {
   /** Spans of present, swapped or guard pages in [start, end), in order. Throws `NativeError`. */
   spans(start: Address, end: Address): PageSpan[] {
     const spans: PageSpan[] = [];
-    const out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
-    const next = Buffer.alloc(8);
+    const out = this.#out;
+    const next = this.#next;
     for (let at = start; at < end; at = next.readBigUInt64LE()) {
-      const count = this.#scan(at, end, { out, next });
+      const count = this.#scan(at, end);
       for (let index = 0; index < count; index += 1) spans.push(decodeSpan(out, index * SPAN_BYTES));
       if (next.readBigUInt64LE() <= at) break;
     }
     return spans;
   }
 
+  /**
+   * The spans of each range; ranges are in order and apart. One walk over all of them, because a process may have
+   * thousands: what is not mapped costs it nothing.
+   */
+  spansOf(ranges: readonly { readonly start: Address; readonly end: Address }[]): PageSpan[][] {
+    const [first, last] = [ranges[0], ranges.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    // The words of pagemap would be read for every page in between, too. One range tells which it is.
+    const head = this.spans(first.start, first.end);
+    if (useWords) return [head, ...ranges.slice(1).map(({ start, end }) => this.spans(start, end))];
+    const all = this.spans(first.end, last.end);
+    let next = 0;
+    const rest = ranges.slice(1).map(({ start, end }) => {
+      const inside: PageSpan[] = [];
+      while ((all[next]?.end ?? end) <= start && next < all.length) next += 1;
+      for (let index = next; index < all.length; index += 1) {
+        const span = all[index];
+        if (span === undefined || span.start >= end) break;
+        inside.push({ ...span, start: max(span.start, start), end: min(span.end, end) });
+      }
+      return inside;
+    });
+    return [head, ...rest];
+  }
+
   /** PAGEMAP_SCAN, or the words of pagemap once a kernel before 6.7 has refused it (ENOTTY). */
-  #scan(start: Address, end: Address, to: { out: Buffer; next: Buffer }): number {
-    const args = [this.#fd, Number(start), Number(end), to.out, to.out.length, to.next] as const;
+  #scan(start: Address, end: Address): number {
+    const args = [this.#fd, Number(start), Number(end), this.#out, this.#out.length, this.#next] as const;
     if (!useWords) {
       try {
         return call("cr_scan", ...args, 0);
@@ -62,6 +90,14 @@ export class Pagemap {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function decodeSpan(out: Buffer, at: number): PageSpan {

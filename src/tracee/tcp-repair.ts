@@ -2,10 +2,13 @@
  * TCP connections by their numbers (TCP_REPAIR of tcp(7); net/ipv4/tcp.c): read from a socket that somebody else has
  * put into repair mode, and made again without a packet. A close in repair mode tells the peer nothing.
  */
+import { closeSync } from "node:fs";
 import type { Tcp, TcpNumbers } from "../state/tcp.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 import { askOption, getOption } from "./socket-options.js";
 
+const AF_INET = 2;
+const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const IPPROTO_TCP = 6;
 const SOL_SOCKET = 1;
 const TCP_MAXSEG = 2;
@@ -120,6 +123,17 @@ function peek(fd: number, expected: number): Buffer | null {
 export function buffersOf(fd: number): Tcp["buffers"] {
   const read = (name: number) => getOption(fd, SOL_SOCKET, name)?.readInt32LE(0) ?? 0;
   return { send: read(SO_SNDBUF), receive: read(SO_RCVBUF), locks: read(SO_BUF_LOCK) };
+}
+
+/** Whether cr may use repair mode in this network namespace (CAP_NET_ADMIN): tried on a socket of its own. */
+export function mayRepair(): boolean {
+  const fd = tryOwnCall("socket", AF_INET, SOCK_STREAM_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const on = Buffer.alloc(4);
+  on.writeInt32LE(1);
+  const result = tryOwnCall("setsockopt", fd, IPPROTO_TCP, TCP_REPAIR, on, on.length);
+  closeSync(fd);
+  return result >= 0;
 }
 
 /** The name of what has taken the connection over (`tls`); empty mostly. */

@@ -129,21 +129,40 @@ describe("cr checkpoint refuses", () => {
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["thread-folder", /working folder or umask of its own/],
   ["thread-files", /descriptors of its own/],
-  ["child", /child/],
-  ["zombie", /child/],
   ["passed", /fd:\d+.*SCM_RIGHTS/],
   ["messages", /fd:\d+.*more than one unread message/],
   ["pending", /fd:\d+.*connections to accept/],
-  ["connected", /fd:\d+.*a connection \(TCP\)/],
+  ["ending", /fd:\d+.*a connection to 127\.0\.0\.1:\d+ that is being made or ended \(TCP\)/],
   ["netlink", /fd:\d+.*address family 16/],
   ["far-pipe", /fd:\d+.*a pipe .*whose other end/],
   ["packets", /fd:\d+.*unread packets/],
   ["events", /fd:\d+.*unread events/],
   ["far-owner", /fd:\d+.*F_SETOWN/],
+  ["pty-unread", /fd:\d+: a pseudo-terminal \(\/dev\/pts\/\d+\) with unread bytes/],
+  ["pty-lone", /fd:\d+: a pseudo-terminal .* of which only the master is open/],
   ["namespace", /fd:\d+.*mnt:/],
   ["pidfd", /fd:\d+.*pidfd/],
   ["io_uring", /fd:\d+.*io_uring/],
 ];
+
+/** What only the stop shows. */
+const SELDOM: readonly (readonly [string, RegExp])[] = [
+  ["ldt", /modify_ldt/],
+  ["process-keyring", /KEY_SPEC_PROCESS_KEYRING/],
+  ["thread-keyring", /tid:\d+.*KEY_SPEC_THREAD_KEYRING/],
+  ["breakpoint", /tid:\d+.*hardware breakpoints/],
+  ["thread-area", /tid:\d+.*set_thread_area/],
+];
+
+describe("cr checkpoint refuses by name, in the stop,", () => {
+  test.concurrent.each(SELDOM)("a process with: %s", (kind, names) =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("seldom"), "FOLDER", kind]);
+      await refuses(scene, target.pid, { code: "UNSUPPORTED_STATE", names });
+      await endsWell(target);
+    }),
+  );
+});
 
 describe("cr checkpoint refuses by name, before it stops anything,", () => {
   test.concurrent.each(UNSUPPORTED)("a process with: %s", (kind, names) =>
@@ -156,7 +175,7 @@ describe("cr checkpoint refuses by name, before it stops anything,", () => {
 
   test.concurrent("and tells all of it with --json", () =>
     withScene(async (scene) => {
-      const target = await ready(scene, [fixture("unsupported"), "FOLDER", "connected"]);
+      const target = await ready(scene, [fixture("unsupported"), "FOLDER", "ending"]);
       const result = await scene.cr(["checkpoint", String(target.pid), "--json"]);
       expect(result.status).toBe(1);
       const { error } = jsonOf(result) as { error: Record<string, unknown> };

@@ -32,6 +32,21 @@ describe("a family", () => {
   );
 });
 
+test(
+  "a crowd of 200 processes comes back",
+  () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("crowd"), "FOLDER", "199"]);
+      await target.says("ready");
+      const restored = await live(scene, target, 1);
+      target.go();
+      const end = await restored.cr.done;
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+      expect(target.output()).toBe("ready\nok\n");
+    }),
+  120_000,
+);
+
 /** Checkpoints, kills and restores a tree `times`; the last life. */
 async function live(scene: Scene, target: Identity, times: number): Promise<RestoredTree> {
   let life = target;
@@ -41,7 +56,7 @@ async function live(scene: Scene, target: Identity, times: number): Promise<Rest
     await checkpointTree(scene, { target: life, bundle });
     await killTree(scene, membersOf(bundle));
     if (restored !== null) expect((await restored.cr.done).status).toBe(128 + 9);
-    restored = await restoreTree(scene, { bundle });
+    restored = await restoreTree(scene, { target, bundle });
     if (restored.root === null) throw new Error(describeResult(await restored.cr.done));
     life = restored.root;
   }
