@@ -78,6 +78,11 @@ function whyLost({ tcp: { kept } }: Connected, policy: TcpPolicy): string | null
     : null;
 }
 
+/** What is left of the connections of the dead program (TIME_WAIT) may keep its listening sockets from their ports. */
+export function clearLeftovers(all: readonly ConnectionRecord[]): void {
+  for (const { object } of all) removeLeftover({ local: object.local, remote: object.remote });
+}
+
 /** Connections that wait to go on. */
 export interface Connections {
   /** When nothing else can fail any more. RESTORE_FAILED. */
@@ -179,15 +184,13 @@ function invented(
   };
 }
 
-/** Binds and connects, where a dead connection may still be in the way (TIME_WAIT). */
+/** Binds and connects. */
 function connectorOf({ local, remote }: Connected): (fd: number) => void {
   const [from, to] = [Buffer.from(local, "hex"), Buffer.from(remote, "hex")];
   return (fd) => {
     const bound = tryOwnCall("bind", fd, from, from.length);
     if (bound < 0) throw cannot("bind", describeAddress(from), -bound);
-    let result = tryOwnCall("connect", fd, to, to.length);
-    if (result === -EADDRNOTAVAIL && removeLeftover({ local, remote }))
-      result = tryOwnCall("connect", fd, to, to.length);
+    const result = tryOwnCall("connect", fd, to, to.length);
     if (result < 0) throw cannot("connect", `${describeAddress(from)} to ${describeAddress(to)}`, -result);
   };
 }
