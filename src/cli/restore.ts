@@ -29,7 +29,7 @@ export function register(program: Command): void {
   program
     .command("restore")
     .description("restart the program of a core file where it was saved")
-    .argument("<core>", "core written by cr checkpoint, gcore or the kernel")
+    .argument("<core>", "core or folder written by cr checkpoint, core of gcore or the kernel")
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))

@@ -134,7 +134,6 @@ const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["pending", /fd:\d+.*connections to accept/],
   ["ending", /fd:\d+.*a connection to 127\.0\.0\.1:\d+ that is being made or ended \(TCP\)/],
   ["netlink", /fd:\d+.*address family 16/],
-  ["far-pipe", /fd:\d+.*a pipe .*whose other end/],
   ["packets", /fd:\d+.*unread packets/],
   ["events", /fd:\d+.*unread events/],
   ["far-owner", /fd:\d+.*F_SETOWN/],

@@ -38,7 +38,7 @@ test("semaphores, queues and shared values go on together", () =>
     expect(files[0]?.length).toBeGreaterThan(2);
     expect(files).toEqual(files.map(() => files[0]));
     await killTree(scene, membersOf(bundle));
-    const restored = await restoreTree(scene, { bundle });
+    const restored = await restoreTree(scene, { target, bundle });
     target.go();
     const end = await restored.cr.done;
     expect(end.status, describeResult(end)).toBe(0);
