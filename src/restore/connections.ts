@@ -14,8 +14,9 @@ import { removeLeftover } from "../tracee/inet-diag.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import { mayRepair } from "../tracee/tcp-facts.js";
 import { isHeld, releaseHeld } from "../tracee/tcp-keeper.js";
-import { goOn, type Making, makeConnection, mayRepair, type Queues, sendRest } from "../tracee/tcp-repair.js";
+import { goOn, type Making, makeConnection, type Queues, sendRest } from "../tracee/tcp-repair.js";
 import { coreOf } from "./content.js";
 import { makeResetSocket } from "./reset-socket.js";
 

@@ -164,7 +164,7 @@ describe("a connection to the outside", () => {
       await restoreDetached(scene, served, "--tcp", "close");
     }));
 
-  test.concurrent.each(["after-hold", "after-copy", "before-commit"])(
+  test.concurrent.each(["in-repair", "after-repair", "after-hold", "after-copy", "before-commit"])(
     "is unharmed when cr dies at %s",
     (point) =>
       withClient(async (scene, { target, client, core }) => {
