@@ -17,13 +17,13 @@ import time
 print("ready", flush=True)
 for number in range(${COUNT}):
     print(number, flush=True)
-    time.sleep(0.01)
+    time.sleep(0.04)
 print("ok")
 `;
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  counter: [fixture("counter"), "FOLDER", String(COUNT), "10000"],
-  "counter.static": [fixture("counter.static"), "FOLDER", String(COUNT), "10000"],
-  "counter.muslstatic": [fixture("counter.muslstatic"), "FOLDER", String(COUNT), "10000"],
+  counter: [fixture("counter"), "FOLDER", String(COUNT), "40000"],
+  "counter.static": [fixture("counter.static"), "FOLDER", String(COUNT), "40000"],
+  "counter.muslstatic": [fixture("counter.muslstatic"), "FOLDER", String(COUNT), "40000"],
   python3: ["/usr/bin/python3.11", "-c", PYTHON],
 };
 
