@@ -1,7 +1,16 @@
-/** Memory of a tracee: small reads and writes, and the bulk copy into a file. */
-import type { Address } from "../state/address.js";
+/** Memory of a tracee: small reads and writes, and bulk copies into a file or a stash. */
+import { type Address, PAGE_BYTES } from "../state/address.js";
+import { joinChecksums } from "../state/page-checksums.js";
 import type { CopyRange } from "../state/pages.js";
-import { call, packRanges } from "./native.js";
+import { call } from "./native.js";
+import { RangeList } from "./range-list.js";
+
+/** Flags of cr_copy_out (native/cr.h). */
+const OVER = 1;
+const LOOSE = 2;
+
+/** The checksum of a page that was gone when a running process was copied. */
+export const GONE_CHECKSUM = 0xffff_ffff;
 
 /** Reads `lengthBytes` at `address`; pages that the protection forbids are read too. Throws `NativeError`. */
 export function readMemory(pid: number, address: Address, lengthBytes: number): Buffer {
@@ -33,7 +42,49 @@ export function copyMemoryTo(
 ): CopyResult {
   const { ranges, threads } = options;
   if (ranges.length === 0) return { writtenBytes: 0, crc32c: [] };
-  const crcs = Buffer.alloc(ranges.length * 4);
-  const writtenBytes = call("cr_copy_out", pid, fd, packRanges(ranges), ranges.length, crcs, threads);
-  return { writtenBytes, crc32c: ranges.map((_, index) => crcs.readUInt32LE(index * 4)) };
+  const list = new RangeList(ranges.length);
+  for (const { address, lengthBytes, fileOffset } of ranges) {
+    list.add(Number(address), Number(address) + lengthBytes, fileOffset);
+  }
+  const { writtenBytes, checksums } = copyPages(pid, fd, { list, threads });
+  let page = 0;
+  const crc32c = ranges.map(({ lengthBytes }) => {
+    const first = page;
+    page += lengthBytes / PAGE_BYTES;
+    return joinChecksums(checksums.subarray(first, page));
+  });
+  return { writtenBytes, crc32c };
+}
+
+export interface PageCopy {
+  readonly list: RangeList;
+  readonly threads: number;
+  /** Something may stand in the file already: zero pages are made holes. */
+  readonly over?: boolean;
+  /** The process runs: a page that is gone counts as zeros and gets GONE_CHECKSUM. */
+  readonly loose?: boolean;
+  /** The ranges are places in this stash, not addresses (`pid` is 0 then). */
+  readonly stash?: Buffer;
+}
+
+/** The same with the CRC32C of every page, in the order of the ranges. Throws `NativeError`. */
+export function copyPages(
+  pid: number,
+  fd: number,
+  { list, threads, over, loose, stash }: PageCopy,
+): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
+  const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
+  const from = stash ?? Buffer.alloc(0);
+  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0);
+  const args = [list.packed, list.count, Buffer.from(checksums.buffer), threads] as const;
+  const writtenBytes =
+    list.count === 0 ? 0 : call("cr_copy_out", pid, fd, ...args, from, from.length, flags);
+  return { writtenBytes, checksums };
+}
+
+/** Copies ranges, whose places are those in the stash, into it. Throws `NativeError` (EFAULT, ESRCH). */
+export function stashPages(pid: number, stash: Buffer, list: RangeList): void {
+  if (list.count === 0) return;
+  const none = Buffer.alloc(0);
+  call("cr_copy_out", pid, -1, list.packed, list.count, none, 2, stash, stash.length, 0);
 }

@@ -1,7 +1,8 @@
 /** Which pages of a tracee hold something of its own (/proc/PID/pagemap, PAGEMAP_SCAN). */
 import { closeSync, openSync } from "node:fs";
-import type { Address } from "../state/address.js";
+import { type Address, USER_END } from "../state/address.js";
 import { call, NativeError } from "./native.js";
+import type { Span } from "./range-list.js";
 
 /** Pages next to one another of the same kind. */
 export interface PageSpan {
@@ -21,6 +22,18 @@ const IS_PFNZERO = 1n << 5n;
 const IS_GUARD = 1n << 8n;
 const SPAN_BYTES = 24;
 const SPANS_PER_CALL = 4096;
+
+/** Kinds of cr_scan (native/cr.h). */
+const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4 } as const;
+/** Spans of one call over a whole process. */
+const SPANS_OF_ALL = 16_384;
+
+const ALL: Span = { start: 0, end: Number(USER_END) };
+
+/** Where spans are to be had: the page table itself, or what was read of it. */
+export interface SpanSource {
+  spans(start: Address, end: Address): PageSpan[];
+}
 
 let useWords = process.env.CR_PAGEMAP === "words";
 
@@ -50,18 +63,80 @@ export class Pagemap {
     const args = [this.#fd, Number(start), Number(end), to.out, to.out.length, to.next] as const;
     if (!useWords) {
       try {
-        return call("cr_scan", ...args, 0);
+        return call("cr_scan", ...args, KINDS.held);
       } catch (error) {
         if (!(error instanceof NativeError && error.errno === "ENOTTY")) throw error;
         useWords = true;
       }
     }
-    return call("cr_scan", ...args, 1);
+    return call("cr_scan", ...args, KINDS.words);
+  }
+
+  /**
+   * Own pages of the whole process by what tracking (page-tracker.ts) knows of them: `written` since they were
+   * protected, the same and protected anew in that instant (`protect`), or not tracked. Throws `NativeError`.
+   */
+  pages(kind: "written" | "protect" | "untracked", within: Span = ALL): Span[] {
+    const spans: Span[] = [];
+    for (const raw of this.#chunks(KINDS[kind], within)) {
+      const words = new Uint32Array(raw.buffer, raw.byteOffset, raw.length / 4);
+      for (let at = 0; at < words.length; at += SPAN_BYTES / 4) {
+        spans.push({ start: number64(words, at), end: number64(words, at + 2) });
+      }
+    }
+    return spans;
+  }
+
+  /** All that the process holds now, kept to be looked at later: the process need not stand still for that. */
+  census(): SpanSource {
+    const chunks = [...this.#chunks(KINDS.held, ALL)];
+    let decoded: PageSpan[] | null = null;
+    return {
+      spans: (start, end) => {
+        decoded ??= chunks.flatMap((raw) =>
+          Array.from({ length: raw.length / SPAN_BYTES }, (_, index) => decodeSpan(raw, index * SPAN_BYTES)),
+        );
+        return within(decoded, start, end);
+      },
+    };
+  }
+
+  *#chunks(kind: number, { start, end }: Span): Generator<Buffer> {
+    const next = Buffer.alloc(8);
+    for (let at = start; at < end; at = Number(next.readBigUInt64LE())) {
+      const out = Buffer.allocUnsafeSlow(SPANS_OF_ALL * SPAN_BYTES);
+      const count = call("cr_scan", this.#fd, at, end, out, out.length, next, kind);
+      yield out.subarray(0, count * SPAN_BYTES);
+      if (Number(next.readBigUInt64LE()) <= at) break;
+    }
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+}
+
+function number64(words: Uint32Array, at: number): number {
+  return (words[at] as number) + (words[at + 1] as number) * 2 ** 32;
+}
+
+/** The spans inside [start, end), cut at its borders; `spans` are in order. */
+function within(spans: readonly PageSpan[], start: Address, end: Address): PageSpan[] {
+  let low = 0;
+  for (let high = spans.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((spans[middle] as PageSpan).end <= start) low = middle + 1;
+    else high = middle;
+  }
+  const found: PageSpan[] = [];
+  for (let span = spans[low]; span !== undefined && span.start < end; span = spans[(low += 1)]) {
+    found.push({
+      ...span,
+      start: span.start > start ? span.start : start,
+      end: span.end < end ? span.end : end,
+    });
+  }
+  return found;
 }
 
 function decodeSpan(out: Buffer, at: number): PageSpan {

@@ -15,6 +15,7 @@ export const SYSCALL = {
   getitimer: 36,
   setitimer: 38,
   getpid: 39,
+  clone: 56,
   fcntl: 72,
   fchdir: 81,
   umask: 95,
@@ -53,6 +54,7 @@ export const SYSCALL = {
   epoll_ctl: 233,
   openat: 257,
   epoll_create1: 291,
+  userfaultfd: 323,
   clone3: 435,
   close_range: 436,
 } as const;
