@@ -3,39 +3,33 @@
  * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
  */
 
-import { availableParallelism } from "node:os";
-import { planCore } from "../core/layout.js";
-import { writeCoreTail } from "../core/writer.js";
-import { CrError } from "../errors.js";
+import { CrError, isErrno } from "../errors.js";
 import { faultPoint } from "../fault.js";
-import type { FileState } from "../state/fd.js";
-import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { copyMemoryTo } from "../tracee/memory.js";
-import { isNativeError } from "../tracee/native-error.js";
-import { Pagemap } from "../tracee/pagemap.js";
+import type { Vma } from "../state/vma.js";
+import { FrozenCopy } from "../tracee/frozen-copy.js";
+import { haveFlagsOf } from "../tracee/maps.js";
 import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask, type Frozen } from "./ask.js";
 import { assembleState, type CapturedState } from "./capture.js";
-import { copyContents } from "./contents.js";
+import { copying, copyInStop, finish } from "./copy-out.js";
 import { FarEnds } from "./far-ends.js";
-import { changed, freeze, seize } from "./freeze.js";
-import type { Interior } from "./interior.js";
-import { type Look, lookAtProcess, lookBeforeStop } from "./look.js";
+import { freeze, seize } from "./freeze.js";
+import { findWorkplace } from "./live.js";
+import { type Look, lookAtProcess, lookBeforeStop, mappingsOf } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { OutputFile, outputFailed } from "./output.js";
-import { planPages } from "./pages.js";
+import { MemoryCopy } from "./memory-copy.js";
+import { beginCopy, type Mode } from "./mode.js";
+import { OutputFile } from "./output.js";
+import { Phases, type StopPhases } from "./phases.js";
 import { refuse } from "./refusal.js";
 import { refusedContents } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { snapshotFiles } from "./snapshots.js";
 import { attempt, checkTarget } from "./target.js";
 
-/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
-const COPY_THREADS = Math.min(4, availableParallelism());
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
@@ -55,6 +49,10 @@ export interface CheckpointOptions {
   readonly ledger?: RestartLedger;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
+  /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
+  readonly mode?: Mode;
+  /** Refuse when the program would have to stand still for longer, in ms. */
+  readonly maxStopMs?: number;
 }
 
 export interface CheckpointResult {
@@ -63,11 +61,13 @@ export interface CheckpointResult {
   readonly name: string;
   /** Full path of the core. */
   readonly core: string;
-  readonly mode: "live" | "fork" | "stop";
+  readonly mode: Mode;
   /** How long the program stood still, and the whole operation, in ms. */
   readonly stopMs: number;
+  /** The parts of `stopMs`. */
+  readonly phases: StopPhases;
   readonly totalMs: number;
-  /** Bytes of memory written, and pages stored. */
+  /** Bytes of memory that are not zero, and pages stored. */
   readonly bytes: number;
   readonly pages: number;
   readonly rounds: number;
@@ -83,60 +83,85 @@ export interface CheckpointResult {
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
+  const isExact = options.after === "kill" || options.after === "stop";
+  return attemptCheckpoint(pid, options, isExact) ?? attemptCheckpoint(pid, options, true) ?? never(pid);
+}
+
+function never(pid: number): never {
+  throw new RangeError(`process ${pid} was read exactly and had to be read again`);
+}
+
+/**
+ * One attempt. The flags of mappings take long to read, since the kernel counts every page for them. Unless `isExact`
+ * they are read before and after the stop instead: null when they changed in between.
+ */
+function attemptCheckpoint(pid: number, options: CheckpointOptions, isExact: boolean): CheckpointResult | null {
   const begin = performance.now();
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const farEnds = new FarEnds();
-  const before = attempt(pid, () => lookBeforeStop(() => lookAtProcess(pid, mappedFiles, farEnds)));
+  const look = (known?: readonly Vma[] | null) =>
+    attempt(pid, () => lookAtProcess(pid, mappedFiles, { farEnds, ...(known !== undefined && { known }) }));
+  const before = lookBeforeStop(look);
   requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using tracee = seize(pid);
-  faultPoint("after-seize");
-  const stopped = performance.now();
+  using memory = new MemoryCopy(pid, output);
   const ledger = options.ledger ?? new Map();
   const key = `${pid}:${before.facts.stat.startTicks}`;
-  const { threads, restarting } = freeze(tracee, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key });
+  const freezing = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key };
+  const begun = copying(pid, output, () => beginCopy({ pid, look: before, gadgets, freezing }, memory, options));
+  const isTracked = begun.rounds > 0;
+  const known = isTracked ? (isExact ? null : attempt(pid, () => mappingsOf(pid))) : undefined;
+  // That took a while.
+  if (known) copying(pid, output, () => memory.round(known));
+  memory.prepare(begun.leftBytes);
+  const phases = new Phases();
+  using tracee = seize(pid);
+  faultPoint("after-seize");
+  const { threads, restarting } = freeze(tracee, freezing);
   faultPoint("after-freeze");
-  // Not before the stop: an exec would leave us with the page table of a program that is gone.
-  using pagemap = attempt(pid, () => new Pagemap(pid));
-  const look = attempt(pid, () => lookAtProcess(pid, mappedFiles, farEnds));
-  requireStart(pid, look, before.facts.stat.startTicks);
-  refuse(pid, look.refusals);
-  const frozen: Frozen = { tracee, threads, look, gadgets };
+  phases.end("seize");
+  const inStop = look(known);
+  requireStart(pid, inStop, before.facts.stat.startTicks);
+  refuse(pid, inStop.refusals);
+  const frozen: Frozen = { tracee, threads, look: inStop, gadgets };
   const answers = ask(frozen);
-  refuse(pid, [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)]);
+  refuse(pid, [...refusedInterior(inStop, answers.process), ...refusedContents(pid, inStop.files)]);
   faultPoint("after-remote");
   const captured = assembleState(frozen, answers, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, {
-    tracee,
-    output,
-    pagemap,
-    interior: answers.process,
-    snapshot: options.files === "snapshot",
-  });
+  phases.end("state");
+  const fork = begun.mode === "fork" ? makeFork(frozen) : null;
+  const mode = begun.mode === "fork" && fork === null ? "stop" : begun.mode;
+  const state = { ...captured, host: { ...captured.host, mode } };
+  const beside = { output, interior: answers.process, snapshot: options.files === "snapshot" };
+  const contents = copying(pid, output, () => copyInStop(state, { memory, fork, phases, ...beside }));
+  phases.end("copy");
   faultPoint("after-copy");
   for (const call of restarting) rememberRestart(call.tid, call, ledger);
   if (options.after !== "kill") letGo(tracee, options.after);
-  const stopMs = performance.now() - stopped;
-  finish(output, copied);
+  phases.end("resume");
+  memory.untrack();
+  if (known && !haveFlagsOf(known, mappingsLater(pid))) return null;
+  const copied = finish(state, { memory, contents, output });
   if (options.after === "kill") tracee.kill();
   return {
     pid,
-    name: Buffer.from(captured.process.comm, "latin1").toString(),
+    name: Buffer.from(state.process.comm, "latin1").toString(),
     core: output.path,
-    mode: "stop",
-    stopMs,
+    mode,
+    stopMs: phases.totalMs,
+    phases: phases.ms,
     totalMs: performance.now() - begin,
-    bytes: copied.writtenBytes,
+    bytes: copied.bytes,
     pages: copied.pages,
-    rounds: 1,
-    threads: captured.threads.length,
+    rounds: begun.rounds + 1,
+    threads: state.threads.length,
     processes: 1,
-    softErrors: captured.softErrors,
+    softErrors: state.softErrors,
   };
 }
 
@@ -152,77 +177,26 @@ function requireStart(pid: number, look: Look, startTicks: bigint): void {
   );
 }
 
-interface Copied {
-  readonly state: ProcessState;
-  readonly layout: ReturnType<typeof planCore>;
-  readonly tailOffset: number;
-  readonly writtenBytes: number;
-  readonly pages: number;
+/** A copy to save from while the process runs on; null where that cannot be had. */
+function makeFork({ tracee: { pid }, threads, gadgets }: Frozen): FrozenCopy | null {
+  const main = threads.get(pid);
+  const work = main && findWorkplace(pid, main, gadgets);
+  return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;
 }
 
-/** Copies the memory and the deleted files of the stopped process to their places in the core. */
-function copyOut(
-  captured: CapturedState,
-  to: { tracee: Tracee; output: OutputFile; pagemap: Pagemap; interior: Interior; snapshot: boolean },
-): Copied {
-  const { tracee, output, pagemap, interior } = to;
+/** Mappings of a process that may have ended since it was let go: then nothing speaks against what was read before. */
+function mappingsLater(pid: number): Vma[] {
   try {
-    const { vmas, stored } = planPages(tracee.pid, captured.vmas, pagemap);
-    const layout = planCore(vmas, stored);
-    const memory = copyMemoryTo(tracee.pid, output.bulkFd(layout.extraOffset), {
-      ranges: layout.runs,
-      threads: COPY_THREADS,
-    });
-    const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const contents = copyContents(tracee.pid, captured.files, {
-      fd: output.fd,
-      fileOffset: layout.extraOffset,
-      unreadInputBytes: interior.unreadInputBytes,
-    });
-    const { files, end } = to.snapshot ? withSnapshots(tracee.pid, contents, output.fd) : contents;
-    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
-    return {
-      state: { ...captured, vmas, files, runs },
-      layout,
-      tailOffset: end,
-      writtenBytes: memory.writtenBytes,
-      pages,
-    };
+    return mappingsOf(pid);
   } catch (error) {
-    if (isNativeError(error, "ESRCH")) throw changed(tracee.pid, error);
-    if (isNativeError(error, "EFAULT")) {
-      refuse(tracee.pid, [
-        { kind: "mapping", id: "", what: "memory that cannot be read (a faulty page, or it just ended)" },
-      ]);
-    }
-    throw outputFailed(output.path, error);
+    if (isErrno(error, "ENOENT", "ESRCH")) return [];
+    throw error;
   }
-}
-
-function withSnapshots(
-  pid: number,
-  { files, end: fileOffset }: { readonly files: FileState; readonly end: number },
-  fd: number,
-): { readonly files: FileState; readonly end: number } {
-  const { snapshots, end } = snapshotFiles(pid, files, { fd, fileOffset });
-  return { files: { ...files, snapshots }, end };
 }
 
 function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
   if (after === "stop") tracee.releaseStopped();
   else tracee.release();
-}
-
-/** Headers, notes and durability: the program already runs again. */
-function finish(output: OutputFile, copied: Copied): void {
-  const { layout, state, tailOffset } = copied;
-  try {
-    writeCoreTail(output.fd, { layout, state, tailOffset });
-  } catch (error) {
-    throw outputFailed(output.path, error);
-  }
-  faultPoint("before-commit");
-  output.commit();
 }
 
 function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {

@@ -1,5 +1,7 @@
 /** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
 import type { FileState } from "../state/fd.js";
+import type { Vma } from "../state/vma.js";
+import { readMappings, readMappingsAsKnown } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
@@ -27,9 +29,24 @@ export function lookBeforeStop(look: () => Look): Look {
   return found;
 }
 
+/** What a look goes by; `known` are mappings whose flags are taken for those of now (maps.ts). */
+export interface Looking {
+  readonly farEnds?: FarEnds;
+  readonly known?: readonly Vma[] | null;
+}
+
+/** The flag of smaps that our own tracking (page-tracker.ts) gives to mappings; another's was refused before. */
+const TRACKED = "uw";
+
+/** Mappings as they are without our tracking. */
+export function mappingsOf(pid: number): Vma[] {
+  return readMappings(pid).map((vma) => ({ ...vma, flags: vma.flags.filter((flag) => flag !== TRACKED) }));
+}
+
 /** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
-export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: FarEnds): Look {
-  const read = readProcessFacts(pid);
+export function lookAtProcess(pid: number, mappedFiles: MappedFiles, { farEnds, known }: Looking = {}): Look {
+  const asKnown = () => (known ? readMappingsAsKnown(pid, known) : null);
+  const read = readProcessFacts(pid, () => (known === undefined ? readMappings(pid) : (asKnown() ?? mappingsOf(pid))));
   const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
   const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
   return {

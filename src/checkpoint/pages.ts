@@ -10,7 +10,7 @@ import { dataSpans } from "../tracee/data-spans.js";
 import { mapFile } from "../tracee/maps.js";
 import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { Pagemap, PageSpan } from "../tracee/pagemap.js";
+import type { PageSpan, SpanSource } from "../tracee/pagemap.js";
 
 /** Absent pages between two stored ones that are stored too (as a hole), to keep runs few. */
 const GAP_BYTES_MAX = BigInt(8 * PAGE_BYTES);
@@ -23,28 +23,48 @@ export interface StoredRange {
   readonly sameAsFile: boolean;
 }
 
+/** What the process holds, and how to plan where it does not stand any more. */
+export interface PlanSource extends SpanSource {
+  /** Addresses of mappings that begin with an ELF header, asked while the process stood (`elfHeaders`). */
+  readonly headers?: ReadonlySet<Address>;
+  /** Store no absent pages between others: they may have a place with something old in it. */
+  readonly tight?: boolean;
+}
+
 /** What to store of a stopped process, in order of address, and its mappings with guard regions filled in. */
 export function planPages(
   pid: number,
   vmas: readonly Vma[],
-  pagemap: Pagemap,
+  source: PlanSource,
 ): { readonly vmas: Vma[]; readonly stored: StoredRange[] } {
   const stored: StoredRange[] = [];
   const guarded = vmas.map((vma) => {
-    const spans = vma.kind === "special" ? [] : pagemap.spans(vma.start, vma.end);
+    const spans = vma.kind === "special" ? [] : source.spans(vma.start, vma.end);
     const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
-    stored.push(...rangesOf(pid, vma, spans));
+    stored.push(...rangesOf({ pid, vma, spans }, source));
     return { ...vma, guards };
   });
   return { vmas: guarded, stored };
 }
 
-function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRange[] {
+/** Mappings of a stopped process whose first page is an ELF header. */
+export function elfHeaders(pid: number, vmas: readonly Vma[]): Set<Address> {
+  const begins = vmas.filter((vma) => vma.kind === "file" && vma.offset === 0n && vma.prot[0] === "r");
+  return new Set(begins.filter((vma) => isElf(pid, vma)).map(({ start }) => start));
+}
+
+interface Looked {
+  readonly pid: number;
+  readonly vma: Vma;
+  readonly spans: readonly PageSpan[];
+}
+
+function rangesOf({ pid, vma, spans }: Looked, { headers, tight }: PlanSource): StoredRange[] {
   switch (vma.kind) {
     case "special":
       return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
     case "anonymous":
-      return betweenGuards(spans).flatMap((part) => join(part, GAP_BYTES_MAX));
+      return betweenGuards(spans).flatMap((part) => join(part, tight ? 0n : GAP_BYTES_MAX));
     case "shared-anonymous":
       return sharedRanges(pid, vma);
     case "shared-file":
@@ -54,7 +74,9 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
         spans.filter((span) => !span.guard && !span.file),
         0n,
       );
-      return own[0]?.address === vma.start ? own : [...elfHeader(pid, vma), ...own];
+      if (own[0]?.address === vma.start) return own;
+      const begins = headers?.has(vma.start) ?? elfHeaders(pid, [vma]).size > 0;
+      return begins ? [elfHeader(vma), ...own] : own;
     }
   }
 }
@@ -112,15 +134,17 @@ function wholeFileRange(vma: Vma): StoredRange[] {
 }
 
 /** Debuggers find the build-id of a program or library through the first page of its mapping in the core. */
-function elfHeader(pid: number, vma: Vma): StoredRange[] {
-  if (vma.offset !== 0n || vma.prot[0] !== "r") return [];
+function elfHeader({ start }: Vma): StoredRange {
+  return { address: start, lengthBytes: PAGE_BYTES, sameAsFile: true };
+}
+
+function isElf(pid: number, vma: Vma): boolean {
   try {
-    if (!readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC)) return [];
+    return readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC);
   } catch (error) {
-    if (isNativeError(error, "EFAULT", "EIO")) return [];
+    if (isNativeError(error, "EFAULT", "EIO")) return false;
     throw error;
   }
-  return [{ address: vma.start, lengthBytes: PAGE_BYTES, sameAsFile: true }];
 }
 
 function range(start: Address, end: Address): StoredRange {

@@ -1,6 +1,7 @@
 /** `cr checkpoint <pid>`: save a running process into a core. */
 import { type Command, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
+import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
@@ -13,6 +14,8 @@ interface Flags {
   readonly stop?: boolean;
   readonly files?: "snapshot";
   readonly strict?: boolean;
+  readonly mode?: Mode;
+  readonly maxStop?: number;
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -35,6 +38,16 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
+      new Option("--mode <way>", "copy it while it runs, from a frozen copy, or while it stands (default: the best)")
+        .choices(["live", "fork", "stop"])
+        .env("CR_MODE"),
+    )
+    .addOption(
+      new Option("--max-stop <time>", "refuse if the program would stand still for longer")
+        .argParser(parseDurationMs)
+        .env("CR_MAX_STOP"),
+    )
+    .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
         .default(30_000, "30s")
         .argParser(parseDurationMs)
@@ -52,6 +65,8 @@ async function run(pid: number, flags: Flags): Promise<void> {
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,
+    ...(flags.mode !== undefined && { mode: flags.mode }),
+    ...(flags.maxStop !== undefined && { maxStopMs: flags.maxStop }),
   };
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
@@ -71,7 +86,7 @@ const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue:
 function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void {
   process.stdout.write(
     `saved ${result.name} (process ${result.pid}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
-      `stopped for ${formatMs(result.stopMs)}, ${formatMs(result.totalMs)} in all; ` +
+      `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );
   for (const soft of result.softErrors) say(`warning: ${soft.message}`);

@@ -6,6 +6,7 @@ import { errnoName, NativeError } from "./native.js";
 import { tryOwnCall } from "./own-call.js";
 
 const O_CLOEXEC = 0o2000000;
+const O_DIRECT = 0o40000;
 /** linux/kcmp.h */
 const KCMP_FILE = 0;
 const KCMP_EPOLL_TFD = 7;
@@ -53,6 +54,18 @@ function readOne(pid: number, fd: number): OpenDescriptor | null {
 /** The text of fdinfo. */
 export function readInfo(pid: number, fd: number): string {
   return readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+}
+
+/** True when one of the descriptors has O_DIRECT. */
+export function hasDirectDescriptor(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return (parseFdinfo(readInfo(pid, Number(fd))).flags & O_DIRECT) !== 0;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return false;
+      throw error;
+    }
+  });
 }
 
 /** Parses /proc/PID/fdinfo/N (proc_pid_fdinfo(5)). */

@@ -76,6 +76,11 @@ export class PageTracker {
     return isDone;
   }
 
+  /** True while the process still has the memory that is tracked: an exec gives it another one. */
+  isOfThis(vmas: readonly { readonly start: Address; readonly end: Address }[]): boolean {
+    return vmas.some((vma) => this.register(vma));
+  }
+
   /** Own pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
   pages(kind: "written" | "protect" | "untracked"): Span[] {
     return this.#pagemap.pages(kind);

@@ -29,8 +29,8 @@ export interface ProcessFacts {
   readonly seccompMode: number;
 }
 
-/** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
-export function readProcessFacts(pid: number): ProcessFacts {
+/** Reads it all, the mappings by `mappings`. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
+export function readProcessFacts(pid: number, mappings = readMappings): ProcessFacts {
   const cwd = statSync(`/proc/${pid}/cwd`, { bigint: true });
   return {
     stat: readStat(pid),
@@ -39,7 +39,7 @@ export function readProcessFacts(pid: number): ProcessFacts {
     cwd: { path: readlinkSync(`/proc/${pid}/cwd`), dev: cwd.dev, ino: cwd.ino },
     auxv: readFileSync(`/proc/${pid}/auxv`),
     cmdline: text(pid, "cmdline"),
-    vmas: readMappings(pid),
+    vmas: mappings(pid),
     descriptors: readDescriptors(pid),
     limits: readLimits(pid),
     timers: optionalText(pid, "timers"),

@@ -1,0 +1,81 @@
+/**
+ * From the stopped process into the core: its memory, what is behind its deleted files and pipes, and once it runs
+ * again all that describes it. Turns failures of the copy into the user's words.
+ */
+import { writeCoreTail } from "../core/writer.js";
+import { faultPoint } from "../fault.js";
+import type { FileState } from "../state/fd.js";
+import type { FrozenCopy } from "../tracee/frozen-copy.js";
+import { isNativeError } from "../tracee/native-error.js";
+import type { CapturedState } from "./capture.js";
+import { copyContents } from "./contents.js";
+import { changed } from "./freeze.js";
+import type { Interior } from "./interior.js";
+import type { CopiedMemory, MemoryCopy } from "./memory-copy.js";
+import { type OutputFile, outputFailed } from "./output.js";
+import type { Phases } from "./phases.js";
+import { refuse } from "./refusal.js";
+import { snapshotFiles } from "./snapshots.js";
+
+/** What was written beside the memory, and the first byte behind it. */
+export interface Contents {
+  readonly files: FileState;
+  readonly end: number;
+}
+
+/** Runs a part of the copy. Throws TARGET_CHANGED, UNSUPPORTED_STATE, OUTPUT_FAILED. */
+export function copying<T>(pid: number, output: OutputFile, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (isNativeError(error, "ESRCH")) throw changed(pid, error);
+    if (isNativeError(error, "EFAULT")) {
+      refuse(pid, [
+        { kind: "mapping", id: "", what: "memory that cannot be read (a faulty page, or it just ended)" },
+      ]);
+    }
+    throw outputFailed(output.path, error);
+  }
+}
+
+export interface InStop {
+  readonly memory: MemoryCopy;
+  readonly fork: FrozenCopy | null;
+  readonly phases: Phases;
+  readonly output: OutputFile;
+  readonly interior: Interior;
+  /** Keep the files that it can write to. */
+  readonly snapshot: boolean;
+}
+
+/** Copies what must be copied while the process stands. */
+export function copyInStop(captured: CapturedState, to: InStop): Contents {
+  const { memory, output, interior } = to;
+  const { pid } = captured.process;
+  memory.copyInStop(captured.vmas, to);
+  const contents = copyContents(pid, captured.files, {
+    fd: output.fd,
+    fileOffset: memory.endOffset,
+    unreadInputBytes: interior.unreadInputBytes,
+  });
+  if (!to.snapshot) return contents;
+  const { files, end: fileOffset } = contents;
+  const { snapshots, end } = snapshotFiles(pid, files, { fd: output.fd, fileOffset });
+  return { files: { ...files, snapshots }, end };
+}
+
+/** What was stashed, headers, notes and durability: the program already runs again. */
+export function finish(
+  captured: CapturedState,
+  { memory, contents, output }: { memory: MemoryCopy; contents: Contents; output: OutputFile },
+): CopiedMemory {
+  return copying(captured.process.pid, output, () => {
+    const copied = memory.finish(contents.end);
+    const { vmas, runs, layout } = copied;
+    const state = { ...captured, vmas, runs, files: contents.files };
+    writeCoreTail(output.fd, { layout, state, tailOffset: memory.endOffset });
+    faultPoint("before-commit");
+    output.commit();
+    return copied;
+  });
+}

@@ -1,0 +1,285 @@
+/**
+ * The memory of one process on its way into the core, in three parts: rounds while the process runs, what is left in
+ * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
+ */
+import { availableParallelism } from "node:os";
+import { type CoreLayout, DATA_OFFSET, planCore } from "../core/layout.js";
+import { PAGE_BYTES } from "../state/address.js";
+import type { PageRun } from "../state/pages.js";
+import type { Vma } from "../state/vma.js";
+import { copyPages, stashPages } from "../tracee/memory.js";
+import type { FrozenCopy } from "../tracee/frozen-copy.js";
+import type { PageTracker } from "../tracee/page-tracker.js";
+import { Pagemap, type SpanSource } from "../tracee/pagemap.js";
+import { punchHole } from "../tracee/punch.js";
+import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
+import { changed, OtherProgram } from "./freeze.js";
+import type { OutputFile } from "./output.js";
+import { elfHeaders, planPages, type StoredRange } from "./pages.js";
+import type { Phases } from "./phases.js";
+import { PlaceBook } from "./places.js";
+
+/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
+const COPY_THREADS = Math.min(4, availableParallelism());
+/** Memory of cr that is filled in the stop; what does not fit goes into the file at once. */
+const STASH_BYTES = 48 << 20;
+
+/** Memory that only this process can reach: its writes go through its page table, so they can be tracked. */
+export function isPrivate({ kind }: Pick<Vma, "kind">): boolean {
+  return kind === "anonymous" || kind === "file";
+}
+
+/** Memory that fork(2) copies: private, and neither MADV_DONTFORK nor MADV_WIPEONFORK. */
+function isForked(vma: Vma): boolean {
+  return isPrivate(vma) && !vma.flags.includes("dc") && !vma.flags.includes("wf");
+}
+
+/** What is left for after the stop. */
+export interface CopiedMemory {
+  readonly vmas: Vma[];
+  readonly layout: CoreLayout;
+  readonly runs: PageRun[];
+  /** Bytes of memory that are not zero, and pages stored. */
+  readonly bytes: number;
+  readonly pages: number;
+}
+
+export class MemoryCopy {
+  readonly #pid: number;
+  readonly #output: OutputFile;
+  readonly #book = new PlaceBook(DATA_OFFSET);
+  #tracker: PageTracker | null = null;
+  #stash: Buffer | null = null;
+  #stashed: Span[] = [];
+  /** Copied from a frozen copy of the process, once it runs again. */
+  #fork: FrozenCopy | null = null;
+  #forked: Span[] = [];
+  #later: (() => { vmas: Vma[]; stored: StoredRange[] }) | null = null;
+  #bulkFd: number | null = null;
+  /** Something was copied before. */
+  #isOver = false;
+
+  constructor(pid: number, output: OutputFile) {
+    this.#pid = pid;
+    this.#output = output;
+  }
+
+  /** Tracks the private mappings of the running process from now on. */
+  track(tracker: PageTracker, vmas: readonly Vma[]): void {
+    this.#tracker = tracker;
+    for (const vma of vmas.filter(isPrivate)) tracker.register(vma);
+  }
+
+  /**
+   * One round: copies what was written since the last one, in the first round everything; its bytes. `vmas` are the
+   * mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).
+   */
+  round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
+    const tracker = this.#tracker;
+    if (tracker === null) throw new RangeError("nothing is tracked");
+    const fresh = vmas
+      .filter(isPrivate)
+      .filter((vma) => overlaps(tracker.pages("untracked"), vma) && tracker.register(vma));
+    const scannedMs = performance.now();
+    const written = tracker.pages("protect");
+    // Pages that were moved to a new mapping may be marked as clean there: they are copied whatever is said of them.
+    const spans = merge(fresh.length === 0 ? written : [...written, ...ownPages(fresh, tracker.census())]);
+    this.#copy(this.#pid, spans, true);
+    return { copiedBytes: spanBytes(spans), scannedMs };
+  }
+
+  /** Copies spans into the file now. */
+  #copy(pid: number, spans: readonly Span[], loose: boolean): void {
+    this.#book.cover(spans);
+    const list = this.#book.ranges(spans);
+    this.#bulkFd ??= this.#output.bulkFd(list.totalBytes);
+    const options = { list, threads: COPY_THREADS, over: this.#isOver, loose };
+    const { checksums } = copyPages(pid, this.#bulkFd, options);
+    this.#book.note(spans, checksums);
+    this.#isOver = true;
+  }
+
+  /** Makes room for what will be left, before the stop: memory that was never touched costs time in it. */
+  prepare(expectedBytes: number): void {
+    const bytes = Math.min(STASH_BYTES, Math.ceil(expectedBytes / PAGE_BYTES) * PAGE_BYTES);
+    this.#stash = Buffer.alloc(bytes, 1);
+  }
+
+  /**
+   * Copies what is left of the stopped process; with a frozen copy only what that does not have. Throws `NativeError`,
+   * TARGET_CHANGED when it is another program by now.
+   */
+  copyInStop(vmas: readonly Vma[], { fork, phases }: { fork: FrozenCopy | null; phases: Phases }): void {
+    this.#fork = fork;
+    const pid = this.#pid;
+    using pagemap = new Pagemap(pid);
+    const tracker = this.#tracker;
+    if (tracker === null) {
+      const planned = planPages(pid, vmas, pagemap);
+      this.#later = () => planned;
+      phases.end("scan");
+      this.#divide(planned.stored.map(spanOf), vmas);
+      return;
+    }
+    if (!tracker.isOfThis(vmas.filter(isPrivate))) throw changed(pid, new OtherProgram());
+    const headers = elfHeaders(pid, vmas);
+    const others = planPages(
+      pid,
+      vmas.filter((vma) => !isPrivate(vma)),
+      pagemap,
+    );
+    const own = vmas.filter(isPrivate);
+    const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
+    const untracked = clip(tracker.pages("untracked"), own);
+    const begins = [...headers].map((start) => ({ start: Number(start), end: Number(start) + PAGE_BYTES }));
+    const written = tracker.pages("written");
+    const census = tracker.census();
+    phases.end("scan");
+    this.#divide(merge([...written, ...untracked, ...begins, ...gone, ...others.stored.map(spanOf)]), vmas);
+    this.#later = () => together(planPages(pid, own, { ...census, headers, tight: true }), others);
+  }
+
+  /** What a frozen copy has is left to it. */
+  #divide(spans: readonly Span[], vmas: readonly Vma[]): void {
+    if (this.#fork === null) return this.#take(spans);
+    this.#forked = clip(spans, vmas.filter(isForked));
+    this.#take(clip(spans, vmas.filter((vma) => !isForked(vma))));
+  }
+
+  /** Into the stash as far as it reaches, the rest into the file. */
+  #take(spans: readonly Span[]): void {
+    const stash = this.#stash ?? Buffer.alloc(0);
+    const list = new RangeList(spans.length);
+    const rest: Span[] = [];
+    for (const { start, end } of spans) {
+      const fits = Math.min(end, start + stash.length - list.totalBytes);
+      if (fits > start) {
+        this.#stashed.push({ start, end: fits });
+        list.add(start, fits, list.totalBytes);
+      }
+      if (fits < end) rest.push({ start: Math.max(start, fits), end });
+    }
+    stashPages(this.#pid, stash, list);
+    if (rest.length > 0) this.#copy(this.#pid, rest, false);
+  }
+
+  /** First byte behind all that has a place by now, for what else is written in the stop. */
+  get endOffset(): number {
+    return this.#book.endOffset;
+  }
+
+  /** Ends the tracking, once the process runs again. */
+  untrack(): void {
+    this.#tracker?.[Symbol.dispose]();
+    this.#tracker = null;
+  }
+
+  /** Writes what was stashed and plans the core; `endOffset` is behind all that was written beside. */
+  finish(endOffset: number): CopiedMemory {
+    if (this.#later === null) throw new RangeError("nothing was copied in the stop");
+    this.#book.skipTo(endOffset);
+    if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, false);
+    this.#fork?.[Symbol.dispose]();
+    this.#fork = null;
+    this.#writeStash();
+    const { vmas, stored } = this.#later();
+    this.#book.cover(stored.map(spanOf));
+    const placed = stored.flatMap((range) => this.#placesOf(range));
+    for (const { start, end } of this.#book.leftovers(stored.map(spanOf))) {
+      punchHole(this.#output.fd, start, end - start);
+    }
+    const layout = planCore(vmas, placed);
+    const runs = layout.runs.map((run) => ({ ...run, crc32c: this.#book.checksum(spanOf(run)) }));
+    const zero = this.#book.zeroPages(runs.map(spanOf));
+    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / PAGE_BYTES;
+    return { vmas, layout, runs, pages, bytes: (pages - zero) * PAGE_BYTES };
+  }
+
+  #placesOf(range: StoredRange): (StoredRange & { readonly fileOffset: number })[] {
+    return this.#book.placed(spanOf(range)).map(({ start, end, fileOffset }) => ({
+      ...range,
+      address: BigInt(start),
+      lengthBytes: end - start,
+      fileOffset,
+    }));
+  }
+
+  #writeStash(): void {
+    const stash = this.#stash ?? Buffer.alloc(0);
+    const places = new Map<Span, number>();
+    let at = 0;
+    for (const span of this.#stashed) {
+      places.set(span, at);
+      at += span.end - span.start;
+    }
+    this.#book.cover(this.#stashed);
+    const list = this.#book.ranges(this.#stashed, (span) => places.get(span) as number);
+    const options = { list, threads: COPY_THREADS, over: this.#isOver, stash };
+    this.#book.note(this.#stashed, copyPages(0, this.#output.fd, options).checksums);
+    this.#stash = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.#fork?.[Symbol.dispose]();
+    this.#fork = null;
+    this.untrack();
+  }
+}
+
+function spanOf({ address, lengthBytes }: { readonly address: bigint; readonly lengthBytes: number }): Span {
+  return { start: Number(address), end: Number(address) + lengthBytes };
+}
+
+function overlaps(spans: readonly Span[], vma: Vma): boolean {
+  return spans.some(({ start, end }) => start < Number(vma.end) && end > Number(vma.start));
+}
+
+/** Pages of private mappings that are not their file's. */
+function ownPages(vmas: readonly Vma[], census: SpanSource): Span[] {
+  return vmas
+    .flatMap((vma) => census.spans(vma.start, vma.end))
+    .filter(({ file, guard }) => !file && !guard)
+    .map(({ start, end }) => ({ start: Number(start), end: Number(end) }));
+}
+
+function isHeld(pagemap: Pagemap, { start, end }: Span): boolean {
+  return pagemap.spans(BigInt(start), BigInt(end)).some(({ guard }) => !guard);
+}
+
+/** The parts of the spans that lie in the mappings, both in order. */
+function clip(spans: readonly Span[], vmas: readonly Vma[]): Span[] {
+  let first = 0;
+  return vmas.flatMap((vma) => {
+    const [from, to] = [Number(vma.start), Number(vma.end)];
+    while ((spans[first]?.end ?? Number.POSITIVE_INFINITY) <= from) first += 1;
+    const parts: Span[] = [];
+    for (let at = first; at < spans.length; at += 1) {
+      const { start, end } = spans[at] as Span;
+      if (start >= to) break;
+      parts.push({ start: Math.max(start, from), end: Math.min(end, to) });
+    }
+    return parts;
+  });
+}
+
+/** In order, without overlaps. */
+function merge(spans: readonly Span[]): Span[] {
+  const merged: { start: number; end: number }[] = [];
+  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
+    const last = merged.at(-1);
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
+    else merged.push({ start, end });
+  }
+  return merged;
+}
+
+function together(
+  a: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+  b: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+): { vmas: Vma[]; stored: StoredRange[] } {
+  const byStart = (x: bigint, y: bigint) => (x < y ? -1 : 1);
+  return {
+    vmas: [...a.vmas, ...b.vmas].sort((x, y) => byStart(x.start, y.start)),
+    stored: [...a.stored, ...b.stored].sort((x, y) => byStart(x.address, y.address)),
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * How a process is copied: while it runs (`live`), from a frozen copy of it (`fork`), or while it stands (`stop`). What
+ * was asked for, else what stops it for the shortest time; refused while it runs when that is longer than it may be.
+ */
+import { CrError } from "../errors.js";
+import { memoryHeadroom } from "../host/memory-headroom.js";
+import { estimateStops } from "./convergence.js";
+import { type Candidate, copyWhileItRuns, isSmall, ownBytes } from "./live.js";
+import type { MemoryCopy } from "./memory-copy.js";
+
+export type Mode = "live" | "fork" | "stop";
+
+export interface ModeOptions {
+  /** The only way that is wanted; default: the one with the shortest stop. */
+  readonly mode?: Mode;
+  /** How long the program may stand still, in ms. */
+  readonly maxStopMs?: number;
+}
+
+export interface Begun {
+  readonly mode: Mode;
+  readonly rounds: number;
+  readonly leftBytes: number;
+}
+
+/** A copy may cost as much memory as the program has, and something beside. */
+const SPARE = 1.1;
+
+/**
+ * Chooses, and copies what can be copied before the stop. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED and
+ * what freezing throws; `NativeError` of the copy.
+ */
+export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: ModeOptions): Begun {
+  const { pid, look } = candidate;
+  const allBytes = ownBytes(look);
+  const noFork = whyNoFork(candidate);
+  if (options.mode === "fork" && noFork !== null) throw unavailable(pid, "fork", noFork);
+  const isLive = options.mode === "live" || (options.mode === undefined && !isSmall(look));
+  const live = isLive ? copyWhileItRuns(candidate, memory) : null;
+  if (options.mode === "live" && live?.why) throw unavailable(pid, "live", live.why);
+  const leftBytes = live?.why === null ? live.leftBytes : allBytes;
+  const stops = estimateStops({ leftBytes, allBytes });
+  let mode: Mode = options.mode ?? (live?.why === null ? "live" : "stop");
+  if (options.mode === undefined && noFork === null && stops.fork < stops[mode]) mode = "fork";
+  if (options.maxStopMs !== undefined && stops[mode] > options.maxStopMs) {
+    throw tooLong(pid, { mode, expectedMs: stops[mode], maxStopMs: options.maxStopMs });
+  }
+  return { mode, rounds: live?.rounds ?? 0, leftBytes: mode === "fork" ? 0 : leftBytes };
+}
+
+/** Why a frozen copy cannot be made; null when it can. */
+function whyNoFork({ pid, look }: Candidate): string | null {
+  if (look.facts.seccompMode !== 0) return "it has seccomp filters";
+  const bytes = ownBytes(look) * SPARE;
+  return memoryHeadroom(pid) < bytes ? "there is not memory enough for a copy of it" : null;
+}
+
+function unavailable(pid: number, mode: Mode, why: string): CrError {
+  return new CrError("MODE_UNAVAILABLE", `cannot checkpoint process ${pid} with --mode ${mode}: ${why}`, {
+    hint: "leave out --mode to let cr choose",
+  });
+}
+
+function tooLong(pid: number, found: { mode: Mode; expectedMs: number; maxStopMs: number }): CrError {
+  const { mode, expectedMs, maxStopMs } = found;
+  return new CrError(
+    "STOP_TOO_LONG",
+    `cannot checkpoint process ${pid}: it would stand still for about ${Math.ceil(expectedMs)} ms (${mode}), ` +
+      `allowed are ${maxStopMs} ms`,
+    { hint: `try when it writes less, or allow more: --max-stop ${Math.ceil(expectedMs * 1.5)}ms` },
+  );
+}
