@@ -12,7 +12,7 @@ import { haveFlagsOf } from "../tracee/maps.js";
 import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask, type Frozen } from "./ask.js";
+import { type Answers, ask, type Frozen } from "./ask.js";
 import { assembleState, type CapturedState } from "./capture.js";
 import { copying, copyInStop, finish } from "./copy-out.js";
 import { FarEnds } from "./far-ends.js";
@@ -21,7 +21,7 @@ import { findWorkplace } from "./live.js";
 import { type Look, lookAtProcess, lookBeforeStop, mappingsOf } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { beginCopy, type Mode } from "./mode.js";
+import { beginCopy, type Mode, unavailable } from "./mode.js";
 import { OutputFile } from "./output.js";
 import { Phases, type StopPhases } from "./phases.js";
 import { refuse } from "./refusal.js";
@@ -134,7 +134,8 @@ function attemptCheckpoint(pid: number, options: CheckpointOptions, isExact: boo
   const captured = assembleState(frozen, answers, vdso);
   refuseSoft(pid, captured, options.strict ?? false);
   phases.end("state");
-  const fork = begun.mode === "fork" ? makeFork(frozen) : null;
+  const fork = begun.mode === "fork" ? makeFork(frozen, answers) : null;
+  if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
   const mode = begun.mode === "fork" && fork === null ? "stop" : begun.mode;
   const state = { ...captured, host: { ...captured.host, mode } };
   const beside = { output, interior: answers.process, snapshot: options.files === "snapshot" };
@@ -177,8 +178,12 @@ function requireStart(pid: number, look: Look, startTicks: bigint): void {
   );
 }
 
+const NO_COPY = "the kernel makes no copy of it, or it would become its parent (PR_SET_CHILD_SUBREAPER)";
+
 /** A copy to save from while the process runs on; null where that cannot be had. */
-function makeFork({ tracee: { pid }, threads, gadgets }: Frozen): FrozenCopy | null {
+function makeFork({ tracee: { pid }, threads, gadgets }: Frozen, { process }: Answers): FrozenCopy | null {
+  // It would get our orphan for a child.
+  if ((process.settings.subreaper & 0xffffffffn) !== 0n) return null;
   const main = threads.get(pid);
   const work = main && findWorkplace(pid, main, gadgets);
   return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;

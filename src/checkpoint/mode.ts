@@ -55,7 +55,8 @@ function whyNoFork({ pid, look }: Candidate): string | null {
   return memoryHeadroom(pid) < bytes ? "there is not memory enough for a copy of it" : null;
 }
 
-function unavailable(pid: number, mode: Mode, why: string): CrError {
+/** The error for a way of copying that was asked for and cannot be had. */
+export function unavailable(pid: number, mode: Mode, why: string): CrError {
   return new CrError("MODE_UNAVAILABLE", `cannot checkpoint process ${pid} with --mode ${mode}: ${why}`, {
     hint: "leave out --mode to let cr choose",
   });
