@@ -14,7 +14,7 @@ import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { type Answers, ask, type Frozen } from "./ask.js";
 import { assembleState, type CapturedState } from "./capture.js";
-import { copying, copyInStop, finish } from "./copy-out.js";
+import { copyInStop, copying, finish } from "./copy-out.js";
 import { FarEnds } from "./far-ends.js";
 import { freeze, seize } from "./freeze.js";
 import { findWorkplace } from "./live.js";
@@ -95,7 +95,11 @@ function never(pid: number): never {
  * One attempt. The flags of mappings take long to read, since the kernel counts every page for them. Unless `isExact`
  * they are read before and after the stop instead: null when they changed in between.
  */
-function attemptCheckpoint(pid: number, options: CheckpointOptions, isExact: boolean): CheckpointResult | null {
+function attemptCheckpoint(
+  pid: number,
+  options: CheckpointOptions,
+  isExact: boolean,
+): CheckpointResult | null {
   const begin = performance.now();
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
@@ -112,7 +116,9 @@ function attemptCheckpoint(pid: number, options: CheckpointOptions, isExact: boo
   const ledger = options.ledger ?? new Map();
   const key = `${pid}:${before.facts.stat.startTicks}`;
   const freezing = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key };
-  const begun = copying(pid, output, () => beginCopy({ pid, look: before, gadgets, freezing }, memory, options));
+  const begun = copying(pid, output, () =>
+    beginCopy({ pid, look: before, gadgets, freezing }, memory, options),
+  );
   const isTracked = begun.rounds > 0;
   const known = isTracked ? (isExact ? null : attempt(pid, () => mappingsOf(pid))) : undefined;
   // That took a while.

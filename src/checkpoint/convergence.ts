@@ -48,7 +48,10 @@ export interface StopEstimates {
 }
 
 /** The estimates for what is left to copy and what there is in all, in bytes. */
-export function estimateStops(left: { readonly leftBytes: number; readonly allBytes: number }): StopEstimates {
+export function estimateStops(left: {
+  readonly leftBytes: number;
+  readonly allBytes: number;
+}): StopEstimates {
   const mib = (bytes: number) => bytes / (1 << 20);
   return {
     live: STATE_MS + mib(left.leftBytes) * STASH_MS_A_MIB,

@@ -126,7 +126,9 @@ export function changed(pid: number, cause: unknown): CrError {
       ? describe(cause)
       : cause instanceof OtherProgram
         ? "it called exec"
-        : ended ? "it ended" : "a signal came in between";
+        : ended
+          ? "it ended"
+          : "a signal came in between";
   return new CrError(
     "TARGET_CHANGED",
     `cannot checkpoint process ${pid}: ${how} while it was being stopped`,

@@ -2,16 +2,17 @@
  * Copying a process while it runs: whether that is possible and worth it, a brief stop to begin, rounds until little is
  * left. What cannot be tracked is left for the stop (memory-copy.ts); where tracking itself is not to be trusted, all is.
  */
+import { faultPoint } from "../fault.js";
 import { PAGE_BYTES } from "../state/address.js";
 import { getRegister } from "../state/registers.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
+import type { Workplace } from "../tracee/helper-thread.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { PageTracker } from "../tracee/page-tracker.js";
 import { readStatus } from "../tracee/proc-status.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { findGadgets, findPlace, type Gadgets, placeBytesFor, stillThere } from "../tracee/site.js";
-import type { Workplace } from "../tracee/helper-thread.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { type Round, wantsRound } from "./convergence.js";
@@ -19,6 +20,7 @@ import { changed, type FreezeOptions, freeze, seize } from "./freeze.js";
 import type { Look } from "./look.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { rememberRestart } from "./restarted-calls.js";
+import { attempt } from "./target.js";
 
 /** A process that holds less is copied sooner than it is prepared for anything else, in bytes. */
 const SMALL_BYTES = 8 << 20;
@@ -53,16 +55,17 @@ export function isSmall(look: Look): boolean {
 export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveCopy {
   const nothing = { rounds: 0, leftBytes: ownBytes(candidate.look) };
   if (candidate.look.facts.seccompMode !== 0) return { ...nothing, why: "it has seccomp filters" };
-  if (hasDirectDescriptor(candidate.pid)) return { ...nothing, why: DIRECT };
+  if (attempt(candidate.pid, () => hasDirectDescriptor(candidate.pid))) return { ...nothing, why: DIRECT };
   const tracker = startTracking(candidate);
   if (tracker === null) return { ...nothing, why: "its writes cannot be tracked here" };
   const { pid } = candidate;
-  const mappings = () => parseSmaps(readMapsText(pid));
+  const mappings = () => attempt(pid, () => parseSmaps(readMapsText(pid)));
   memory.track(tracker, mappings());
   let before = performance.now();
   for (let rounds = 1, last: Round | null = null; ; rounds += 1) {
     const { copiedBytes, scannedMs } = memory.round(mappings());
-    if (hasDirectDescriptor(pid)) {
+    faultPoint("after-round");
+    if (attempt(pid, () => hasDirectDescriptor(pid))) {
       memory.untrack();
       return { ...nothing, rounds, why: DIRECT };
     }
@@ -102,11 +105,7 @@ function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | nul
 }
 
 /** Borrowed memory and instructions for a thread of ours; null where there is none. */
-export function findWorkplace(
-  pid: number,
-  main: ThreadRegisters,
-  known: Gadgets | null,
-): Workplace | null {
+export function findWorkplace(pid: number, main: ThreadRegisters, known: Gadgets | null): Workplace | null {
   const vmas = parseSmaps(readMapsText(pid));
   const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
   if (gadgets === null) return null;

@@ -46,7 +46,9 @@ export function mappingsOf(pid: number): Vma[] {
 /** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
 export function lookAtProcess(pid: number, mappedFiles: MappedFiles, { farEnds, known }: Looking = {}): Look {
   const asKnown = () => (known ? readMappingsAsKnown(pid, known) : null);
-  const read = readProcessFacts(pid, () => (known === undefined ? readMappings(pid) : (asKnown() ?? mappingsOf(pid))));
+  const read = readProcessFacts(pid, () =>
+    known === undefined ? readMappings(pid) : (asKnown() ?? mappingsOf(pid)),
+  );
   const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
   const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
   return {

@@ -7,17 +7,20 @@ import { type CoreLayout, DATA_OFFSET, planCore } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { PageRun } from "../state/pages.js";
 import type { Vma } from "../state/vma.js";
-import { copyPages, stashPages } from "../tracee/memory.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
+import { copyPages, stashPages } from "../tracee/memory.js";
+import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap, type SpanSource } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
+import { threadsOf } from "../tracee/tasks.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { OutputFile } from "./output.js";
 import { elfHeaders, planPages, type StoredRange } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
+import { attempt } from "./target.js";
 
 /** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
 const COPY_THREADS = Math.min(4, availableParallelism());
@@ -77,15 +80,26 @@ export class MemoryCopy {
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
     if (tracker === null) throw new RangeError("nothing is tracked");
-    const fresh = vmas
-      .filter(isPrivate)
-      .filter((vma) => overlaps(tracker.pages("untracked"), vma) && tracker.register(vma));
+    const untracked = this.#pages("untracked");
+    const fresh = vmas.filter(
+      (vma) => isPrivate(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma),
+    );
     const scannedMs = performance.now();
-    const written = tracker.pages("protect");
+    const written = this.#pages("protect");
     // Pages that were moved to a new mapping may be marked as clean there: they are copied whatever is said of them.
     const spans = merge(fresh.length === 0 ? written : [...written, ...ownPages(fresh, tracker.census())]);
     this.#copy(this.#pid, spans, true);
     return { copiedBytes: spanBytes(spans), scannedMs };
+  }
+
+  /** Tracked pages; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
+  #pages(kind: "written" | "protect" | "untracked"): Span[] {
+    try {
+      return this.#tracker?.pages(kind) ?? [];
+    } catch (error) {
+      const isGone = !isNativeError(error, "ESRCH") || threadsOf(this.#pid).length === 0;
+      throw isGone ? error : changed(this.#pid, new OtherProgram());
+    }
   }
 
   /** Copies spans into the file now. */
@@ -112,7 +126,8 @@ export class MemoryCopy {
   copyInStop(vmas: readonly Vma[], { fork, phases }: { fork: FrozenCopy | null; phases: Phases }): void {
     this.#fork = fork;
     const pid = this.#pid;
-    using pagemap = new Pagemap(pid);
+    // Not before the stop: an exec would leave us with the page table of a program that is gone.
+    using pagemap = attempt(pid, () => new Pagemap(pid));
     const tracker = this.#tracker;
     if (tracker === null) {
       const planned = planPages(pid, vmas, pagemap);
@@ -130,9 +145,9 @@ export class MemoryCopy {
     );
     const own = vmas.filter(isPrivate);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
-    const untracked = clip(tracker.pages("untracked"), own);
+    const untracked = clip(this.#pages("untracked"), own);
     const begins = [...headers].map((start) => ({ start: Number(start), end: Number(start) + PAGE_BYTES }));
-    const written = tracker.pages("written");
+    const written = this.#pages("written");
     const census = tracker.census();
     phases.end("scan");
     this.#divide(merge([...written, ...untracked, ...begins, ...gone, ...others.stored.map(spanOf)]), vmas);
@@ -141,9 +156,17 @@ export class MemoryCopy {
 
   /** What a frozen copy has is left to it. */
   #divide(spans: readonly Span[], vmas: readonly Vma[]): void {
-    if (this.#fork === null) return this.#take(spans);
+    if (this.#fork === null) {
+      this.#take(spans);
+      return;
+    }
     this.#forked = clip(spans, vmas.filter(isForked));
-    this.#take(clip(spans, vmas.filter((vma) => !isForked(vma))));
+    this.#take(
+      clip(
+        spans,
+        vmas.filter((vma) => !isForked(vma)),
+      ),
+    );
   }
 
   /** Into the stash as far as it reaches, the rest into the file. */
@@ -228,10 +251,6 @@ export class MemoryCopy {
 
 function spanOf({ address, lengthBytes }: { readonly address: bigint; readonly lengthBytes: number }): Span {
   return { start: Number(address), end: Number(address) + lengthBytes };
-}
-
-function overlaps(spans: readonly Span[], vma: Vma): boolean {
-  return spans.some(({ start, end }) => start < Number(vma.end) && end > Number(vma.start));
 }
 
 /** Pages of private mappings that are not their file's. */

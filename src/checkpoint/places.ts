@@ -141,7 +141,10 @@ export class PlaceBook {
       while ((kept[next]?.end ?? Number.POSITIVE_INFINITY) <= address) next += 1;
       return (kept[next]?.start ?? Number.POSITIVE_INFINITY) <= address;
     };
-    return this.#where(({ start, copied }, page) => copied[page] === 1 && !isKept(start + page * PAGE_BYTES), true);
+    return this.#where(
+      ({ start, copied }, page) => copied[page] === 1 && !isKept(start + page * PAGE_BYTES),
+      true,
+    );
   }
 
   /** Runs of pages, in order, by address or by place in the file. */

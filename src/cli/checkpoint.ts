@@ -38,7 +38,10 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
-      new Option("--mode <way>", "copy it while it runs, from a frozen copy, or while it stands (default: the best)")
+      new Option(
+        "--mode <way>",
+        "copy it while it runs, from a frozen copy, or while it stands (default: the best)",
+      )
         .choices(["live", "fork", "stop"])
         .env("CR_MODE"),
     )

@@ -108,7 +108,9 @@ function findStrayBytes(core: CoreFile, expected: readonly Expected[], tailOffse
   for (const { fileOffset, lengthBytes } of [...sorted, { fileOffset: tailOffset, lengthBytes: 0 }]) {
     const gapBytes = fileOffset - at;
     if (gapBytes < 0) {
-      problems.push(corrupt(core.path, `${-gapBytes} bytes at file offset ${fileOffset} belong to two things`));
+      problems.push(
+        corrupt(core.path, `${-gapBytes} bytes at file offset ${fileOffset} belong to two things`),
+      );
     } else if (!isZero(core, at, gapBytes)) {
       problems.push(corrupt(core.path, `the filling at file offset ${at} is not zero`));
     }

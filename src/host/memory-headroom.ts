@@ -12,7 +12,9 @@ export function memoryHeadroom(pid: number): number {
   const lines = read(`/proc/${pid}/cgroup`)?.trim().split("\n") ?? [];
   const groups = GROUPS.flatMap(([controller, base, limit, used]) => {
     const line = lines.map((text) => text.split(":")).find(([, names]) => isOf(names ?? "", controller));
-    return line === undefined ? [] : upwards(line.slice(2).join(":")).map((path) => left(base + path, limit, used));
+    return line === undefined
+      ? []
+      : upwards(line.slice(2).join(":")).map((path) => left(base + path, limit, used));
   });
   return Math.min(available(), ...groups);
 }

@@ -4,7 +4,14 @@
  * and is reaped by the thread, which ends too; init, or a subreaper further up, is the parent of what is left. All of
  * it happens in one stop. The copy dies with cr (PTRACE_O_EXITKILL: it is a process of ours), and has no descriptors.
  */
-import { awaitBirth, endTask, type Helper, helperOf, type Workplace, withHelperThread } from "./helper-thread.js";
+import {
+  awaitBirth,
+  endTask,
+  type Helper,
+  helperOf,
+  type Workplace,
+  withHelperThread,
+} from "./helper-thread.js";
 import { sendSignal } from "./kill.js";
 import { tryCall } from "./native.js";
 import { packInts } from "./tids.js";

@@ -6,8 +6,8 @@
 import { type Address, PAGE_BYTES } from "../state/address.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, NativeError } from "./native.js";
+import { type OrphanHome, orphanHome } from "./orphan-home.js";
 import { type RemoteCall, runGuarded } from "./remote.js";
-import { orphanHome, type OrphanHome } from "./orphan-home.js";
 import { type Gadgets, guardedSite } from "./site.js";
 import { decodeStatus } from "./stop.js";
 import { readThread } from "./thread.js";
@@ -71,8 +71,7 @@ export function helperOf(work: Workplace, tid: number, home: OrphanHome): Helper
   return {
     tid,
     home,
-    run: (calls, options = 0) =>
-      runHere(work, tid, { registers: readThread(tid).registers, calls, options }),
+    run: (calls, options = 0) => runHere(work, tid, { registers: readThread(tid).registers, calls, options }),
   };
 }
 
@@ -107,5 +106,9 @@ function runHere(
 ): bigint[] {
   const facts = { placeBytes: placeBytes - PAGE_BYTES, registers: batch.registers };
   const site = guardedSite(gadgets, place + BigInt(PAGE_BYTES), facts);
-  return runGuarded(tid, { ...site, options: batch.options }, { calls: batch.calls, scratch: Buffer.alloc(0) });
+  return runGuarded(
+    tid,
+    { ...site, options: batch.options },
+    { calls: batch.calls, scratch: Buffer.alloc(0) },
+  );
 }

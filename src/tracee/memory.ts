@@ -77,8 +77,7 @@ export function copyPages(
   const from = stash ?? Buffer.alloc(0);
   const flags = (over ? OVER : 0) | (loose ? LOOSE : 0);
   const args = [list.packed, list.count, Buffer.from(checksums.buffer), threads] as const;
-  const writtenBytes =
-    list.count === 0 ? 0 : call("cr_copy_out", pid, fd, ...args, from, from.length, flags);
+  const writtenBytes = list.count === 0 ? 0 : call("cr_copy_out", pid, fd, ...args, from, from.length, flags);
   return { writtenBytes, checksums };
 }
 

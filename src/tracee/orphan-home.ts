@@ -8,7 +8,16 @@ import { type Address, PAGE_BYTES } from "../state/address.js";
 import type { Gadgets } from "./site.js";
 
 /** Offsets of struct rt_sigframe and its sigcontext on x86-64 (arch/x86/include/asm/sigframe.h). */
-const FRAME = { bytes: 440, stackFlags: 32, r10: 64, rdi: 112, rsi: 120, rdx: 144, rax: 152, rsp: 168 } as const;
+const FRAME = {
+  bytes: 440,
+  stackFlags: 32,
+  r10: 64,
+  rdi: 112,
+  rsi: 120,
+  rdx: 144,
+  rax: 152,
+  rsp: 168,
+} as const;
 const FRAME_REST = { rip: 176, eflags: 184, cs: 192, ss: 198, mask: 304 } as const;
 /** No flags of sigaltstack(2): the kernel then leaves the alternate stack alone. */
 const STACK_FLAGS_REFUSED = 0x1234;

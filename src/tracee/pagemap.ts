@@ -129,7 +129,9 @@ function within(spans: readonly PageSpan[], start: Address, end: Address): PageS
     else high = middle;
   }
   const found: PageSpan[] = [];
-  for (let span = spans[low]; span !== undefined && span.start < end; span = spans[(low += 1)]) {
+  for (let at = low; at < spans.length; at += 1) {
+    const span = spans[at] as PageSpan;
+    if (span.start >= end) break;
     found.push({
       ...span,
       start: span.start > start ? span.start : start,

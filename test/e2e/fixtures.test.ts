@@ -18,6 +18,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ...VARIED.flatMap((name) => [[name], ...VARIANTS.map((variant) => [`${name}.${variant}`])]),
   ["stack"],
   ["speckled"],
+  ["rewriter"],
   ["shared"],
   ["filemap"],
   ["advice"],

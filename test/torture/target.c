@@ -111,11 +111,21 @@ static void check_memory(const uint64_t *arena, const uint64_t *stack) {
   }
 }
 
+/* A thread of a tool that was killed may be on its way out: what differs is looked at again. */
+static void take_settled(void) {
+  const struct timespec nap = {0, 20000000};
+  snapshot_take(now);
+  for (int looks = 0; looks < 250 && strcmp(before, now) != 0; looks++) {
+    nanosleep(&nap, NULL);
+    snapshot_take(now);
+  }
+}
+
 /* Not while a tool is at work: it may refuse a program that has files of /proc open, and rightly so. */
 static void check_snapshot(void) {
   __atomic_store_n(&control->in_snapshot, 1, __ATOMIC_SEQ_CST);
   if (!__atomic_load_n(&control->hold, __ATOMIC_SEQ_CST)) {
-    snapshot_take(now);
+    take_settled();
     snapshot_compare(before, now);
   }
   __atomic_store_n(&control->in_snapshot, 0, __ATOMIC_SEQ_CST);
