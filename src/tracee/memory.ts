@@ -1,9 +1,7 @@
 /** Memory of a tracee: small reads and writes, and bulk copies into a file or a stash. */
 import { type Address, PAGE_BYTES } from "../state/address.js";
-import { joinChecksums } from "../state/page-checksums.js";
-import type { CopyRange } from "../state/pages.js";
 import { call } from "./native.js";
-import { RangeList } from "./range-list.js";
+import type { RangeList } from "./range-list.js";
 
 /** Flags of cr_copy_out (native/cr.h). */
 const OVER = 1;
@@ -24,38 +22,6 @@ export function writeMemory(pid: number, address: Address, bytes: Buffer): void 
   if (bytes.length > 0) call("cr_mem_write", pid, Number(address), bytes, bytes.length);
 }
 
-export interface CopyResult {
-  /** Bytes written: what is not zero. */
-  readonly writtenBytes: number;
-  /** CRC32C of each range, holes taken as zeros. */
-  readonly crc32c: readonly number[];
-}
-
-/**
- * Copies ranges (page multiples of at most RUN_BYTES_MAX) of a stopped tracee to their places in a file, natively
- * and with a few threads; all-zero pages are left as holes. Throws `NativeError` (ENOSPC, EFAULT, …).
- */
-export function copyMemoryTo(
-  pid: number,
-  fd: number,
-  options: { readonly ranges: readonly CopyRange[]; readonly threads: number },
-): CopyResult {
-  const { ranges, threads } = options;
-  if (ranges.length === 0) return { writtenBytes: 0, crc32c: [] };
-  const list = new RangeList(ranges.length);
-  for (const { address, lengthBytes, fileOffset } of ranges) {
-    list.add(Number(address), Number(address) + lengthBytes, fileOffset);
-  }
-  const { writtenBytes, checksums } = copyPages(pid, fd, { list, threads });
-  let page = 0;
-  const crc32c = ranges.map(({ lengthBytes }) => {
-    const first = page;
-    page += lengthBytes / PAGE_BYTES;
-    return joinChecksums(checksums.subarray(first, page));
-  });
-  return { writtenBytes, crc32c };
-}
-
 export interface PageCopy {
   readonly list: RangeList;
   readonly threads: number;
@@ -67,7 +33,11 @@ export interface PageCopy {
   readonly stash?: Buffer;
 }
 
-/** The same with the CRC32C of every page, in the order of the ranges. Throws `NativeError`. */
+/**
+ * Copies pages of a tracee, or of a stash, to their places in a file, natively and with a few threads; all-zero pages
+ * are left as holes. Tells the bytes written and the CRC32C of every page, in the order of the ranges. Throws
+ * `NativeError` (ENOSPC, EFAULT, ESRCH, …).
+ */
 export function copyPages(
   pid: number,
   fd: number,
