@@ -120,9 +120,10 @@ CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *
 /* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
 #define CR_SCAN_HELD 0      /* present, swapped or guards */
 #define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
-#define CR_SCAN_WRITTEN 2   /* tracked (UFFD_FEATURE_WP_ASYNC), its own, written since it was protected */
+#define CR_SCAN_WRITTEN 2   /* of tracked mappings (UFFD_FEATURE_WP_ASYNC): written since it was protected */
 #define CR_SCAN_PROTECT 3   /* the same, and protects them again in the same instant */
-#define CR_SCAN_UNTRACKED 4 /* its own, and not tracked */
+#define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
+#define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */

@@ -21,16 +21,20 @@ struct pm_scan_arg {
 #define PM_SCAN_WP_MATCHING (1 << 0)
 enum { IS_WPALLOWED = 1 << 0, IS_WRITTEN = 1 << 1, IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5, IS_GUARD = 1 << 8 };
 
-/* What a kind of scan asks for: pages that have all of `yes`, none of `no`, and hold something. */
+/*
+ * What a kind of scan asks for: pages that have all of `yes` and none of `no`. Two things cost the kernel time: a page
+ * that is told, and IS_FILE, for which it looks at every page. So what is common is not asked for where it need not be.
+ */
 static void ask_for(struct pm_scan_arg *arg, int32_t kind) {
   uint64_t yes = 0, no = 0;
-  if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN;
-  if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED;
-  if (kind != CR_SCAN_HELD) no |= IS_FILE | IS_GUARD;
+  if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN, no = IS_GUARD;
+  if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED | IS_FILE | IS_GUARD;
+  if (kind == CR_SCAN_ABSENT) no = IS_PRESENT;
   arg->category_inverted = no;
   arg->category_mask = yes | no;
-  arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;
-  arg->return_mask = kind == CR_SCAN_HELD ? IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD : 0;
+  if (kind != CR_SCAN_ABSENT) arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;
+  if (kind == CR_SCAN_HELD) arg->return_mask = IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD;
+  if (kind == CR_SCAN_ABSENT) arg->return_mask = IS_SWAPPED | IS_GUARD;
   if (kind == CR_SCAN_PROTECT) arg->flags = PM_SCAN_WP_MATCHING;
 }
 

@@ -17,7 +17,7 @@ import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { OutputFile } from "./output.js";
-import { elfHeaders, planPages, type StoredRange } from "./pages.js";
+import { planPages, type StoredRange } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
 import { attempt } from "./target.js";
@@ -35,6 +35,14 @@ export function isPrivate({ kind }: Pick<Vma, "kind">): boolean {
 /** Memory that fork(2) copies: private, and neither MADV_DONTFORK nor MADV_WIPEONFORK. */
 function isForked(vma: Vma): boolean {
   return isPrivate(vma) && !vma.flags.includes("dc") && !vma.flags.includes("wf");
+}
+
+/**
+ * What is tracked: anonymous memory. Of a private file mapping a page that the program gave up shows the file's bytes
+ * again, and who wrote it is asked page by page; there is little of it, so all of it is left for the stop.
+ */
+function isTracked({ kind }: Vma): boolean {
+  return kind === "anonymous";
 }
 
 /** What is left for after the stop. */
@@ -70,7 +78,7 @@ export class MemoryCopy {
   /** Tracks the private mappings of the running process from now on. */
   track(tracker: PageTracker, vmas: readonly Vma[]): void {
     this.#tracker = tracker;
-    for (const vma of vmas.filter(isPrivate)) tracker.register(vma);
+    for (const vma of vmas.filter(isTracked)) tracker.register(vma);
   }
 
   /**
@@ -82,7 +90,7 @@ export class MemoryCopy {
     if (tracker === null) throw new RangeError("nothing is tracked");
     const untracked = this.#pages("untracked");
     const fresh = vmas.filter(
-      (vma) => isPrivate(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma),
+      (vma) => isTracked(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma),
     );
     const scannedMs = performance.now();
     const written = this.#pages("protect");
@@ -136,22 +144,20 @@ export class MemoryCopy {
       this.#divide(planned.stored.map(spanOf), vmas);
       return;
     }
-    if (!tracker.isOfThis(vmas.filter(isPrivate))) throw changed(pid, new OtherProgram());
-    const headers = elfHeaders(pid, vmas);
+    if (!tracker.isOfThis(vmas.filter(isTracked))) throw changed(pid, new OtherProgram());
     const others = planPages(
       pid,
-      vmas.filter((vma) => !isPrivate(vma)),
+      vmas.filter((vma) => !isTracked(vma)),
       pagemap,
     );
-    const own = vmas.filter(isPrivate);
+    const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
     const untracked = clip(this.#pages("untracked"), own);
-    const begins = [...headers].map((start) => ({ start: Number(start), end: Number(start) + PAGE_BYTES }));
     const written = this.#pages("written");
     const census = tracker.census();
     phases.end("scan");
-    this.#divide(merge([...written, ...untracked, ...begins, ...gone, ...others.stored.map(spanOf)]), vmas);
-    this.#later = () => together(planPages(pid, own, { ...census, headers, tight: true }), others);
+    this.#divide(merge([...written, ...untracked, ...gone, ...others.stored.map(spanOf)]), vmas);
+    this.#later = () => together(planPages(pid, own, { ...census, tight: true }), others);
   }
 
   /** What a frozen copy has is left to it. */

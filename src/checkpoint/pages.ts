@@ -25,8 +25,6 @@ export interface StoredRange {
 
 /** What the process holds, and how to plan where it does not stand any more. */
 export interface PlanSource extends SpanSource {
-  /** Addresses of mappings that begin with an ELF header, asked while the process stood (`elfHeaders`). */
-  readonly headers?: ReadonlySet<Address>;
   /** Store no absent pages between others: they may have a place with something old in it. */
   readonly tight?: boolean;
 }
@@ -47,19 +45,13 @@ export function planPages(
   return { vmas: guarded, stored };
 }
 
-/** Mappings of a stopped process whose first page is an ELF header. */
-export function elfHeaders(pid: number, vmas: readonly Vma[]): Set<Address> {
-  const begins = vmas.filter((vma) => vma.kind === "file" && vma.offset === 0n && vma.prot[0] === "r");
-  return new Set(begins.filter((vma) => isElf(pid, vma)).map(({ start }) => start));
-}
-
 interface Looked {
   readonly pid: number;
   readonly vma: Vma;
   readonly spans: readonly PageSpan[];
 }
 
-function rangesOf({ pid, vma, spans }: Looked, { headers, tight }: PlanSource): StoredRange[] {
+function rangesOf({ pid, vma, spans }: Looked, { tight }: PlanSource): StoredRange[] {
   switch (vma.kind) {
     case "special":
       return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
@@ -74,9 +66,7 @@ function rangesOf({ pid, vma, spans }: Looked, { headers, tight }: PlanSource): 
         spans.filter((span) => !span.guard && !span.file),
         0n,
       );
-      if (own[0]?.address === vma.start) return own;
-      const begins = headers?.has(vma.start) ?? elfHeaders(pid, [vma]).size > 0;
-      return begins ? [elfHeader(vma), ...own] : own;
+      return own[0]?.address !== vma.start && beginsAsElf(pid, vma) ? [elfHeader(vma), ...own] : own;
     }
   }
 }
@@ -138,7 +128,8 @@ function elfHeader({ start }: Vma): StoredRange {
   return { address: start, lengthBytes: PAGE_BYTES, sameAsFile: true };
 }
 
-function isElf(pid: number, vma: Vma): boolean {
+function beginsAsElf(pid: number, vma: Vma): boolean {
+  if (vma.offset !== 0n || vma.prot[0] !== "r") return false;
   try {
     return readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC);
   } catch (error) {

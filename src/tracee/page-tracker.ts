@@ -81,12 +81,12 @@ export class PageTracker {
     return vmas.some((vma) => this.register(vma));
   }
 
-  /** Own pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
+  /** Pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
   pages(kind: "written" | "protect" | "untracked"): Span[] {
     return this.#pagemap.pages(kind);
   }
 
-  /** Everything the process holds now. */
+  /** What the tracked mappings hold now. */
   census(): ReturnType<Pagemap["census"]> {
     return this.#pagemap.census();
   }

@@ -12,19 +12,22 @@ export interface PageSpan {
   readonly file: boolean;
   /** The kernel's zero page: read but never written. */
   readonly zero: boolean;
+  /** Swapped out. */
+  readonly swapped: boolean;
   /** A guard page (MADV_GUARD_INSTALL). */
   readonly guard: boolean;
 }
 
 /** Categories of linux/fs.h. */
 const IS_FILE = 1n << 2n;
+const IS_SWAPPED = 1n << 4n;
 const IS_PFNZERO = 1n << 5n;
 const IS_GUARD = 1n << 8n;
 const SPAN_BYTES = 24;
 const SPANS_PER_CALL = 4096;
 
 /** Kinds of cr_scan (native/cr.h). */
-const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4 } as const;
+const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4, absent: 5 } as const;
 /** Spans of one call over a whole process. */
 const SPANS_OF_ALL = 16_384;
 
@@ -73,8 +76,8 @@ export class Pagemap {
   }
 
   /**
-   * Own pages of the whole process by what tracking (page-tracker.ts) knows of them: `written` since they were
-   * protected, the same and protected anew in that instant (`protect`), or not tracked. Throws `NativeError`.
+   * Pages of the whole process by what tracking (page-tracker.ts) knows of them: `written` since they were protected,
+   * the same and protected anew in that instant (`protect`), or its own and not tracked. Throws `NativeError`.
    */
   pages(kind: "written" | "protect" | "untracked", within: Span = ALL): Span[] {
     const spans: Span[] = [];
@@ -87,16 +90,19 @@ export class Pagemap {
     return spans;
   }
 
-  /** All that the process holds now, kept to be looked at later: the process need not stand still for that. */
+  /**
+   * What private memory holds at this instant, to be looked at later: the process need not stand still for that. Read
+   * as what it does not hold, which is less in most, and costs the kernel a quarter of the time.
+   */
   census(): SpanSource {
-    const chunks = [...this.#chunks(KINDS.held, ALL)];
-    let decoded: PageSpan[] | null = null;
+    const chunks = [...this.#chunks(KINDS.absent, ALL)];
+    let absent: PageSpan[] | null = null;
     return {
       spans: (start, end) => {
-        decoded ??= chunks.flatMap((raw) =>
+        absent ??= chunks.flatMap((raw) =>
           Array.from({ length: raw.length / SPAN_BYTES }, (_, index) => decodeSpan(raw, index * SPAN_BYTES)),
         );
-        return within(decoded, start, end);
+        return heldBetween(within(absent, start, end), start, end);
       },
     };
   }
@@ -118,6 +124,22 @@ export class Pagemap {
 
 function number64(words: Uint32Array, at: number): number {
   return (words[at] as number) + (words[at + 1] as number) * 2 ** 32;
+}
+
+/** What is held of [start, end): all but the absent pages, of which those that are swapped out or guards are there. */
+function heldBetween(absent: readonly PageSpan[], start: Address, end: Address): PageSpan[] {
+  const held: PageSpan[] = [];
+  const add = (from: Address, to: Address, guard: boolean) => {
+    if (to > from) held.push({ start: from, end: to, file: false, zero: false, swapped: false, guard });
+  };
+  let at = start;
+  for (const span of absent) {
+    add(at, span.start, false);
+    if (span.guard || span.swapped) add(span.start, span.end, span.guard);
+    at = span.end;
+  }
+  add(at, end, false);
+  return held;
 }
 
 /** The spans inside [start, end), cut at its borders; `spans` are in order. */
@@ -148,6 +170,7 @@ function decodeSpan(out: Buffer, at: number): PageSpan {
     end: out.readBigUInt64LE(at + 8),
     file: (categories & IS_FILE) !== 0n,
     zero: (categories & IS_PFNZERO) !== 0n,
+    swapped: (categories & IS_SWAPPED) !== 0n,
     guard: (categories & IS_GUARD) !== 0n,
   };
 }
