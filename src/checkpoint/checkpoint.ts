@@ -119,10 +119,7 @@ function attemptCheckpoint(
   const begun = copying(pid, output, () =>
     beginCopy({ pid, look: before, gadgets, freezing }, memory, options),
   );
-  const isTracked = begun.rounds > 0;
-  const known = isTracked ? (isExact ? null : attempt(pid, () => mappingsOf(pid))) : undefined;
-  // That took a while.
-  if (known) copying(pid, output, () => memory.round(known));
+  const known = begun.rounds > 0 ? lastRound({ pid, memory, output, isExact }) : undefined;
   memory.prepare(begun.leftBytes);
   const phases = new Phases();
   using tracee = seize(pid);
@@ -155,21 +152,39 @@ function attemptCheckpoint(
   if (known && !haveFlagsOf(known, mappingsLater(pid))) return null;
   const copied = finish(state, { memory, contents, output });
   if (options.after === "kill") tracee.kill();
+  const { bytes, pages } = copied;
   return {
-    pid,
-    name: Buffer.from(state.process.comm, "latin1").toString(),
+    ...resultOf(state),
     core: output.path,
     mode,
     stopMs: phases.totalMs,
     phases: phases.ms,
     totalMs: performance.now() - begin,
-    bytes: copied.bytes,
-    pages: copied.pages,
-    rounds: begun.rounds + 1,
-    threads: state.threads.length,
-    processes: 1,
-    softErrors: state.softErrors,
+    bytes,
+    pages,
+    rounds: begun.rounds + (known ? 2 : 1),
   };
+}
+
+/** Reads the flags of mappings and makes up for the time that took; null when they are to be read in the stop. */
+function lastRound(to: {
+  readonly pid: number;
+  readonly memory: MemoryCopy;
+  readonly output: OutputFile;
+  readonly isExact: boolean;
+}): Vma[] | null {
+  if (to.isExact) return null;
+  const known = attempt(to.pid, () => mappingsOf(to.pid));
+  copying(to.pid, to.output, () => to.memory.round(known));
+  return known;
+}
+
+function resultOf(
+  state: CapturedState,
+): Pick<CheckpointResult, "pid" | "name" | "threads" | "processes" | "softErrors"> {
+  const { pid, comm } = state.process;
+  const name = Buffer.from(comm, "latin1").toString();
+  return { pid, name, threads: state.threads.length, processes: 1, softErrors: state.softErrors };
 }
 
 /** A pid alone does not name a process: it may be another's by now. */

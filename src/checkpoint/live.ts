@@ -25,6 +25,9 @@ import { attempt } from "./target.js";
 /** A process that holds less is copied sooner than it is prepared for anything else, in bytes. */
 const SMALL_BYTES = 8 << 20;
 
+/** What is written between the last round and the stop, at least, in bytes. */
+const LEFT_BYTES_MIN = 2 << 20;
+
 /** A process before its stop. */
 export interface Candidate {
   readonly pid: number;
@@ -80,7 +83,7 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
     before = scannedMs;
     last = round;
     if (!wantsRound(round)) {
-      return { rounds, leftBytes: copiedBytes, why: null };
+      return { rounds, leftBytes: Math.max(copiedBytes, LEFT_BYTES_MIN), why: null };
     }
   }
 }

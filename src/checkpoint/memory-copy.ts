@@ -11,39 +11,23 @@ import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { copyPages, stashPages } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
-import { Pagemap, type SpanSource } from "../tracee/pagemap.js";
+import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { OutputFile } from "./output.js";
-import { planPages, type StoredRange } from "./pages.js";
+import { planPages, type StoredRange, together } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
+import { clip, isForked, isHeld, isTracked, merge, ownPages, spanOf } from "./spans.js";
 import { attempt } from "./target.js";
 
 /** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
 const COPY_THREADS = Math.min(4, availableParallelism());
 /** Memory of cr that is filled in the stop; what does not fit goes into the file at once. */
 const STASH_BYTES = 48 << 20;
-
-/** Memory that only this process can reach: its writes go through its page table, so they can be tracked. */
-export function isPrivate({ kind }: Pick<Vma, "kind">): boolean {
-  return kind === "anonymous" || kind === "file";
-}
-
-/** Memory that fork(2) copies: private, and neither MADV_DONTFORK nor MADV_WIPEONFORK. */
-function isForked(vma: Vma): boolean {
-  return isPrivate(vma) && !vma.flags.includes("dc") && !vma.flags.includes("wf");
-}
-
-/**
- * What is tracked: anonymous memory. Of a private file mapping a page that the program gave up shows the file's bytes
- * again, and who wrote it is asked page by page; there is little of it, so all of it is left for the stop.
- */
-function isTracked({ kind }: Vma): boolean {
-  return kind === "anonymous";
-}
+const STASH_BYTES_MIN = 1 << 20;
 
 /** What is left for after the stop. */
 export interface CopiedMemory {
@@ -123,7 +107,8 @@ export class MemoryCopy {
 
   /** Makes room for what will be left, before the stop: memory that was never touched costs time in it. */
   prepare(expectedBytes: number): void {
-    const bytes = Math.min(STASH_BYTES, Math.ceil(expectedBytes / PAGE_BYTES) * PAGE_BYTES);
+    const wantedBytes = Math.ceil((2 * expectedBytes + STASH_BYTES_MIN) / PAGE_BYTES) * PAGE_BYTES;
+    const bytes = Math.min(STASH_BYTES, wantedBytes);
     this.#stash = Buffer.alloc(bytes, 1);
   }
 
@@ -253,58 +238,4 @@ export class MemoryCopy {
     this.#fork = null;
     this.untrack();
   }
-}
-
-function spanOf({ address, lengthBytes }: { readonly address: bigint; readonly lengthBytes: number }): Span {
-  return { start: Number(address), end: Number(address) + lengthBytes };
-}
-
-/** Pages of private mappings that are not their file's. */
-function ownPages(vmas: readonly Vma[], census: SpanSource): Span[] {
-  return vmas
-    .flatMap((vma) => census.spans(vma.start, vma.end))
-    .filter(({ file, guard }) => !file && !guard)
-    .map(({ start, end }) => ({ start: Number(start), end: Number(end) }));
-}
-
-function isHeld(pagemap: Pagemap, { start, end }: Span): boolean {
-  return pagemap.spans(BigInt(start), BigInt(end)).some(({ guard }) => !guard);
-}
-
-/** The parts of the spans that lie in the mappings, both in order. */
-function clip(spans: readonly Span[], vmas: readonly Vma[]): Span[] {
-  let first = 0;
-  return vmas.flatMap((vma) => {
-    const [from, to] = [Number(vma.start), Number(vma.end)];
-    while ((spans[first]?.end ?? Number.POSITIVE_INFINITY) <= from) first += 1;
-    const parts: Span[] = [];
-    for (let at = first; at < spans.length; at += 1) {
-      const { start, end } = spans[at] as Span;
-      if (start >= to) break;
-      parts.push({ start: Math.max(start, from), end: Math.min(end, to) });
-    }
-    return parts;
-  });
-}
-
-/** In order, without overlaps. */
-function merge(spans: readonly Span[]): Span[] {
-  const merged: { start: number; end: number }[] = [];
-  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
-    const last = merged.at(-1);
-    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
-    else merged.push({ start, end });
-  }
-  return merged;
-}
-
-function together(
-  a: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
-  b: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
-): { vmas: Vma[]; stored: StoredRange[] } {
-  const byStart = (x: bigint, y: bigint) => (x < y ? -1 : 1);
-  return {
-    vmas: [...a.vmas, ...b.vmas].sort((x, y) => byStart(x.start, y.start)),
-    stored: [...a.stored, ...b.stored].sort((x, y) => byStart(x.address, y.address)),
-  };
 }

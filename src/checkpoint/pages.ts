@@ -45,6 +45,18 @@ export function planPages(
   return { vmas: guarded, stored };
 }
 
+/** Two plans of different mappings as one, in order of address. */
+export function together(
+  a: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+  b: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+): { vmas: Vma[]; stored: StoredRange[] } {
+  const byStart = (x: bigint, y: bigint) => (x < y ? -1 : 1);
+  return {
+    vmas: [...a.vmas, ...b.vmas].sort((x, y) => byStart(x.start, y.start)),
+    stored: [...a.stored, ...b.stored].sort((x, y) => byStart(x.address, y.address)),
+  };
+}
+
 interface Looked {
   readonly pid: number;
   readonly vma: Vma;
