@@ -7,6 +7,7 @@ import { CrError, isErrno } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
+import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { FrozenCopy } from "../tracee/frozen-copy.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import { findGadgets } from "../tracee/site.js";
@@ -119,7 +120,7 @@ function attemptCheckpoint(
   const begun = copying(pid, output, () =>
     beginCopy({ pid, look: before, gadgets, freezing }, memory, options),
   );
-  const known = begun.rounds > 0 ? lastRound({ pid, memory, output, isExact }) : undefined;
+  const known = memory.isTracking ? lastRound({ pid, memory, output, isExact }) : undefined;
   memory.prepare(begun.leftBytes);
   const phases = new Phases();
   using tracee = seize(pid);
@@ -139,7 +140,8 @@ function attemptCheckpoint(
   phases.end("state");
   const fork = begun.mode === "fork" ? makeFork(frozen, answers) : null;
   if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
-  const mode = begun.mode === "fork" && fork === null ? "stop" : begun.mode;
+  const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
+  const mode = isWhole ? "stop" : begun.mode;
   const state = { ...captured, host: { ...captured.host, mode } };
   const beside = { output, interior: answers.process, snapshot: options.files === "snapshot" };
   const contents = copying(pid, output, () => copyInStop(state, { memory, fork, phases, ...beside }));
@@ -166,17 +168,22 @@ function attemptCheckpoint(
   };
 }
 
-/** Reads the flags of mappings and makes up for the time that took; null when they are to be read in the stop. */
+/**
+ * Reads the flags of mappings and makes up for the time that took; null when they are to be read in the stop. Undefined
+ * when it cannot be copied while it runs after all.
+ */
 function lastRound(to: {
   readonly pid: number;
   readonly memory: MemoryCopy;
   readonly output: OutputFile;
   readonly isExact: boolean;
-}): Vma[] | null {
+}): Vma[] | null | undefined {
   if (to.isExact) return null;
   const known = attempt(to.pid, () => mappingsOf(to.pid));
   copying(to.pid, to.output, () => to.memory.round(known));
-  return known;
+  if (!attempt(to.pid, () => hasDirectDescriptor(to.pid))) return known;
+  to.memory.untrack();
+  return undefined;
 }
 
 function resultOf(

@@ -65,6 +65,11 @@ export class MemoryCopy {
     for (const vma of vmas.filter(isTracked)) tracker.register(vma);
   }
 
+  /** Whether rounds are possible. */
+  get isTracking(): boolean {
+    return this.#tracker !== null;
+  }
+
   /**
    * One round: copies what was written since the last one, in the first round everything; its bytes. `vmas` are the
    * mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).

@@ -26,6 +26,8 @@ interface Piece extends Span {
 export class PlaceBook {
   #extents: Extent[] = [];
   #endOffset: number;
+  /** Some page was gone once. */
+  #hasGone = false;
 
   /** The first place is at `firstOffset` of the file, a whole page. */
   constructor(firstOffset: number) {
@@ -80,6 +82,7 @@ export class PlaceBook {
   /** Takes down the checksums of a copy of the spans, in the same order. */
   note(spans: readonly Span[], checksums: Uint32Array): void {
     let next = 0;
+    this.#hasGone ||= checksums.includes(GONE_CHECKSUM);
     for (const span of spans) {
       for (const { extent, start, end } of this.#pieces(span)) {
         const first = (start - extent.start) / PAGE_BYTES;
@@ -93,6 +96,7 @@ export class PlaceBook {
 
   /** Pages that were gone when they were to be copied. */
   gone(): Span[] {
+    if (!this.#hasGone) return [];
     return this.#where((extent, page) => extent.checksums[page] === GONE_CHECKSUM);
   }
 
