@@ -120,7 +120,7 @@ function attemptCheckpoint(
   const begun = copying(pid, output, () =>
     beginCopy({ pid, look: before, gadgets, freezing }, memory, options),
   );
-  const known = memory.isTracking ? lastRound({ pid, memory, output, isExact }) : undefined;
+  const known = memory.isTracking ? lastRound({ pid, memory, output, isExact, mode: begun.mode }) : undefined;
   memory.prepare(begun.leftBytes);
   const phases = new Phases();
   using tracee = seize(pid);
@@ -164,7 +164,7 @@ function attemptCheckpoint(
     totalMs: performance.now() - begin,
     bytes,
     pages,
-    rounds: begun.rounds + (known ? 2 : 1),
+    rounds: begun.rounds + (known && mode === "live" ? 2 : 1),
   };
 }
 
@@ -177,9 +177,11 @@ function lastRound(to: {
   readonly memory: MemoryCopy;
   readonly output: OutputFile;
   readonly isExact: boolean;
+  readonly mode: Mode;
 }): Vma[] | null | undefined {
   if (to.isExact) return null;
   const known = attempt(to.pid, () => mappingsOf(to.pid));
+  if (to.mode === "fork") return known;
   copying(to.pid, to.output, () => to.memory.round(known));
   if (!attempt(to.pid, () => hasDirectDescriptor(to.pid))) return known;
   to.memory.untrack();

@@ -3,9 +3,8 @@
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
 import { availableParallelism } from "node:os";
-import { type CoreLayout, DATA_OFFSET, planCore } from "../core/layout.js";
+import { DATA_OFFSET, planCore } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
-import type { PageRun } from "../state/pages.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { copyPages, stashPages } from "../tracee/memory.js";
@@ -15,6 +14,7 @@ import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
+import type { CopiedMemory } from "./copied-memory.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { OutputFile } from "./output.js";
 import { planPages, type StoredRange, together } from "./pages.js";
@@ -28,16 +28,6 @@ const COPY_THREADS = Math.min(4, availableParallelism());
 /** Memory of cr that is filled in the stop; what does not fit goes into the file at once. */
 const STASH_BYTES = 48 << 20;
 const STASH_BYTES_MIN = 1 << 20;
-
-/** What is left for after the stop. */
-export interface CopiedMemory {
-  readonly vmas: Vma[];
-  readonly layout: CoreLayout;
-  readonly runs: PageRun[];
-  /** Bytes of memory that are not zero, and pages stored. */
-  readonly bytes: number;
-  readonly pages: number;
-}
 
 export class MemoryCopy {
   readonly #pid: number;
@@ -128,10 +118,10 @@ export class MemoryCopy {
     using pagemap = attempt(pid, () => new Pagemap(pid));
     const tracker = this.#tracker;
     if (tracker === null) {
-      const planned = planPages(pid, vmas, pagemap);
-      this.#later = () => planned;
+      const planned = planPages(pid, fork === null ? vmas : vmas.filter((vma) => !isForked(vma)), pagemap);
+      this.#later = () => (fork === null ? planned : together(this.#planFork(fork, vmas), planned));
       phases.end("scan");
-      this.#divide(planned.stored.map(spanOf), vmas);
+      this.#take(planned.stored.map(spanOf));
       return;
     }
     if (!tracker.isOfThis(vmas.filter(isTracked))) throw changed(pid, new OtherProgram());
@@ -148,6 +138,14 @@ export class MemoryCopy {
     phases.end("scan");
     this.#divide(merge([...written, ...untracked, ...gone, ...others.stored.map(spanOf)]), vmas);
     this.#later = () => together(planPages(pid, own, { ...census, tight: true }), others);
+  }
+
+  /** What the frozen copy holds is asked of it. */
+  #planFork({ pid }: FrozenCopy, vmas: readonly Vma[]): ReturnType<typeof planPages> {
+    using pagemap = new Pagemap(pid);
+    const planned = planPages(pid, vmas.filter(isForked), pagemap);
+    this.#forked = planned.stored.map(spanOf);
+    return planned;
   }
 
   /** What a frozen copy has is left to it. */
@@ -197,11 +195,11 @@ export class MemoryCopy {
   finish(endOffset: number): CopiedMemory {
     if (this.#later === null) throw new RangeError("nothing was copied in the stop");
     this.#book.skipTo(endOffset);
+    const { vmas, stored } = this.#later();
     if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, false);
     this.#fork?.[Symbol.dispose]();
     this.#fork = null;
     this.#writeStash();
-    const { vmas, stored } = this.#later();
     this.#book.cover(stored.map(spanOf));
     const placed = stored.flatMap((range) => this.#placesOf(range));
     for (const { start, end } of this.#book.leftovers(stored.map(spanOf))) {
