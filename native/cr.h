@@ -91,7 +91,10 @@ CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
 CR_API int64_t cr_set_sigmask(int32_t tid, uint8_t *mask, int32_t size);
-/* Signals queued (their count), or the nth seccomp filter, oldest first (its bytes; -ENOENT behind the last). */
+/* Signals queued (their count), or the nth seccomp filter, oldest first (its bytes; -ENOENT behind the last), or
+ * CR_HARDWARE_BYTES: DR7, then of each thread area (set_thread_area(2)) whether it is there, and I/O ports, likewise. */
+#define CR_PEEK_HARDWARE (-1)
+#define CR_HARDWARE_BYTES 40
 #define CR_PEEK_THREAD 0
 #define CR_PEEK_PROCESS 1
 #define CR_PEEK_FILTER 2

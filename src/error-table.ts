@@ -3,7 +3,7 @@ export const ERROR_TABLE = {
   NO_SUCH_PROCESS:
     "There is no process with this pid, or it ended while it was looked at. Check the pid with ps; a pid inside a container differs from the host's.",
   NOT_PERMITTED:
-    "The kernel does not let cr trace or read this process. A user may trace own processes only, and fewer where kernel.yama.ptrace_scope is above 0; CAP_SYS_PTRACE lifts both.",
+    "The kernel does not let cr trace or read this process. A user may trace own processes only, and fewer where kernel.yama.ptrace_scope is above 0; CAP_SYS_PTRACE lifts both. At a restore: a pid cannot be chosen, or no namespace made; cr doctor tells what would allow it.",
   ALREADY_TRACED:
     "Another tracer (gdb, strace, another cr) is attached to the process. Linux allows one tracer a thread. Detach the other one first.",
   UNSUPPORTED_PROCESS:
@@ -33,7 +33,7 @@ export const ERROR_TABLE = {
   CORE_CORRUPT:
     "A checksum of the core does not match its bytes: the file was altered or the disk or memory failed.",
   CORE_NOT_OWNED:
-    "The core belongs to another user. A core is a program that will run with your rights; --trust says that you trust it.",
+    "The core belongs to another user, or others may write to it. A core is a program that will run with your rights; --trust says that you trust it. Root restores an ordinary user's core with that user's rights.",
   FORMAT_VERSION: "The core was written by a version of Recore whose format this one does not know.",
   FOREIGN_CORE:
     "A core that another tool wrote lacks something a restart cannot do without, and it could not be found otherwise.",
@@ -46,12 +46,12 @@ export const ERROR_TABLE = {
   FD_OUTSIDE:
     "A descriptor was connected to something outside the checkpoint (pipe, socket, terminal) that a restore cannot make again. --fd N=PATH|inherit|null places it.",
   PID_TAKEN:
-    "Another process has the pid. The program may know its own pid, so it gets another only with --pid new.",
+    "Another process has the pid. The program may know its own pid, so it gets another only with --pid new; --pid ns gives it its own in a pid namespace.",
   CREDENTIALS:
     "The program ran as another user, or with other capabilities, and cr has not the rights to give it these back.",
   XSTATE_MISMATCH: "The program used vector registers (AVX, AVX-512, AMX) that this CPU does not have.",
   VDSO_MISMATCH:
-    "The core was taken under another kernel whose vdso differs. The program holds addresses inside the vdso, so it can only be restored under the same kernel.",
+    "The core was taken under another kernel, or on another CPU, whose vdso differs. Its functions are led to those of this kernel, but here one of them has no counterpart, or a thread of the program stood inside one at the checkpoint. Another checkpoint of the program will do, or the kernel of the core.",
   LIMIT_TOO_LOW: "A resource limit or kernel setting of this host is too low for the program.",
   CPU_UNAVAILABLE:
     "A CPU that was asked for does not exist, is offline, or is outside what the cpuset of this process allows.",

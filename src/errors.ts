@@ -36,3 +36,20 @@ export function isErrno(error: unknown, ...names: string[]): error is NodeJS.Err
   const code = (error as NodeJS.ErrnoException | null)?.code;
   return error instanceof Error && typeof code === "string" && names.includes(code);
 }
+
+/** The error a user is told: the one that came first, and INTERNAL for whatever is no CrError, since it is a defect. */
+export function knownError(error: unknown): CrError {
+  const first = firstError(error);
+  if (first instanceof CrError) return first;
+  const detail = first instanceof Error ? first.message : String(first);
+  return new CrError("INTERNAL", `unexpected failure: ${detail}`, {
+    hint: "run again with CR_DEBUG=1 and report what it prints",
+    cause: first,
+  });
+}
+
+/** With `using`, an error while things are given back hides the one that came before it. */
+function firstError(error: unknown): unknown {
+  const isSuppressed = error instanceof Error && error.name === "SuppressedError" && "suppressed" in error;
+  return isSuppressed ? firstError(error.suppressed) : error;
+}

@@ -13,6 +13,7 @@ export type { Foreground } from "./restore/foreground.js";
 export type { Restored } from "./restore/restore.js";
 export type { ProcessState } from "./state/process.js";
 export type { SoftError } from "./state/soft-error.js";
-export { type RestoreOnOptions as RestoreOptions, restoreOn as restore } from "./supervise/restore-on.js";
+export { restoreOn as restore } from "./supervise/restore-on.js";
+export type { RestoreOnOptions as RestoreOptions } from "./supervise/restore-options.js";
 export { cronSchedule, everySchedule } from "./supervise/schedule.js";
 export { type WatchEvent, type WatchOptions, type WatchSummary, watch } from "./supervise/watch.js";

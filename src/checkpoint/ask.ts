@@ -26,12 +26,22 @@ import {
   INTERIOR_SCRATCH_BYTES,
   type Interior,
   interiorCalls,
+  SELDOM_AT,
+  signalsToAsk,
   type ThreadInterior,
   threadCalls,
 } from "./interior.js";
 import type { Look } from "./look.js";
 import { askTimers } from "./posix-timers.js";
-import { refuse, unsupportedState } from "./refusal.js";
+import { type Refusal, refuse, unsupportedState } from "./refusal.js";
+import {
+  decodeSeldom,
+  refusedHardware,
+  refusedOfThread,
+  type Seldom,
+  seldomCalls,
+  seldomThreadCalls,
+} from "./seldom.js";
 
 const SIGSTOP = 19;
 
@@ -52,28 +62,40 @@ export interface Answers {
   readonly posixTimers: readonly PosixTimer[];
   /** seccomp filters, the oldest first. */
   readonly filters: readonly Buffer[];
+  /** What few programs have. */
+  readonly seldom: Seldom;
 }
 
 /** Asks every thread in a guarded batch of its own. UNSUPPORTED_STATE when there is no safe way to. */
 export function ask(frozen: Frozen): Answers {
   const { tracee, threads, look } = frozen;
   const { filters, refusals } = lookAtFilters([...threads.keys()], look.facts.seccompMode);
-  refuse(tracee.pid, refusals);
-  const site = trySite(frozen);
+  refuse(tracee.pid, [...refusals, ...attemptIn(tracee, () => refusedHardware([...threads.keys()]))]);
+  const site = attemptIn(tracee, () => findSite(frozen));
+  const signals = signalsToAsk(look.facts.status);
+  const main = interiorCalls(site.place, signals).length;
   let interior: Interior | null = null;
+  let seldom: Seldom | null = null;
+  const kept: Refusal[] = [];
   const answers = new Map<number, ThreadInterior>();
   for (const [tid, registers] of threads) {
     const isMain = tid === tracee.pid;
     const scratch = Buffer.alloc(INTERIOR_SCRATCH_BYTES);
-    const calls = isMain
-      ? [...interiorCalls(site.place), ...threadCalls(site.place)]
-      : threadCalls(site.place);
+    const ofThread = [...seldomThreadCalls(filters), ...threadCalls(site.place)];
+    const seldomAt = site.place + BigInt(SELDOM_AT);
+    const ofProcess = [...interiorCalls(site.place, signals), ...seldomCalls(seldomAt, filters)];
+    const calls = isMain ? [...ofProcess, ...ofThread] : ofThread;
     const results = runIn(tracee, { tid, registers, site, calls, scratch });
-    if (isMain) interior = decodeInterior(results, scratch);
+    if (isMain) {
+      interior = decodeInterior(results, scratch, signals);
+      seldom = decodeSeldom(results.slice(main), scratch.subarray(SELDOM_AT), filters);
+    }
+    kept.push(...refusedOfThread(tid, results.slice(-ofThread.length)));
     answers.set(tid, decodeThreadInterior(results, scratch));
   }
-  if (interior === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
-  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site), filters };
+  if (interior === null || seldom === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
+  refuse(tracee.pid, [...seldom.refusals, ...kept]);
+  return { process: interior, threads: answers, posixTimers: timersOf(frozen, site), filters, seldom };
 }
 
 /** The main thread can ask for the timers of all. */
@@ -91,11 +113,11 @@ interface Site {
   readonly placeBytes: number;
 }
 
-function trySite(frozen: Frozen): Site {
+function attemptIn<T>(tracee: Tracee, look: () => T): T {
   try {
-    return findSite(frozen);
+    return look();
   } catch (error) {
-    throw error instanceof CrError ? error : askFailed(frozen.tracee, frozen.tracee.pid, error);
+    throw error instanceof CrError ? error : askFailed(tracee, tracee.pid, error);
   }
 }
 

@@ -4,18 +4,24 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { bootId } from "../host/boot.js";
 import { membershipOf } from "../host/cgroup-membership.js";
+import type { CpuFeatures } from "../host/cpu-features.js";
 import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
+import type { SoftError } from "../state/soft-error.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
 import { credentialsOf, readStatus } from "../tracee/proc-status.js";
+import type { ProcessFacts } from "../tracee/process-facts.js";
 import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
 import type { Answers, Frozen } from "./ask.js";
+import { withInnerIds } from "./inner-ids.js";
 import type { Interior } from "./interior.js";
+import type { LeftOut } from "./leave-out.js";
+import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
 
@@ -27,22 +33,47 @@ const ARGS_BYTES_MAX = 80;
 /** The state without memory runs and without the contents of deleted files. */
 export type CapturedState = Omit<ProcessState, "runs">;
 
+type HostFacts = Pick<ProcessState["host"], "hostname" | "kernel" | "bootId">;
+
+/** What does not change while the process stands. */
+export function hostFacts(): HostFacts {
+  return { hostname: hostname(), kernel: kernelRelease(), bootId: bootId() };
+}
+
+/** What is known besides what the stopped process told. */
+export interface KnownBefore {
+  readonly vdsoCrc32c: number | null;
+  readonly cpu: CpuFeatures;
+  readonly host: HostFacts;
+  readonly leftOut: LeftOut;
+}
+
+/** Soft errors of this kind were asked for. */
+export const SKIPPED = "skipped";
+
+function softErrorOf({ skip, what }: LeftOut[number]): SoftError {
+  return { kind: SKIPPED, id: skip, message: `it was saved without ${what}` };
+}
+
 /** Puts the state together; every part has been read in the same stop. */
-export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: number | null): CapturedState {
+export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefore): CapturedState {
   const { tracee, threads, look } = frozen;
   const { facts } = look;
   const { settings, actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
-  return {
-    process: { ...processNote(frozen, answers.process), seccomp: [...answers.filters] },
+  const state: CapturedState = {
+    process: {
+      ...processNote(frozen, answers.process),
+      seccomp: [...answers.filters],
+      leftOut: known.leftOut,
+    },
     host: {
       tool: `recore ${VERSION}`,
       takenMs: Date.now(),
-      hostname: hostname(),
-      kernel: kernelRelease(),
-      bootId: bootId(),
-      xstateComponents: inUse.reduce((all, one) => all | one, 0n),
-      vdsoCrc32c,
+      ...known.host,
+      xstateComponents: inUse.reduce((all, one) => all | one, answers.seldom.permitted),
+      vdsoCrc32c: known.vdsoCrc32c,
+      cpu: known.cpu,
       mode: "stop",
       clocks: clocksOf(tracee.pid),
     },
@@ -55,9 +86,16 @@ export function assembleState(frozen: Frozen, answers: Answers, vdsoCrc32c: numb
     files: look.files,
     limits: [...facts.limits],
     credentials: credentialsOf(facts.status, Number(settings.securebits)),
-    softErrors: lostOfTimers(answers.posixTimers),
+    softErrors: [
+      ...look.softErrors,
+      ...lostOfTimers(answers.posixTimers),
+      ...lostOfMappings(facts.vmas),
+      ...answers.seldom.softErrors,
+      ...known.leftOut.map(softErrorOf),
+    ],
     siginfo: null,
   };
+  return withInnerIds(state, facts);
 }
 
 function threadState(
@@ -86,7 +124,7 @@ function threadState(
 function processNote(
   frozen: Frozen,
   { settings, membarriers }: Interior,
-): Omit<ProcessState["process"], "seccomp"> {
+): Omit<ProcessState["process"], "seccomp" | "leftOut"> {
   const { facts } = frozen.look;
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;
@@ -97,7 +135,7 @@ function processNote(
     sid: stat.sid,
     comm: stat.comm,
     args: facts.cmdline.replaceAll("\0", " ").trimEnd().slice(0, ARGS_BYTES_MAX),
-    exe: exeIdentity(pid, facts.exe),
+    exe: exeIdentity(pid, facts),
     startTicks: stat.startTicks,
     cwd: { path: cwd.path, dev: formatDevice(cwd.dev), ino: cwd.ino },
     umask: Number.parseInt(facts.status.get("Umask") ?? "22", 8),
@@ -109,6 +147,8 @@ function processNote(
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
     noNewPrivs: settings.noNewPrivs !== 0n,
     thpDisable: settings.thpDisable !== 0n,
+    // The lowest bit says that it is set, the others how.
+    thpDisableFlags: Number(settings.thpDisable & ~1n),
     mdwe: Number(settings.mdwe),
     memoryMerge: settings.memoryMerge !== 0n,
     membarriers,
@@ -129,15 +169,16 @@ function clocksOf(pid: number): ProcessState["host"]["clocks"] {
   };
 }
 
-function exeIdentity(pid: number, path: string): ProcessState["process"]["exe"] {
+function exeIdentity(pid: number, { exe: path, vmas }: ProcessFacts): ProcessState["process"]["exe"] {
   const outside = pathInside(pid, path);
   const stat = statSync(outside, { bigint: true });
+  const mapped = vmas.find((vma) => vma.path === path && vma.ino === stat.ino)?.file;
   return {
     path,
     dev: formatDevice(stat.dev),
     ino: stat.ino,
     sizeBytes: Number(stat.size),
     mtimeNs: stat.mtimeNs,
-    buildId: buildIdOf(outside),
+    buildId: mapped ? mapped.buildId : buildIdOf(outside),
   };
 }

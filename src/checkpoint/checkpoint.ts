@@ -3,26 +3,29 @@
  * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
  */
 
-import { CrError, isErrno } from "../errors.js";
+import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
-import type { Vma } from "../state/vma.js";
-import { hasDirectDescriptor } from "../tracee/descriptors.js";
-import { FrozenCopy } from "../tracee/frozen-copy.js";
 import { haveFlagsOf } from "../tracee/maps.js";
+import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { type Answers, ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState } from "./capture.js";
-import { copyInStop, copying, finish } from "./copy-out.js";
+import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
+import type { CopiedMemory } from "./copied-memory.js";
+import { type Contents, copyInStop, copying, finish } from "./copy-out.js";
 import { FarEnds } from "./far-ends.js";
 import { freeze, seize } from "./freeze.js";
-import { findWorkplace } from "./live.js";
-import { type Look, lookAtProcess, lookBeforeStop, mappingsOf } from "./look.js";
+import { lastRound, mappingsLater } from "./last-round.js";
+import { leaveOut } from "./leave-out.js";
+import { type Look, lookAtProcess } from "./look.js";
+import { lookAhead } from "./look-ahead.js";
 import { MappedFiles } from "./mappings.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { beginCopy, type Mode, unavailable } from "./mode.js";
+import { withPolicies } from "./memory-policies.js";
+import { type Begun, beginCopy, type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
 import { OutputFile } from "./output.js";
 import { Phases, type StopPhases } from "./phases.js";
 import { refuse } from "./refusal.js";
@@ -42,6 +45,8 @@ export interface CheckpointOptions {
   readonly after?: "continue" | "kill" | "stop";
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
+  readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
   readonly strict?: boolean;
   /** Start time of the process in clock ticks since boot: NO_SUCH_PROCESS when the pid is another's by now. */
@@ -58,6 +63,8 @@ export interface CheckpointOptions {
 
 export interface CheckpointResult {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
   /** Full path of the core. */
@@ -105,12 +112,13 @@ function attemptCheckpoint(
   checkTarget(pid);
   const mappedFiles = new MappedFiles();
   const farEnds = new FarEnds();
-  const look = (known?: readonly Vma[] | null) =>
-    attempt(pid, () => lookAtProcess(pid, mappedFiles, { farEnds, ...(known !== undefined && { known }) }));
-  const before = lookBeforeStop(look);
+  const [cpu, host] = [cpuFeatures(), hostFacts()];
+  const skip = options.skip ?? [];
+  const before = attempt(pid, () => lookAhead(pid, { mappedFiles, farEnds, skip }));
   requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
   refuse(pid, before.refusals);
   const gadgets = findGadgets(pid, before.facts.vmas);
+  const policies = attempt(pid, () => readPolicies(pid));
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
   using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
   using memory = new MemoryCopy(pid, output);
@@ -128,23 +136,24 @@ function attemptCheckpoint(
   const { threads, restarting } = freeze(tracee, freezing);
   faultPoint("after-freeze");
   phases.end("seize");
-  const inStop = look(known);
-  requireStart(pid, inStop, before.facts.stat.startTicks);
-  refuse(pid, inStop.refusals);
-  const frozen: Frozen = { tracee, threads, look: inStop, gadgets };
+  const looking = { farEnds, ...(known !== undefined && { known }) };
+  const { look, leftOut } = attempt(pid, () => leaveOut(lookAtProcess(pid, mappedFiles, looking), skip));
+  requireStart(pid, look, before.facts.stat.startTicks);
+  refuse(pid, look.refusals);
+  const frozen: Frozen = { tracee, threads, look, gadgets };
   const answers = ask(frozen);
-  refuse(pid, [...refusedInterior(inStop, answers.process), ...refusedContents(pid, inStop.files)]);
+  const refusals = [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)];
+  const rest = leaveOut({ ...look, refusals }, skip);
+  refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
-  const captured = assembleState(frozen, answers, vdso);
+  const facts = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const captured = withPolicies(assembleState({ ...frozen, look: rest.look }, answers, facts), policies);
   refuseSoft(pid, captured, options.strict ?? false);
   phases.end("state");
-  const fork = begun.mode === "fork" ? makeFork(frozen, answers) : null;
-  if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
-  const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
-  const mode = isWhole ? "stop" : begun.mode;
-  const state = { ...captured, host: { ...captured.host, mode } };
-  const beside = { output, interior: answers.process, snapshot: options.files === "snapshot" };
-  const contents = copying(pid, output, () => copyInStop(state, { memory, fork, phases, ...beside }));
+  const { state, contents } = copyStopped(
+    { captured, frozen, answers, begun, memory, output, phases },
+    options,
+  );
   phases.end("copy");
   faultPoint("after-copy");
   for (const call of restarting) rememberRestart(call.tid, call, ledger);
@@ -152,48 +161,62 @@ function attemptCheckpoint(
   phases.end("resume");
   memory.untrack();
   if (known && !haveFlagsOf(known, mappingsLater(pid))) return null;
-  const copied = finish(state, { memory, contents, output });
+  const copied = finish(state, { pid, memory, contents, output });
   if (options.after === "kill") tracee.kill();
-  const { bytes, pages } = copied;
   return {
-    ...resultOf(state),
+    ...resultOf(pid, state, copied),
     core: output.path,
-    mode,
     stopMs: phases.totalMs,
     phases: phases.ms,
     totalMs: performance.now() - begin,
-    bytes,
-    pages,
-    rounds: begun.rounds + (known && mode === "live" ? 2 : 1),
+    rounds: begun.rounds + (known && state.host.mode === "live" ? 2 : 1),
   };
 }
 
-/**
- * Reads the flags of mappings and makes up for the time that took; null when they are to be read in the stop. Undefined
- * when it cannot be copied while it runs after all.
- */
-function lastRound(to: {
-  readonly pid: number;
+interface Stopped {
+  readonly captured: CapturedState;
+  readonly frozen: Frozen;
+  readonly answers: Answers;
+  readonly begun: Begun;
   readonly memory: MemoryCopy;
   readonly output: OutputFile;
-  readonly isExact: boolean;
-  readonly mode: Mode;
-}): Vma[] | null | undefined {
-  if (to.isExact) return null;
-  const known = attempt(to.pid, () => mappingsOf(to.pid));
-  if (to.mode === "fork") return known;
-  copying(to.pid, to.output, () => to.memory.round(known));
-  if (!attempt(to.pid, () => hasDirectDescriptor(to.pid))) return known;
-  to.memory.untrack();
-  return undefined;
+  readonly phases: Phases;
+}
+
+/** Copies what must be copied in the stop, in the way that was chosen, or in the way that is left. */
+function copyStopped(
+  stopped: Stopped,
+  options: CheckpointOptions,
+): { readonly state: CapturedState; readonly contents: Contents } {
+  const { captured, frozen, answers, begun, memory, output, phases } = stopped;
+  const { pid } = frozen.tracee;
+  const fork = begun.mode === "fork" ? makeFork(frozen, answers) : null;
+  if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
+  const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
+  const state = { ...captured, host: { ...captured.host, mode: isWhole ? "stop" : begun.mode } };
+  const open = frozen.look.facts.descriptors;
+  const snapshot = options.files === "snapshot";
+  const to = { memory, fork, phases, output, interior: answers.process, open, snapshot };
+  return { state, contents: copying(pid, output, () => copyInStop(pid, state, to)) };
 }
 
 function resultOf(
+  pid: number,
   state: CapturedState,
-): Pick<CheckpointResult, "pid" | "name" | "threads" | "processes" | "softErrors"> {
-  const { pid, comm } = state.process;
-  const name = Buffer.from(comm, "latin1").toString();
-  return { pid, name, threads: state.threads.length, processes: 1, softErrors: state.softErrors };
+  { bytes, pages }: CopiedMemory,
+): Omit<CheckpointResult, "core" | "stopMs" | "phases" | "totalMs" | "rounds"> {
+  const { pid: innerPid, comm } = state.process;
+  return {
+    pid,
+    ...(innerPid !== pid && { innerPid }),
+    name: Buffer.from(comm, "latin1").toString(),
+    mode: state.host.mode,
+    bytes,
+    pages,
+    threads: state.threads.length,
+    processes: 1,
+    softErrors: state.softErrors,
+  };
 }
 
 /** A pid alone does not name a process: it may be another's by now. */
@@ -208,35 +231,15 @@ function requireStart(pid: number, look: Look, startTicks: bigint): void {
   );
 }
 
-const NO_COPY = "the kernel makes no copy of it, or it would become its parent (PR_SET_CHILD_SUBREAPER)";
-
-/** A copy to save from while the process runs on; null where that cannot be had. */
-function makeFork({ tracee: { pid }, threads, gadgets }: Frozen, { process }: Answers): FrozenCopy | null {
-  // It would get our orphan for a child.
-  if ((process.settings.subreaper & 0xffffffffn) !== 0n) return null;
-  const main = threads.get(pid);
-  const work = main && findWorkplace(pid, main, gadgets);
-  return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;
-}
-
-/** Mappings of a process that may have ended since it was let go: then nothing speaks against what was read before. */
-function mappingsLater(pid: number): Vma[] {
-  try {
-    return mappingsOf(pid);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return [];
-    throw error;
-  }
-}
-
 function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
   if (after === "stop") tracee.releaseStopped();
   else tracee.release();
 }
 
 function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
-  if (!strict || captured.softErrors.length === 0) return;
-  const list = captured.softErrors.map((soft) => soft.message).join("; ");
+  const unasked = captured.softErrors.filter(({ kind }) => kind !== SKIPPED);
+  if (!strict || unasked.length === 0) return;
+  const list = unasked.map((soft) => soft.message).join("; ");
   throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
     hint: "leave out --strict to accept this",
   });

@@ -44,6 +44,7 @@ export function copyContents(
   const descriptions = files.descriptions.map((given) => {
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
     const description = { ...given, object: lastSeen(pid, fd, given.object) };
+    if (isMapped(description, files)) return description;
     if (isSharedContent(description)) {
       // Descriptions of one pipe or memfd have one content between them: it stays with the first that can be read.
       if (peeked.has(`${description.ino}`)) return description;
@@ -60,6 +61,12 @@ export function copyContents(
     return { ...description, content } satisfies FileDescription;
   });
   return { files: { ...files, descriptions }, end };
+}
+
+/** Its bytes stand with its mappings (object-contents.ts). */
+function isMapped({ kind, deleted, dev, ino }: FileDescription, { mapped = [] }: FileState): boolean {
+  if (kind !== "memfd" && !(kind === "regular" && deleted)) return false;
+  return mapped.some(({ file }) => file.dev === dev && file.ino === ino);
 }
 
 function hasContent(description: Described, unreadInputBytes: number): boolean {

@@ -5,6 +5,7 @@
 import { writeCoreTail } from "../core/writer.js";
 import { faultPoint } from "../fault.js";
 import type { FileState } from "../state/fd.js";
+import type { OpenDescriptor } from "../tracee/descriptors.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
@@ -13,6 +14,7 @@ import type { CopiedMemory } from "./copied-memory.js";
 import { changed } from "./freeze.js";
 import type { Interior } from "./interior.js";
 import type { MemoryCopy } from "./memory-copy.js";
+import { copyObjects } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
 import type { Phases } from "./phases.js";
 import { refuse } from "./refusal.js";
@@ -45,32 +47,45 @@ export interface InStop {
   readonly phases: Phases;
   readonly output: OutputFile;
   readonly interior: Interior;
+  readonly open: readonly OpenDescriptor[];
   /** Keep the files that it can write to. */
   readonly snapshot: boolean;
 }
 
 /** Copies what must be copied while the process stands. */
-export function copyInStop(captured: CapturedState, to: InStop): Contents {
+export function copyInStop(pid: number, captured: CapturedState, to: InStop): Contents {
   const { memory, output, interior } = to;
-  const { pid } = captured.process;
-  memory.copyInStop(captured.vmas, to);
-  const contents = copyContents(pid, captured.files, {
-    fd: output.fd,
-    fileOffset: memory.endOffset,
+  const { fd } = output;
+  const { vmas } = captured;
+  memory.copyInStop(vmas, to);
+  const shown = { vmas, runs: memory.shown, open: to.open };
+  const objects = copyObjects(
+    pid,
+    { files: captured.files, memory: shown },
+    { fd, fileOffset: memory.endOffset },
+  );
+  const contents = copyContents(pid, objects.files, {
+    fd,
+    fileOffset: objects.end,
     unreadInputBytes: interior.unreadInputBytes,
   });
-  if (!to.snapshot) return contents;
-  const { files, end: fileOffset } = contents;
-  const { snapshots, end } = snapshotFiles(pid, files, { fd: output.fd, fileOffset });
-  return { files: { ...files, snapshots }, end };
+  const kept = { files: contents.files, vmas, opened: to.snapshot };
+  const { snapshots, end } = snapshotFiles(pid, kept, { fd, fileOffset: contents.end });
+  return { files: { ...contents.files, snapshots }, end };
 }
 
 /** What was stashed, headers, notes and durability: the program already runs again. */
 export function finish(
   captured: CapturedState,
-  { memory, contents, output }: { memory: MemoryCopy; contents: Contents; output: OutputFile },
+  to: {
+    readonly pid: number;
+    readonly memory: MemoryCopy;
+    readonly contents: Contents;
+    readonly output: OutputFile;
+  },
 ): CopiedMemory {
-  return copying(captured.process.pid, output, () => {
+  const { pid, memory, contents, output } = to;
+  return copying(pid, output, () => {
     const copied = memory.finish(contents.end);
     const { vmas, runs, layout } = copied;
     const state = { ...captured, vmas, runs, files: contents.files };

@@ -9,6 +9,7 @@ import { isSameFile } from "./by-name.js";
 import { locksOfDescription, ownerOfDescription } from "./description-status.js";
 import { FarEnds } from "./far-ends.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
+import { ptyLinks, sortPty } from "./ptys.js";
 import type { Refusal } from "./refusal.js";
 import { sortSocket } from "./sockets.js";
 
@@ -37,10 +38,8 @@ export function classifyFiles(
   const descriptors: Descriptor[] = [];
   const refusals: Refusal[] = [];
   const first: OpenDescriptor[] = [];
-  farEnds.look(
-    pid,
-    open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link),
-  );
+  const shared = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
+  farEnds.look(pid, [...shared, ...ptyLinks(open)]);
   const around: Surroundings = { pid, open, farEnds };
   for (const one of open) {
     let index = first.findIndex((other) => mayBeSame(one, other) && sameDescription(pid, one.fd, other.fd));
@@ -50,7 +49,7 @@ export function classifyFiles(
       if (found === null) continue;
       const { sort, status } = found;
       for (const what of [...("refused" in sort ? [sort.refused] : []), ...status.refusals]) {
-        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what });
+        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what, skip: `fd:${one.fd}` });
       }
       if (!("refused" in sort)) descriptions.push({ ...describe(one, index, sort), ...status.kept });
     }
@@ -78,7 +77,12 @@ function lostWatches(pid: number, open: readonly OpenDescriptor[]): Refusal[] {
     if (lost.length === 0) return [];
     const list = lost.map((watch) => watch.fd).join(", ");
     return [
-      { kind: "descriptor", id: `fd:${fd}`, what: `an epoll that watches closed descriptors (${list})` },
+      {
+        kind: "descriptor",
+        id: `fd:${fd}`,
+        what: `an epoll that watches closed descriptors (${list})`,
+        skip: `fd:${fd}`,
+      },
     ];
   });
 }
@@ -96,7 +100,7 @@ function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
     const sort = sortSocket(one, around);
     return "refused" in sort && one.fd <= STANDARD_FDS_MAX ? asSort("outside") : sort;
   }
-  const anonymous = sortAnonymous(one, around);
+  const anonymous = sortAnonymous(one, around) ?? sortPty(one, around);
   if (anonymous !== null) return anonymous;
   if (link.startsWith("/proc/") || link.startsWith("/sys/")) return sortKernelFile(one, around);
   return asSort(fileKind(around.pid, one));

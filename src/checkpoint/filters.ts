@@ -2,20 +2,22 @@
  * seccomp filters: they see the calls that cr runs in the process. While cr holds it they are suspended; should cr die
  * in between, they are back at once and see the last of these calls, which must not be the end of the program.
  */
-import { hasCapability } from "../host/capabilities.js";
+import { hasHostCapability } from "../host/capabilities.js";
 import { mayNotify, SECCOMP, seccompAction } from "../state/seccomp.js";
 import { readFilters } from "../tracee/seccomp.js";
-import { SYSCALL } from "../tracee/syscalls.js";
+import { SYSCALL, type SyscallName } from "../tracee/syscalls.js";
 import { interiorCalls, threadCalls } from "./interior.js";
 import type { Refusal } from "./refusal.js";
 
 const RT_SIGRETURN = 15;
+const PASSES = [SECCOMP.allow, SECCOMP.log];
+const HARMLESS = [...PASSES, SECCOMP.errno, SECCOMP.trace];
 
 /** What can be said before the stop: `mode` is the highest of any thread (proc_pid_status(5)). */
 export function refusedSeccomp(mode: number): Refusal[] {
   if (mode === 0) return [];
   if (mode === 1) return [{ kind: "seccomp", id: "", what: "seccomp strict mode" }];
-  if (hasCapability("CAP_SYS_ADMIN")) return [];
+  if (hasHostCapability("CAP_SYS_ADMIN")) return [];
   const what =
     "a seccomp filter, which would see the calls cr runs inside the process (CAP_SYS_ADMIN can suspend it)";
   return [{ kind: "seccomp", id: "", what }];
@@ -52,10 +54,15 @@ function deadlyCall(filters: readonly Buffer[]): string | null {
     ...new Set([...interiorCalls(0n), ...threadCalls(0n)].map(({ name }) => name)),
     "timer_gettime" as const,
   ];
-  const returns = (call: number, actions: readonly number[]) =>
-    filters.every((filter) => actions.includes(seccompAction(filter, call) ?? -1));
-  const passes = [SECCOMP.allow, SECCOMP.log];
-  if (!returns(RT_SIGRETURN, passes)) return "rt_sigreturn";
-  const harmless = [...passes, SECCOMP.errno, SECCOMP.trace];
-  return names.find((name) => !returns(SYSCALL[name], harmless)) ?? null;
+  if (!returns(filters, RT_SIGRETURN, PASSES)) return "rt_sigreturn";
+  return names.find((name) => killedBy(name, filters)) ?? null;
+}
+
+/** Whether a filter would kill or trap the program for this call. */
+export function killedBy(name: SyscallName, filters: readonly Buffer[]): boolean {
+  return !returns(filters, SYSCALL[name], HARMLESS);
+}
+
+function returns(filters: readonly Buffer[], call: number, actions: readonly number[]): boolean {
+  return filters.every((filter) => actions.includes(seccompAction(filter, call) ?? -1));
 }

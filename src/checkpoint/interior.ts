@@ -11,6 +11,7 @@ import { decodeThreadSettings, THREAD_SETTINGS_BYTES, threadSettingsCalls } from
 const SIGNALS = 64;
 const SIGKILL = 9;
 const SIGSTOP = 19;
+const SIGCHLD = 17;
 /** struct kernel_sigaction: handler, flags, restorer, mask. */
 const SIGACTION_BYTES = 32;
 const TIMERS_AT = SIGNALS * SIGACTION_BYTES;
@@ -39,12 +40,15 @@ const THREAD_BYTES = 32;
 const UNREAD_AT = WORDS_AT + Object.keys(READ_THROUGH).length * 8;
 const THREAD_AT = UNREAD_AT + 8;
 const THREAD_SETTINGS_AT = THREAD_AT + THREAD_BYTES;
+/** Of seldom.ts, which is asked in the same batch. */
+const SELDOM_BYTES = 16;
+export const SELDOM_AT = THREAD_SETTINGS_AT + THREAD_SETTINGS_BYTES;
 const MEMBARRIER_GET_REGISTRATIONS = 512;
 /** asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = THREAD_SETTINGS_AT + THREAD_SETTINGS_BYTES;
+export const INTERIOR_SCRATCH_BYTES = SELDOM_AT + SELDOM_BYTES;
 
 export interface Interior {
   readonly actions: SignalState["actions"];
@@ -57,10 +61,21 @@ export interface Interior {
   readonly unreadInputBytes: number;
 }
 
-/** The calls, with result buffers in scratch memory at `place`. */
-export function interiorCalls(place: bigint): RemoteCall[] {
+/**
+ * The signals whose action has to be asked for, from the lines of /proc/PID/status: those caught or ignored, and
+ * SIGCHLD, whose flags matter by themselves (SA_NOCLDWAIT). A call costs the stop 15 us.
+ */
+export function signalsToAsk(status: ReadonlyMap<string, string>): number[] {
+  const [caught, ignored] = [status.get("SigCgt"), status.get("SigIgn")];
+  if (caught === undefined || ignored === undefined) return askable();
+  const mask = BigInt(`0x${caught}`) | BigInt(`0x${ignored}`);
+  return askable().filter((signal) => signal === SIGCHLD || (mask >> BigInt(signal - 1)) & 1n);
+}
+
+/** The calls, with result buffers in scratch memory at `place`; the actions of `signals` only. */
+export function interiorCalls(place: bigint, signals: readonly number[] = askable()): RemoteCall[] {
   const at = (offset: number) => place + BigInt(offset);
-  const signals = askable().map(
+  const actions = signals.map(
     (signal): RemoteCall => ({
       name: "rt_sigaction",
       args: [signal, 0, at((signal - 1) * SIGACTION_BYTES), 8],
@@ -75,7 +90,7 @@ export function interiorCalls(place: bigint): RemoteCall[] {
   const result = Object.values(READ_RESULT).map((option): RemoteCall => ({ name: "prctl", args: [option] }));
   return [
     { name: "brk", args: [0] },
-    ...signals,
+    ...actions,
     ...timers,
     ...through,
     ...result,
@@ -85,8 +100,12 @@ export function interiorCalls(place: bigint): RemoteCall[] {
 }
 
 /** Decodes the results of `interiorCalls`. Throws RangeError with the failed call when one failed. */
-export function decodeInterior(results: readonly bigint[], scratch: Buffer): Interior {
-  const calls = interiorCalls(0n);
+export function decodeInterior(
+  results: readonly bigint[],
+  scratch: Buffer,
+  signals: readonly number[] = askable(),
+): Interior {
+  const calls = interiorCalls(0n, signals);
   const prctls = calls.length - 2 - Object.keys(READ_RESULT).length;
   results.slice(0, prctls).forEach((value, index) => {
     if (value < 0n && value > -4096n) throw new RangeError(`${calls[index]?.name} failed: errno ${-value}`);
@@ -98,7 +117,7 @@ export function decodeInterior(results: readonly bigint[], scratch: Buffer): Int
   ]) as Record<Through | Result, bigint>;
   return {
     brk: results[0] ?? 0n,
-    actions: askable().flatMap((signal) => decodeAction(signal, scratch)),
+    actions: signals.flatMap((signal) => decodeAction(signal, scratch)),
     itimers: TIMERS.flatMap((which) => decodeTimer(which, scratch)),
     unreadInputBytes: results[calls.length - 1] === 0n ? scratch.readInt32LE(UNREAD_AT) : 0,
     membarriers: Number(max(0n, results[calls.length - 2] ?? 0n)),

@@ -49,6 +49,14 @@ export function ownBytes({ facts }: Look): number {
   return Number.parseInt(facts.status.get("RssAnon") ?? "0", 10) * 1024;
 }
 
+/** Why a thread of ours cannot work in the process (tracee/helper-thread.ts); null when it can. */
+export function whyNoHelper({ facts }: Look): string | null {
+  if (facts.seccompMode !== 0) return "it has seccomp filters";
+  // It would be told by a number that means another one here.
+  const ids = facts.status.get("NSpid")?.split(/\s+/) ?? [];
+  return ids.length > 1 ? "it has a pid namespace of its own" : null;
+}
+
 /** True where rounds save nothing: the whole is copied quickly enough. */
 export function isSmall(look: Look): boolean {
   return ownBytes(look) < SMALL_BYTES;
@@ -57,7 +65,8 @@ export function isSmall(look: Look): boolean {
 /** Copies the running process in rounds. Throws TARGET_CHANGED and what freezing throws; `NativeError` of the copy. */
 export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveCopy {
   const nothing = { rounds: 0, leftBytes: ownBytes(candidate.look) };
-  if (candidate.look.facts.seccompMode !== 0) return { ...nothing, why: "it has seccomp filters" };
+  const why = whyNoHelper(candidate.look);
+  if (why !== null) return { ...nothing, why };
   if (attempt(candidate.pid, () => hasDirectDescriptor(candidate.pid))) return { ...nothing, why: DIRECT };
   const tracker = startTracking(candidate);
   if (tracker === null) return { ...nothing, why: "its writes cannot be tracked here" };

@@ -1,19 +1,24 @@
 /** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
 import type { FileState } from "../state/fd.js";
+import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { readMappings, readMappingsAsKnown } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
 import type { FarEnds } from "./far-ends.js";
 import { classifyFiles } from "./files.js";
+import { lookAtObjects } from "./mapped-objects.js";
 import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import type { Refusal } from "./refusal.js";
 import { refusedThreads } from "./refused-threads.js";
+import { refusedSharedMemory } from "./shared-memory.js";
 import { refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
   readonly files: FileState;
   readonly refusals: readonly Refusal[];
+  /** What of it can only be saved in part. */
+  readonly softErrors: readonly SoftError[];
 }
 
 /** Looks at a running process are repeated so often when something is refused. */
@@ -49,16 +54,20 @@ export function lookAtProcess(pid: number, mappedFiles: MappedFiles, { farEnds, 
   const read = readProcessFacts(pid, () =>
     known === undefined ? readMappings(pid) : (asKnown() ?? mappingsOf(pid)),
   );
-  const facts = { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
+  const objects = lookAtObjects(mappedFiles.identify(pid, read.vmas), { pid, open: read.descriptors });
+  const facts = { ...read, vmas: [...objects.vmas] };
   const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
   return {
     facts,
-    files,
+    files: { ...files, mapped: objects.mapped, segments: objects.segments },
+    softErrors: objects.softErrors,
     refusals: [
       ...refusedThreads(pid),
       ...refusedOfProcess(pid, facts),
       ...refusals,
       ...refusedMappings(facts.vmas),
+      ...objects.refusals,
+      ...refusedSharedMemory(pid, facts.vmas),
       ...sharedWithOthers(pid, facts.vmas),
     ],
   };

@@ -4,9 +4,11 @@ import { isErrno } from "../errors.js";
 import { readBuildId } from "../host/build-id.js";
 import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
-import { otherMappers, pathInside } from "../tracee/maps.js";
+import { HUGE_PAGES, objectKey, otherMappersOfAll, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
+import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
 
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
@@ -22,8 +24,6 @@ const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   dp: "memory the kernel may drop",
 };
 const REFUSED_PATHS: readonly [RegExp, string][] = [
-  [/^\/memfd:/, "a memfd"],
-  [/^\/SYSV/, "a System V shared memory segment"],
   [/^\/\[aio\]/, "an asynchronous I/O context (io_setup)"],
   [/^\/anon_hugepage/, "huge pages of hugetlbfs"],
   [/^\/secretmem/, "secret memory (memfd_secret)"],
@@ -39,15 +39,25 @@ export function refusedMappings(vmas: readonly Vma[]): Refusal[] {
 }
 
 function refusedFor(vma: Vma): string | null {
+  // Memory that may only be executed gets a key of the kernel's own wherever there are keys.
+  if (vma.protectionKey !== undefined && !vma.prot.startsWith("--x")) {
+    return `memory with protection key ${vma.protectionKey} (pkey_mprotect)`;
+  }
+  if (isHugeMemory(vma)) return null;
   if (vma.kind === "special") return vma.path === "[uprobes]" ? "a probe of the kernel's (uprobes)" : null;
   const path = REFUSED_PATHS.find(([pattern]) => pattern.test(vma.path));
   if (path) return `${path[1]} (${vma.path})`;
   const flag = vma.flags.find((name) => name in REFUSED_FLAGS);
   if (flag !== undefined) return REFUSED_FLAGS[flag] ?? flag;
   const ofFile = vma.kind === "file" || vma.kind === "shared-file";
-  if (ofFile && vma.deleted) return `a mapping of the deleted file ${vma.path}`;
-  if (ofFile && vma.file === null) return `a mapping of ${vma.path}, which cr does not find by this name`;
+  if (ofFile && !vma.deleted && vma.file === null)
+    return `a mapping of ${vma.path}, which cr does not find by this name`;
   return null;
+}
+
+/** Private memory of huge pages without a file: it can be made again like any other. */
+function isHugeMemory({ kind, path, flags }: Vma): boolean {
+  return kind === "anonymous" && path === HUGE_PAGES && flags.includes("ht");
 }
 
 /** Looks up the files behind mappings, each once; reading ELF files happens outside the stop. */
@@ -59,15 +69,28 @@ export class MappedFiles {
    * name that is not UTF-8). A file is looked at again when its size or time changed.
    */
   identify(pid: number, vmas: readonly Vma[]): Vma[] {
+    const stats = new Map<string, BigIntStats | null>();
+    const statOf = (path: string) => {
+      const stat = stats.has(path) ? stats.get(path) : statByName(pid, path);
+      stats.set(path, stat ?? null);
+      return stat ?? null;
+    };
     return vmas.map((vma) => {
       if (vma.kind !== "file" && vma.kind !== "shared-file") return vma;
-      return { ...vma, file: this.#fileOf(pid, vma) };
+      const named = vma.deleted ? this.#underOtherName(pid, vma) : vma;
+      return named === null ? vma : { ...named, file: this.#fileOf(pid, named, statOf(named.path)) };
     });
   }
 
-  #fileOf(pid: number, vma: Vma): Vma["file"] {
+  /** Only what is mapped shared has to be the very file; null when it has no name. */
+  #underOtherName(pid: number, vma: Vma): Vma | null {
+    if (vma.kind !== "shared-file" || isSegment(vma) || vma.path.startsWith("/memfd:")) return null;
+    const path = otherName(pid, vma);
+    return path === null ? null : { ...vma, path, deleted: false };
+  }
+
+  #fileOf(pid: number, vma: Vma, stat: BigIntStats | null): Vma["file"] {
     const { path } = vma;
-    const stat = statByName(pid, path);
     if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
     const known = this.#known.get(key);
@@ -100,8 +123,10 @@ export function buildIdOf(path: string): string | null {
 
 /** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
 export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
-  return vmas.flatMap((vma) => {
-    const others = vma.kind === "shared-anonymous" ? otherMappers(pid, vma) : [];
+  const shared = vmas.filter(({ kind }) => kind === "shared-anonymous");
+  const mappers = otherMappersOfAll(pid, shared);
+  return shared.flatMap((vma) => {
+    const others = mappers.get(objectKey(vma)) ?? [];
     if (others.length === 0) return [];
     return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
   });

@@ -3,6 +3,7 @@
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
 import { availableParallelism } from "node:os";
+import { withAliases } from "../core/alias-segments.js";
 import { DATA_OFFSET, planCore } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
@@ -16,6 +17,7 @@ import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { changed, OtherProgram } from "./freeze.js";
+import { aliasesOf } from "./object-contents.js";
 import type { OutputFile } from "./output.js";
 import { planPages, type StoredRange, together } from "./pages.js";
 import type { Phases } from "./phases.js";
@@ -39,6 +41,8 @@ export class MemoryCopy {
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
+  /** What goes into the core of memory that others may reach too. */
+  shown: readonly StoredRange[] = [];
   #later: (() => { vmas: Vma[]; stored: StoredRange[] }) | null = null;
   #bulkFd: number | null = null;
   /** Something was copied before. */
@@ -121,15 +125,15 @@ export class MemoryCopy {
       const planned = planPages(pid, fork === null ? vmas : vmas.filter((vma) => !isForked(vma)), pagemap);
       this.#later = () => (fork === null ? planned : together(this.#planFork(fork, vmas), planned));
       phases.end("scan");
+      this.shown = planned.stored;
       this.#take(planned.stored.map(spanOf));
       return;
     }
     if (!tracker.isOfThis(vmas.filter(isTracked))) throw changed(pid, new OtherProgram());
-    const others = planPages(
-      pid,
-      vmas.filter((vma) => !isTracked(vma)),
-      pagemap,
-    );
+    const apart = { spansOf: pagemap.spansApart.bind(pagemap) };
+    const rest = vmas.filter((vma) => !isTracked(vma));
+    const others = planPages(pid, rest, apart);
+    this.shown = others.stored;
     const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
     const untracked = clip(this.#pages("untracked"), own);
@@ -205,7 +209,8 @@ export class MemoryCopy {
     for (const { start, end } of this.#book.leftovers(stored.map(spanOf))) {
       punchHole(this.#output.fd, start, end - start);
     }
-    const layout = planCore(vmas, placed);
+    const planned = planCore(vmas, placed);
+    const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
     const runs = layout.runs.map((run) => ({ ...run, crc32c: this.#book.checksum(spanOf(run)) }));
     const zero = this.#book.zeroPages(runs.map(spanOf));
     const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / PAGE_BYTES;

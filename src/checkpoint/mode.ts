@@ -4,9 +4,12 @@
  */
 import { CrError } from "../errors.js";
 import { memoryHeadroom } from "../host/memory-headroom.js";
+import { FrozenCopy } from "../tracee/frozen-copy.js";
+import type { Answers, Frozen } from "./ask.js";
 import { estimateStops } from "./convergence.js";
-import { type Candidate, copyWhileItRuns, isSmall, ownBytes } from "./live.js";
+import { type Candidate, copyWhileItRuns, findWorkplace, isSmall, ownBytes, whyNoHelper } from "./live.js";
 import type { MemoryCopy } from "./memory-copy.js";
+import { attempt } from "./target.js";
 
 export type Mode = "live" | "fork" | "stop";
 
@@ -50,7 +53,8 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
 
 /** Why a frozen copy cannot be made; null when it can. */
 function whyNoFork({ pid, look }: Candidate): string | null {
-  if (look.facts.seccompMode !== 0) return "it has seccomp filters";
+  const why = whyNoHelper(look);
+  if (why !== null) return why;
   const bytes = ownBytes(look) * SPARE;
   return memoryHeadroom(pid) < bytes ? "there is not memory enough for a copy of it" : null;
 }
@@ -70,4 +74,20 @@ function tooLong(pid: number, found: { mode: Mode; expectedMs: number; maxStopMs
       `allowed are ${maxStopMs} ms`,
     { hint: `try when it writes less, or allow more: --max-stop ${Math.ceil(expectedMs * 1.5)}ms` },
   );
+}
+
+/** Why there is none. */
+export const NO_COPY =
+  "the kernel makes no copy of it, or it would become its parent (PR_SET_CHILD_SUBREAPER)";
+
+/** A copy to save from while the process runs on; null where that cannot be had. */
+export function makeFork(
+  { tracee: { pid }, threads, gadgets }: Frozen,
+  { process }: Answers,
+): FrozenCopy | null {
+  // It would get our orphan for a child.
+  if ((process.settings.subreaper & 0xffffffffn) !== 0n) return null;
+  const main = threads.get(pid);
+  const work = main && findWorkplace(pid, main, gadgets);
+  return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;
 }

@@ -11,6 +11,7 @@ import {
   timerfdInfo,
 } from "../tracee/fdinfo.js";
 import { pathOfHandle } from "../tracee/file-handle.js";
+import { innerPid } from "../tracee/pid-namespace.js";
 import type { FarEnds } from "./far-ends.js";
 
 const O_ACCMODE = 0o3;
@@ -113,8 +114,9 @@ export function sortKernelFile(one: OpenDescriptor, { pid }: Surroundings): Sort
   const { link, flags, stat } = one;
   const [, other] = /^\/proc\/(\d+)(?:\/|$)/.exec(link) ?? [];
   const [, thread] = /^\/proc\/\d+\/task\/(\d+)/.exec(link) ?? [];
+  const self = innerPid(pid);
   const own =
-    other !== undefined && Number(other) === pid && (thread === undefined || Number(thread) === pid);
+    other !== undefined && Number(other) === self && (thread === undefined || Number(thread) === self);
   const plain =
     other === undefined && (flags & O_ACCMODE) === O_RDONLY && !/^\/proc\/kmsg|^\/sys\/kernel\//.test(link);
   if ((own || plain) && (stat.isFile() || stat.isDirectory())) return { kind: "kernel", object: null };

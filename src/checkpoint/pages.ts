@@ -5,12 +5,15 @@
 import { closeSync, openSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import { type Address, PAGE_BYTES, pageUp } from "../state/address.js";
+import { isNameless } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { dataSpans } from "../tracee/data-spans.js";
 import { mapFile } from "../tracee/maps.js";
 import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { PageSpan, SpanSource } from "../tracee/pagemap.js";
+import { showsObject } from "./object-contents.js";
+import { isSharedMemory } from "./shared-memory.js";
 
 /** Absent pages between two stored ones that are stored too (as a hole), to keep runs few. */
 const GAP_BYTES_MAX = BigInt(8 * PAGE_BYTES);
@@ -36,10 +39,14 @@ export function planPages(
   source: PlanSource,
 ): { readonly vmas: Vma[]; readonly stored: StoredRange[] } {
   const stored: StoredRange[] = [];
+  const scanned = vmas.filter(({ kind }) => kind !== "special");
+  const found = source.spansOf(scanned);
+  const spansOf = new Map(scanned.map((vma, index) => [vma, found[index] ?? []]));
   const guarded = vmas.map((vma) => {
-    const spans = vma.kind === "special" ? [] : source.spans(vma.start, vma.end);
+    const spans = spansOf.get(vma) ?? [];
     const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
-    stored.push(...rangesOf({ pid, vma, spans }, source));
+    const looked = { pid, vma, spans };
+    stored.push(...(isNameless(vma) ? objectRanges(looked, vmas) : rangesOf(looked, source.tight)));
     return { ...vma, guards };
   });
   return { vmas: guarded, stored };
@@ -63,7 +70,7 @@ interface Looked {
   readonly spans: readonly PageSpan[];
 }
 
-function rangesOf({ pid, vma, spans }: Looked, { tight }: PlanSource): StoredRange[] {
+function rangesOf({ pid, vma, spans }: Looked, tight = false): StoredRange[] {
   switch (vma.kind) {
     case "special":
       return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
@@ -72,6 +79,7 @@ function rangesOf({ pid, vma, spans }: Looked, { tight }: PlanSource): StoredRan
     case "shared-anonymous":
       return sharedRanges(pid, vma);
     case "shared-file":
+      if (isSharedMemory(pid, vma)) return [];
       return vma.flags.includes("mw") || vma.prot[1] === "w" ? wholeFileRange(vma) : [];
     case "file": {
       const own = join(
@@ -81,6 +89,16 @@ function rangesOf({ pid, vma, spans }: Looked, { tight }: PlanSource): StoredRan
       return own[0]?.address !== vma.start && beginsAsElf(pid, vma) ? [elfHeader(vma), ...own] : own;
     }
   }
+}
+
+/** Of a memfd, deleted file or segment: changed pages of a private mapping, else what the first shared one shows; all when only memory tells. */
+function objectRanges({ pid, vma, spans }: Looked, vmas: readonly Vma[]): StoredRange[] {
+  const isUnseen = vma.file === null;
+  if (vma.kind === "file") return isUnseen ? [range(vma.start, vma.end)] : rangesOf({ pid, vma, spans });
+  if (!showsObject(vma, vmas)) return [];
+  if (isUnseen) return [range(vma.start, vma.end)];
+  const [inFile] = wholeFileRange(vma);
+  return inFile === undefined ? [] : sharedRanges(pid, vma, vma.start + BigInt(inFile.lengthBytes));
 }
 
 /** Spans with content, cut into parts at guard pages, which cannot be read and must not be bridged. */
@@ -105,18 +123,18 @@ function join(spans: readonly { start: Address; end: Address }[], gap: bigint): 
 }
 
 /** Shared memory has pages that this process never touched: the object behind the mapping knows them. */
-function sharedRanges(pid: number, vma: Vma): StoredRange[] {
+function sharedRanges(pid: number, vma: Vma, end = vma.end): StoredRange[] {
   let fd: number;
   try {
     fd = openSync(mapFile(pid, vma), "r");
   } catch (error) {
     // Without CAP_CHECKPOINT_RESTORE the object cannot be opened: then all of it is read.
-    if (isErrno(error, "EPERM", "EACCES", "ENOENT")) return [range(vma.start, vma.end)];
+    if (isErrno(error, "EPERM", "EACCES", "ENOENT")) return [range(vma.start, end)];
     throw error;
   }
   try {
     const offset = Number(vma.offset);
-    const spans = dataSpans(fd, offset, offset + Number(vma.end - vma.start)).map((span) => {
+    const spans = dataSpans(fd, offset, offset + Number(end - vma.start)).map((span) => {
       const start = vma.start + BigInt(span.fileOffset - offset);
       return { start, end: pageUp(start + BigInt(span.lengthBytes)) };
     });

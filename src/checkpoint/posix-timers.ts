@@ -28,12 +28,15 @@ export function refusedTimers(text: string, threads: number): Refusal[] {
     const ofDevice = clock < 0 && (clock & CLOCKFD_MASK) === CLOCKFD;
     const self =
       clock === CLOCK_THREAD_CPUTIME_ID || (clock < 0 && (clock & PER_THREAD) !== 0 && clock >> 3 === -1);
-    if (ofDevice)
-      return [{ kind: "timer", id: `timer:${id}`, what: "a POSIX timer on the clock of a device" }];
+    if (ofDevice) return [refusal(id, "a POSIX timer on the clock of a device")];
     if (!self || threads === 1) return [];
     const what = "a POSIX timer on the CPU clock of one of several threads (the kernel does not tell which)";
-    return [{ kind: "timer", id: `timer:${id}`, what }];
+    return [refusal(id, what)];
   });
+}
+
+function refusal(id: number, what: string): Refusal {
+  return { kind: "timer", id: `timer:${id}`, what, skip: `timer:${id}` };
 }
 
 /** Asks for the time left of every timer in `text`, as many in a batch as `roomBytes` allow. */

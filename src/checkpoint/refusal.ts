@@ -8,6 +8,8 @@ export interface Refusal {
   readonly id: string;
   /** What it is, for the user. */
   readonly what: string;
+  /** `KIND:ID` of the `--skip` that leaves it out; none where the program cannot do without it. */
+  readonly skip?: string;
 }
 
 /** Throws UNSUPPORTED_STATE that names every item; does nothing when there is none. */
@@ -17,7 +19,10 @@ export function refuse(pid: number, refusals: readonly Refusal[]): void {
 
 /** The error that names every item. */
 export function unsupportedState(pid: number, refusals: readonly Refusal[]): CrError {
-  const items = refusals.map(({ id, what }) => (id ? `${id}: ${what}` : what));
+  const items = refusals.map(({ id, what, skip }) => {
+    const named = id ? `${id}: ${what}` : what;
+    return skip === undefined ? named : `${named} (--skip ${skip} leaves it out)`;
+  });
   return new CrError(
     "UNSUPPORTED_STATE",
     `cannot checkpoint process ${pid}: it has state that cannot be saved: ${items.join("; ")}`,

@@ -4,6 +4,7 @@ import type { KernelObject } from "../state/kernel-object.js";
 import { readInfo } from "../tracee/descriptors.js";
 import { timerfdLeftNs, waitingBytes } from "../tracee/fd-control.js";
 import { timerfdInfo } from "../tracee/fdinfo.js";
+import { isNativeError } from "../tracee/native-error.js";
 import { PIPE_BYTES_MAX } from "../tracee/pipe.js";
 import type { Refusal } from "./refusal.js";
 import { queuedIn } from "./sockets.js";
@@ -18,12 +19,29 @@ export function refusedContents(pid: number, files: FileState): Refusal[] {
   return [...refusedPipes(pid, files), ...refusedQueues(pid, files)];
 }
 
+/** The same of a process that runs on: what it closes meanwhile is not refused. */
+export function refusedContentsNow(pid: number, files: FileState): Refusal[] {
+  try {
+    return refusedContents(pid, files);
+  } catch (error) {
+    if (isNativeError(error, "EBADF", "ESRCH")) return [];
+    throw error;
+  }
+}
+
 function refusedQueues(pid: number, files: FileState): Refusal[] {
   return files.descriptions.flatMap((description) => {
     const pair = pairOf(description, files);
     const queued = pair === null ? null : queuedIn(pid, pair);
     if (pair === null || typeof queued !== "string") return [];
-    return [{ kind: "descriptor", id: `fd:${pair.fd}`, what: `${queued} in ${description.path}` }];
+    return [
+      {
+        kind: "descriptor",
+        id: `fd:${pair.fd}`,
+        what: `${queued} in ${description.path}`,
+        skip: `fd:${pair.fd}`,
+      },
+    ];
   });
 }
 
@@ -47,7 +65,7 @@ function refusedPipes(pid: number, { descriptions, descriptors }: FileState): Re
     const what = packets.has(pipe.ino)
       ? "unread packets (O_DIRECT)"
       : `${bytes} unread bytes, more than can be copied,`;
-    return [{ kind: "descriptor", id: `fd:${fd}`, what: `${what} in ${pipe.path}` }];
+    return [{ kind: "descriptor", id: `fd:${fd}`, what: `${what} in ${pipe.path}`, skip: `fd:${fd}` }];
   });
 }
 

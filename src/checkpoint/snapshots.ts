@@ -1,27 +1,37 @@
 /**
  * `--files snapshot`: the regular files that a stopped process can write to go into the core whole, by reflink where
- * the file system can. With a database of SQLite go the files beside it that belong to it, or that they are not there.
+ * the file system can, and shared memory with a name in any case. With a database of SQLite go the files beside it that belong to it, or that they are not there.
  */
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { PAGE_BYTES } from "../state/address.js";
 import type { FileDescription, FileState } from "../state/fd.js";
 import type { Snapshot } from "../state/snapshot.js";
+import type { Vma } from "../state/vma.js";
 import { openTargetFile } from "../tracee/descriptors.js";
 import { pathInside } from "../tracee/maps.js";
 import { tryOwnCall } from "../tracee/own-call.js";
 import { checksums, copyContent, type Place } from "./contents.js";
+import { isSharedMemory } from "./shared-memory.js";
 
 /** _IOW(0x94, 13, struct file_clone_range), ioctl_ficlonerange(2). */
 const FICLONERANGE = 0x4020_940d;
+const O_READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 const ACCESS = constants.O_WRONLY | constants.O_RDWR;
 /** What every database file begins with (sqlite.org/fileformat2.html); a new one may still be empty. */
 const SQLITE_MAGIC = "SQLite format 3\0";
 const SQLITE_COMPANIONS = ["-journal", "-wal", "-shm"] as const;
 
+/** What is kept: shared memory always, the files it has open for writing if they are wanted. */
+export interface Kept {
+  readonly files: FileState;
+  readonly vmas: readonly Vma[];
+  readonly opened: boolean;
+}
+
 /** Copies the files to `core.fileOffset` on; what was kept, and the offset behind the last one. Errors as of the copy. */
 export function snapshotFiles(
   pid: number,
-  files: FileState,
+  { files, vmas, opened }: Kept,
   core: Place,
 ): { readonly snapshots: readonly Snapshot[]; readonly end: number } {
   const snapshots: Snapshot[] = [];
@@ -31,7 +41,10 @@ export function snapshotFiles(
     snapshots.push(snapshot);
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
   };
-  for (const description of writtenFiles(files)) {
+  const memory = new Set(vmas.filter((vma) => isSharedMemory(pid, vma)).map(({ path }) => path));
+  for (const path of memory) keep(path, openSync(pathInside(pid, path), O_READ));
+  for (const description of opened ? writtenFiles(files) : []) {
+    if (memory.has(description.path)) continue;
     const fd = openTargetFile(pid, description.fd);
     const isDatabase = isOfSqlite(fd);
     keep(description.path, fd);
@@ -41,7 +54,7 @@ export function snapshotFiles(
       const outside = pathInside(pid, path);
       const stat = lstatSync(outside, { bigint: true, throwIfNoEntry: false });
       if (stat === undefined) snapshots.push(absent(path));
-      else if (stat.isFile()) keep(path, openSync(outside, constants.O_RDONLY | constants.O_NOFOLLOW));
+      else if (stat.isFile()) keep(path, openSync(outside, O_READ));
     }
   }
   return { snapshots, end };

@@ -34,15 +34,17 @@ export function spanOf({
 
 /** Pages of private mappings that are not their file's. */
 export function ownPages(vmas: readonly Vma[], census: SpanSource): Span[] {
-  return vmas
-    .flatMap((vma) => census.spans(vma.start, vma.end))
+  return census
+    .spansOf(vmas)
+    .flat()
     .filter(({ file, guard }) => !file && !guard)
     .map(({ start, end }) => ({ start: Number(start), end: Number(end) }));
 }
 
 /** Whether there is anything but a guard at the span. */
-export function isHeld(pagemap: SpanSource, { start, end }: Span): boolean {
-  return pagemap.spans(BigInt(start), BigInt(end)).some(({ guard }) => !guard);
+export function isHeld(source: SpanSource, { start, end }: Span): boolean {
+  const [spans = []] = source.spansOf([{ start: BigInt(start), end: BigInt(end) }]);
+  return spans.some(({ guard }) => !guard);
 }
 
 /** The parts of the spans that lie in the mappings, both in order. */

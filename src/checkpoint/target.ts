@@ -4,15 +4,18 @@ import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
-import { childrenOf, elfClass, foreignNamespaces, type ProcessFacts } from "../tracee/process-facts.js";
+import { childrenOf, elfClass, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
+import { refusedNamespaces } from "./namespaces.js";
 import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
 
 /** PF_KTHREAD of linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
+/** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE: what PR_SET_IO_FLUSHER sets of a thread, and what its threads inherit. */
+const PF_IO_FLUSHER = 0x0018_0000;
 
 /** Refuses what is no ordinary, running, 64-bit program of which we may be the tracer. */
 export function checkTarget(pid: number): void {
@@ -73,12 +76,16 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");
   }
+  if (/^0x(?!f{16}$)/.test(status.get("untag_mask") ?? "")) {
+    add("setting", "", "tagged addresses (ARCH_ENABLE_TAGGED_ADDR)");
+  }
+  if ((facts.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
+    add("setting", "", "the role of an I/O flusher (PR_SET_IO_FLUSHER)");
+  }
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
   }
-  for (const kind of foreignNamespaces(pid)) {
-    add("namespace", kind, kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`);
-  }
+  refusals.push(...refusedNamespaces(pid));
   refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   const { path, ino } = facts.cwd;

@@ -6,6 +6,7 @@ import { CrError } from "../errors.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
+import { skipOption } from "./skip.js";
 
 interface Flags {
   readonly output?: string;
@@ -13,6 +14,7 @@ interface Flags {
   readonly kill?: boolean;
   readonly stop?: boolean;
   readonly files?: "snapshot";
+  readonly skip: readonly string[];
   readonly strict?: boolean;
   readonly mode?: Mode;
   readonly maxStop?: number;
@@ -36,6 +38,7 @@ export function register(program: Command): void {
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
     )
+    .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
       new Option(
@@ -65,6 +68,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.output !== undefined && { output: fileName(flags.output) }),
     ...(flags.files !== undefined && { files: flags.files }),
     force: flags.force ?? false,
+    skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,

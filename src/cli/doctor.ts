@@ -5,7 +5,8 @@
 import { styleText } from "node:util";
 import { type Command, Option } from "commander";
 import { CrError } from "../errors.js";
-import { type Ability, hostAbilities } from "../host/abilities.js";
+import { hostAbilities } from "../host/abilities.js";
+import type { Ability } from "../host/ability.js";
 import { loadNative } from "../tracee/native.js";
 import { printJson, runVerb } from "./report.js";
 

@@ -4,7 +4,7 @@
  */
 import { styleText } from "node:util";
 import type { CommanderError } from "commander";
-import { CrError } from "../errors.js";
+import { knownError } from "../errors.js";
 
 export interface ReportOptions {
   /** One object on standard output instead of text. */
@@ -38,8 +38,7 @@ export function say(line: string): void {
 
 /** Tells one error: code and message, then the next step. Unknown errors are defects and say so. */
 export function reportError(error: unknown, options: ReportOptions): void {
-  const cause = firstError(error);
-  const known = cause instanceof CrError ? cause : asInternal(cause);
+  const known = knownError(error);
   if (options.json) {
     const { code, message, hint, data } = known;
     // Where the status is the program's, standard output is, too.
@@ -61,22 +60,7 @@ export function failUsage(error: CommanderError): void {
 }
 
 function isUsage(error: unknown): boolean {
-  const cause = firstError(error);
-  return cause instanceof CrError && cause.code === "USAGE";
-}
-
-/** With `using`, an error while things are given back hides the one that came before it. */
-function firstError(error: unknown): unknown {
-  const isSuppressed = error instanceof Error && error.name === "SuppressedError" && "suppressed" in error;
-  return isSuppressed ? firstError(error.suppressed) : error;
-}
-
-function asInternal(error: unknown): CrError {
-  const detail = error instanceof Error ? error.message : String(error);
-  return new CrError("INTERNAL", `unexpected failure: ${detail}`, {
-    hint: "run again with CR_DEBUG=1 and report what it prints",
-    cause: error,
-  });
+  return knownError(error).code === "USAGE";
 }
 
 function paint(style: "red" | "bold", text: string): string {

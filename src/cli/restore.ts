@@ -4,15 +4,17 @@ import { parseCpuList } from "../cpus/cpu-list.js";
 import type { FdPlacement } from "../restore/fd-placement.js";
 import type { Restored } from "../restore/restore.js";
 import { printJson, runVerb, say } from "./report.js";
+import { skipOption } from "./skip.js";
 
 interface Flags {
   readonly detach?: boolean;
   readonly stopped?: boolean;
   readonly cpus?: string;
-  readonly pid: "keep" | "new";
+  readonly pid?: "keep" | "new" | "ns";
   readonly trust?: boolean;
   readonly fd: readonly string[];
   readonly files: "rollback" | "keep";
+  readonly skip: readonly string[];
   readonly json?: boolean;
 }
 
@@ -31,9 +33,8 @@ export function register(program: Command): void {
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
     .addOption(new Option("--cpus <list>", "the only CPUs it may use, such as 0,2-3").env("CR_CPUS"))
     .addOption(
-      new Option("--pid <which>", "its own pid, or any")
-        .choices(["keep", "new"])
-        .default("keep")
+      new Option("--pid <which>", "its own pid, any, or its own in a pid namespace (default: its own)")
+        .choices(["keep", "new", "ns"])
         .env("CR_PID"),
     )
     .addOption(new Option("--trust", "restore a core that belongs to another user").env("CR_TRUST"))
@@ -49,6 +50,7 @@ export function register(program: Command): void {
         .default("rollback")
         .env("CR_FILES"),
     )
+    .addOption(skipOption("go on without this: what was left out at the checkpoint, cpu:avx512f"))
     .addOption(new Option("--json", "one JSON object (on standard error in the foreground)").env("CR_JSON"))
     .action((core: string, exe: string | undefined, flags: Flags) =>
       runVerb({ json: flags.json, failureStatus: failureStatus(flags) }, () => run(core, exe, flags)),
@@ -69,6 +71,7 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
     trust: flags.trust ?? false,
     files: flags.files,
     fds,
+    skip: flags.skip,
     cpus: flags.cpus === undefined ? undefined : parseCpuList(flags.cpus),
   });
   tell(restored, flags);
@@ -79,9 +82,9 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, softErrors, totalMs, foreground } = restored;
+  const { pid, innerPid, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson({ pid, innerPid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);

@@ -13,12 +13,15 @@ import { type WatchEvent, type WatchSummary, watch } from "../supervise/watch.js
 import { parseCount, parseDurationMs, parsePid } from "./duration.js";
 import { printJson, reportError, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
+import { skipOption } from "./skip.js";
 
 interface WatchFlags {
   readonly every?: Schedule;
   readonly cron?: Schedule;
   readonly name?: string;
   readonly keepLast: number;
+  readonly files?: "snapshot";
+  readonly skip: readonly string[];
   readonly timeout?: number;
   readonly json?: boolean;
 }
@@ -46,6 +49,12 @@ export function register(program: Command): void {
         .default(3),
     )
     .addOption(
+      new Option("--files <policy>", "keep the files it can write to in every core, to be put back whole")
+        .choices(["snapshot"])
+        .env("CR_CHECKPOINT_FILES"),
+    )
+    .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
+    .addOption(
       new Option("--timeout <time>", "how long the process may take to stop (default 30s)")
         .env("CR_TIMEOUT")
         .argParser(parseDurationMs),
@@ -66,7 +75,7 @@ export function register(program: Command): void {
 }
 
 async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Promise<void> {
-  const { name, keepLast, timeout, json = false } = flags;
+  const { name, keepLast, timeout, files, skip, json = false } = flags;
   const stop = new AbortController();
   const onSignal = (): void => {
     // Without handlers the next signal ends cr at once, which the program does not notice.
@@ -85,7 +94,8 @@ async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Pro
       ...(timeout !== undefined && { timeoutMs: timeout }),
     };
     const ledger: RestartLedger = new Map();
-    const summary = await watch(options, (pid, asked) => checkpoint(pid, { ...asked, ledger }));
+    const more = { skip, ledger, ...(files !== undefined && { files }) };
+    const summary = await watch(options, (pid, asked) => checkpoint(pid, { ...asked, ...more }));
     if (json) printJson({ event: "ended", ...summary });
     else tellSummary(summary);
     if (summary.taken === 0 && summary.failed > 0) process.exitCode = 1;

@@ -3,9 +3,11 @@
  * debuggers see. Shapes have been checked by the schemas.
  */
 import { type Address, hex, PAGE_BYTES, RUN_BYTES_MAX, USER_END } from "../state/address.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { badCore } from "./byte-source.js";
+import { contentsOf } from "./contents-of.js";
 import type { Segment } from "./elf.js";
 import { DATA_OFFSET } from "./layout.js";
 import { VSYSCALL_ADDRESS } from "./segments.js";
@@ -29,6 +31,7 @@ export function checkConsistency(state: ProcessState, core: CoreFacts): void {
   checkRuns(state, { ...core, refuse });
   checkSegmentsOfVmas(state, { ...core, refuse });
   checkDescriptors(state, { ...core, refuse });
+  checkObjects(state, refuse);
   checkPending(state, refuse);
   checkMm(state, refuse);
 }
@@ -117,7 +120,7 @@ function checkDescriptors({ files }: ProcessState, { tailOffset, refuse }: Conte
     if (!ids.has(description))
       refuse(`descriptor ${fd} refers to description ${description}, which is missing`);
   }
-  for (const { path, content } of [...files.descriptions, ...(files.snapshots ?? [])]) {
+  for (const { path, content } of contentsOf(files)) {
     if (content === null) continue;
     const { fileOffset, lengthBytes, crc32c } = content;
     const isInside = fileOffset >= DATA_OFFSET && lengthBytes >= 0 && fileOffset + lengthBytes <= tailOffset;
@@ -126,6 +129,37 @@ function checkDescriptors({ files }: ProcessState, { tailOffset, refuse }: Conte
       refuse(`the content of ${path} has ${crc32c.length} checksums for ${lengthBytes} bytes`);
     }
   }
+}
+
+/** Files and segments behind mappings: each is of a kind that has no name, and every mapping is one of those there are. */
+function checkObjects({ files, vmas }: ProcessState, refuse: Refuse): void {
+  const { mapped = [], segments = [] } = files;
+  const ids = new Set(files.descriptions.map(({ id }) => id));
+  for (const { file, starts } of mapped) {
+    if (ids.has(file.id)) refuse(`the mapped file ${file.path} has the id of another open file`);
+    ids.add(file.id);
+    const isMade = file.kind === "memfd" || (file.kind === "regular" && file.deleted);
+    if (!isMade || file.sizeBytes < 0) refuse(`the mapped file ${file.path} is none that has no name`);
+    checkStarts(starts, { what: file.path, vmas: vmas.filter((vma) => !isSegment(vma)), refuse });
+  }
+  for (const { id, starts } of segments) {
+    const own = vmas.filter((vma) => isSegment(vma) && vma.ino === BigInt(id));
+    checkStarts(starts, { what: `the segment ${id}`, vmas: own, refuse });
+  }
+  for (const vma of vmas.filter(isSegment)) {
+    if (segments.some(({ starts }) => starts.includes(vma.start))) continue;
+    refuse(`the mapping ${hex(vma.start)}-${hex(vma.end)} is of a segment that is not there`);
+  }
+}
+
+function checkStarts(
+  starts: readonly Address[],
+  of: { readonly what: string; readonly vmas: readonly Vma[]; readonly refuse: Refuse },
+): void {
+  const nameless = new Set(of.vmas.filter(isNameless).map(({ start }) => start));
+  const lost = starts.find((start) => !nameless.has(start));
+  if (lost !== undefined || starts.length === 0)
+    of.refuse(`${of.what} is mapped at ${hex(lost ?? 0n)}, where no such mapping is`);
 }
 
 function checkPending({ signals, threads }: ProcessState, refuse: Refuse): void {

@@ -31,6 +31,7 @@ export function foreignProcess({ info, threads }: StandardNotes, exe: string): P
     cgroups: [],
     seccomp: [],
     stopSignal: 0,
+    leftOut: [],
   };
 }
 

@@ -4,9 +4,9 @@
  */
 import { CrError, type ErrorCode } from "../errors.js";
 import { hex, PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
-import type { FileDescription } from "../state/fd.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
+import { type Contained, contentsOf } from "./contents-of.js";
 import { tailOffsetOf } from "./header-checksum.js";
 import { DATA_OFFSET } from "./layout.js";
 import { readState } from "./read-state.js";
@@ -60,7 +60,7 @@ export function verifyCore(core: CoreFile, checksum: Checksum): Verdict {
     return { ok: told.length === 0, checkedBytes: 0, problems: told };
   }
   const tailOffset = tailOffsetOf(core.path, core.segments);
-  const expected = [...state.runs.map(expectRun), ...contentsOf(state).flatMap(expectContent)];
+  const expected = [...state.runs.map(expectRun), ...contentsOf(state.files).flatMap(expectContent)];
   problems.push(...compare(core, expected, checksum), ...findStrayBytes(core, expected, tailOffset));
   const dataBytes = expected.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const checkedBytes = dataBytes + PAGE_BYTES + core.sizeBytes - tailOffset;
@@ -69,13 +69,6 @@ export function verifyCore(core: CoreFile, checksum: Checksum): Verdict {
 
 function expectRun({ address, lengthBytes, fileOffset, crc32c }: PageRun): Expected {
   return { fileOffset, lengthBytes, crc32c, what: `the pages at ${hex(address)}` };
-}
-
-type Contained = Pick<FileDescription, "content" | "path">;
-
-/** Files behind descriptors and snapshots of files, in the order in which they were written. */
-function contentsOf({ files }: ProcessState): readonly Contained[] {
-  return [...files.descriptions, ...(files.snapshots ?? [])];
 }
 
 function expectContent({ content, path }: Contained): Expected[] {

@@ -4,34 +4,28 @@
  */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import type { Ability } from "./ability.js";
 import { hasCapability } from "./capabilities.js";
+import { capabilityChecks, launcherFor } from "./capability-checks.js";
 import { findCpusetHierarchy } from "./cgroup.js";
 import { kernelHas, kernelRelease, OLDEST_KERNEL, requireKernel } from "./kernel.js";
 import { statusLine } from "./process-status.js";
 import { yamaScope } from "./ptrace-scope.js";
+import { pidRoom, userfaults, userNamespacesOpen } from "./setting-checks.js";
 import { readSys } from "./sysfs.js";
 import { userName } from "./user.js";
-
-export interface Ability {
-  readonly name: string;
-  /** `no`: own processes cannot be checkpointed or restored without it. `warn`: something less is missing. */
-  readonly state: "ok" | "warn" | "no";
-  readonly found: string;
-  /** What works with it. */
-  readonly buys: string;
-  /** The next command, when the state is not `ok`. */
-  readonly next?: string;
-}
 
 /** All checks, the basics first. */
 export function hostAbilities(): readonly Ability[] {
   return [
     kernel(),
     tracing(),
-    tracingOthers(),
     samePid(),
+    ...capabilityChecks(),
     livePages(),
-    userNamespaces(),
+    userNamespacesOpen(),
+    userfaults(),
+    pidRoom(),
     cpusets(),
     gdb(),
     kernelCores(),
@@ -65,16 +59,6 @@ function tracing(): Ability {
   return { ...check, found, state: "warn", next: "docker run --security-opt seccomp=unconfined ..." };
 }
 
-function tracingOthers(): Ability {
-  const held = hasCapability("CAP_SYS_PTRACE");
-  const check = {
-    name: "tracing others",
-    found: `CAP_SYS_PTRACE ${held ? "held" : "missing"}`,
-    buys: "checkpoint of other users' and of set-uid programs",
-  };
-  return held ? { ...check, state: "ok" } : { ...check, state: "warn", next: "sudo cr checkpoint ..." };
-}
-
 function samePid(): Ability {
   const by = (["CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"] as const).find(hasCapability);
   const kernelCan = kernelHas("clone3SetTid");
@@ -86,7 +70,7 @@ function samePid(): Ability {
   if (!kernelCan) return { ...check, state: "no", next: "boot Linux 5.5 or later" };
   return by !== undefined
     ? { ...check, state: "ok" }
-    : { ...check, state: "warn", next: "sudo cr restore ..." };
+    : { ...check, state: "warn", next: launcherFor("CAP_CHECKPOINT_RESTORE") };
 }
 
 function livePages(): Ability {
@@ -97,25 +81,6 @@ function livePages(): Ability {
     buys: "fast search for pages in memory; guard regions are seen",
   };
   return present ? { ...check, state: "ok" } : { ...check, state: "warn", next: "boot Linux 6.7 or later" };
-}
-
-function userNamespaces(): Ability {
-  const most = Number(readSys("/proc/sys/user/max_user_namespaces") ?? 0);
-  const open = readSys("/proc/sys/kernel/unprivileged_userns_clone") !== "0";
-  const confined = readSys("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1";
-  const check = {
-    name: "user namespaces",
-    found: most === 0 ? "off" : !open || confined ? "for root only" : "open to all users",
-    buys: "an own pid namespace without root",
-  };
-  if (most > 0 && open && !confined) return { ...check, state: "ok" };
-  const setting =
-    most === 0
-      ? "user.max_user_namespaces=10000"
-      : open
-        ? "kernel.apparmor_restrict_unprivileged_userns=0"
-        : "kernel.unprivileged_userns_clone=1";
-  return { ...check, state: "warn", next: `sudo sysctl ${setting}` };
 }
 
 function cpusets(): Ability {

@@ -3,6 +3,7 @@
  * buys is said where it is needed.
  */
 import { statusLine } from "./process-status.js";
+import { inFirstUserNamespace } from "./user-namespaces.js";
 
 /** Names in the order of their bits (include/uapi/linux/capability.h). */
 export const CAPABILITY_NAMES = [
@@ -73,4 +74,9 @@ export function effectiveCapabilities(pid: number | "self" = "self"): bigint {
 /** True when `cr` itself has the capability in effect. */
 export function hasCapability(name: CapabilityName): boolean {
   return ((effectiveCapabilities() >> BigInt(CAPABILITY_NAMES.indexOf(name))) & 1n) === 1n;
+}
+
+/** The same for what the kernel asks of the whole host: capabilities of a user namespace do not count (capabilities(7)). */
+export function hasHostCapability(name: CapabilityName): boolean {
+  return hasCapability(name) && inFirstUserNamespace();
 }

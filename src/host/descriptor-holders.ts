@@ -1,5 +1,5 @@
 /** Which other process holds a pipe or socket open: found by the links of all descriptors the caller may see. */
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { processStatus } from "./process-status.js";
 
 export interface Holder {
@@ -9,7 +9,8 @@ export interface Holder {
 
 /**
  * The first process other than `exceptPids` that has a descriptor with each of these links (`pipe:[N]`, `socket:[N]`,
- * the path of a FIFO). Without root only own processes are seen.
+ * the path of a FIFO, `ptmx:N` for the master of
+ * /dev/pts/N). Without root only own processes are seen.
  */
 export function holdersOf(
   links: ReadonlySet<string>,
@@ -22,7 +23,7 @@ export function holdersOf(
     .map(Number)) {
     if (exceptPids.includes(pid)) continue;
     for (const fd of entries(`/proc/${pid}/fd`)) {
-      const link = linkOf(`/proc/${pid}/fd/${fd}`);
+      const link = linkOf(pid, fd);
       if (!links.has(link) || found.has(link)) continue;
       found.set(link, { pid, comm: processStatus(pid)?.comm ?? "?" });
     }
@@ -39,9 +40,13 @@ function entries(folder: string): readonly string[] {
   }
 }
 
-function linkOf(path: string): string {
+/** All masters of pseudo-terminals have one link: their number tells them apart (`tty-index` of fdinfo). */
+function linkOf(pid: number, fd: string): string {
   try {
-    return readlinkSync(path);
+    const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    if (!link.endsWith("/ptmx")) return link;
+    const info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+    return `ptmx:${/^tty-index:\s*(\d+)/m.exec(info)?.[1]}`;
   } catch {
     return "";
   }

@@ -4,10 +4,14 @@
  */
 import { CrError } from "../errors.js";
 import { type Address, hex } from "../state/address.js";
+import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { vdsoMappings } from "../tracee/vdso.js";
+import { attachSegments } from "./attach-segments.js";
+import { lockMemory } from "./memory-attributes.js";
+import { placeAbove } from "./vdso.js";
 import { freeAddress, type Range, type Workshop } from "./workshop.js";
 
 const PROT_READ = 1;
@@ -19,16 +23,21 @@ const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
 const MAP_NORESERVE = 0x4000;
+const MAP_HUGETLB = 0x4_0000;
+/** log2 of the size of huge pages stands from here on in the flags of mmap(2). */
+const MAP_HUGE_SHIFT = 26;
 const MREMAP_MAYMOVE_FIXED = 3;
 const MADV_GUARD_INSTALL = 102;
-const MLOCK_ONFAULT = 1;
 
 /** VmFlags (proc_pid_smaps(5)) to the advice of madvise(2) that sets them; huge-page advice comes before the pages. */
 const ADVICE_BEFORE: Readonly<Record<string, number>> = { hg: 14, nh: 15 };
 const ADVICE_AFTER: Readonly<Record<string, number>> = { rr: 1, sr: 2, dc: 10, mg: 12, dd: 16, wf: 18 };
 
-/** Moves the vdso (and vvar) to its recorded place and unmaps all else but the workshop. */
-export function vacate(workshop: Workshop, vmas: readonly Vma[]): void {
+/**
+ * Moves the vdso (and vvar) to its recorded place and unmaps all else but the workshop. Where none is recorded, it
+ * goes to a free place, above `beside` if it can.
+ */
+export function vacate(workshop: Workshop, vmas: readonly Vma[], beside: Range | null = null): void {
   const { pid } = workshop.newborn;
   const now = parseSmaps(readMapsText(pid));
   const special = vdsoMappings(pid);
@@ -40,19 +49,19 @@ export function vacate(workshop: Workshop, vmas: readonly Vma[]): void {
     "clear the address space",
     old.map(({ start, end }): RemoteCall => ({ name: "munmap", args: [start, end - start] })),
   );
-  moveVdso(workshop, special, vmas);
+  moveVdso(workshop, special, { vmas, beside });
 }
 
 function moveVdso(
   workshop: Workshop,
   special: readonly (Range & { path: string })[],
-  vmas: readonly Vma[],
+  { vmas, beside }: { readonly vmas: readonly Vma[]; readonly beside: Range | null },
 ): void {
   const here = special.find(({ path }) => path === "[vdso]");
   const there = vmas.find(({ path }) => path === "[vdso]");
-  if (here === undefined || there === undefined) return;
-  const delta = there.start - here.start;
-  checkVdsoPlaces(special, vmas, delta);
+  if (here === undefined) return;
+  const delta = there === undefined ? null : there.start - here.start;
+  if (delta !== null) checkVdsoPlaces(special, vmas, delta);
   if (delta === 0n) return;
   const first = special.reduce((low, one) => (one.start < low ? one.start : low), here.start);
   const last = special.reduce((high, one) => (one.end > high ? one.end : high), here.end);
@@ -64,7 +73,9 @@ function moveVdso(
       const size = end - start;
       return { name: "mremap", args: [start + from, size, size, MREMAP_MAYMOVE_FIXED, start + to] };
     });
-  workshop.run("move the vdso", [...move(0n, detour), ...move(detour, delta)]);
+  const spare = beside && placeAbove(vmas, beside, last - first);
+  const to = delta ?? (spare ?? detour + first) - first;
+  workshop.run("move the vdso", [...move(0n, detour), ...(to === detour ? [] : move(detour, to))]);
 }
 
 /** The kernel's pages must lie to one another as they did; cores of others only tell where the vdso was. */
@@ -91,10 +102,11 @@ export type FileDescriptorOf = (vma: Vma) => number;
 
 /** Makes every recorded mapping, writable for now where pages are to be filled in. */
 export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescriptorOf): void {
-  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma));
+  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma) && !isSegment(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
-  for (const group of sharedObjects(vmas)) mapSharedObject(workshop, group, vmas);
+  mapSharedObjects(workshop, vmas);
+  attachSegments(workshop, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 
@@ -105,12 +117,18 @@ function mapCall(vma: Vma, fdOf: FileDescriptorOf): RemoteCall {
     MAP_FIXED |
     (isFile ? 0 : MAP_ANONYMOUS) |
     (vma.flags.includes("nr") ? MAP_NORESERVE : 0) |
-    (vma.flags.includes("gd") ? MAP_GROWSDOWN : 0);
-  const offset = isFile ? vma.offset : 0n;
+    (vma.flags.includes("gd") ? MAP_GROWSDOWN : 0) |
+    hugeFlags(vma);
+  // Huge pages have a file inside the kernel, so that a part of a mapping tells where it was cut.
+  const offset = isFile || vma.hugePageBytes !== undefined ? vma.offset : 0n;
   return {
     name: "mmap",
     args: [vma.start, vma.end - vma.start, initialProt(vma), flags, isFile ? fdOf(vma) : -1, offset],
   };
+}
+
+function hugeFlags({ hugePageBytes }: Vma): number {
+  return hugePageBytes === undefined ? 0 : MAP_HUGETLB | (Math.log2(hugePageBytes) << MAP_HUGE_SHIFT);
 }
 
 /** Protection bits of mmap(2) from the letters of maps. */
@@ -125,7 +143,9 @@ export function protOf(vma: Vma): number {
  */
 function initialProt(vma: Vma): number {
   const counted = vma.kind !== "shared-file" && vma.flags.includes("ac");
-  return counted || vma.kind === "shared-anonymous" ? PROT_READ | PROT_WRITE : protOf(vma);
+  // Huge pages cannot be written from outside while the program may not (FOLL_FORCE).
+  const isHuge = vma.hugePageBytes !== undefined;
+  return counted || isHuge || vma.kind === "shared-anonymous" ? PROT_READ | PROT_WRITE : protOf(vma);
 }
 
 /** True for a mapping the process can write to before `settle`. */
@@ -142,30 +162,43 @@ function sharedObjects(vmas: readonly Vma[]): Vma[][] {
   const groups = new Map<string, Vma[]>();
   for (const vma of vmas.filter(isSharedObject)) {
     const key = `${vma.dev}:${vma.ino}`;
-    groups.set(key, [...(groups.get(key) ?? []), vma]);
+    const group = groups.get(key);
+    if (group) group.push(vma);
+    else groups.set(key, [vma]);
   }
   return [...groups.values()];
 }
 
-/** One object, mapped whole at a free place, duplicated part by part (mremap(2) with old size 0), then unmapped. */
-function mapSharedObject(workshop: Workshop, parts: readonly Vma[], vmas: readonly Vma[]): void {
-  const size = parts.reduce((max, vma) => bigMax(max, vma.offset + vma.end - vma.start), 0n);
+/** Every object is mapped whole at a free place, duplicated part by part (mremap(2) with old size 0), then unmapped. */
+function mapSharedObjects(workshop: Workshop, vmas: readonly Vma[]): void {
+  const groups = sharedObjects(vmas);
+  if (groups.length === 0) return;
+  const sizes = groups.map(sizeOf);
   const taken = [
     ...vmas,
     ...vdsoMappings(workshop.newborn.pid),
     { start: workshop.start, end: workshop.end },
   ];
-  const whole = freeAddress(taken, Number(size));
+  const whole = freeAddress(taken, Number(sizes.reduce(bigMax, 0n)));
+  const calls = groups.flatMap((parts, index) => objectCalls(parts, whole, sizes[index] ?? 0n));
+  workshop.run("map its shared memory", calls);
+}
+
+function sizeOf(parts: readonly Vma[]): bigint {
+  return parts.reduce((max, vma) => bigMax(max, vma.offset + vma.end - vma.start), 0n);
+}
+
+function objectCalls(parts: readonly Vma[], whole: Address, size: bigint): RemoteCall[] {
   const noReserve = parts.some((vma) => vma.flags.includes("nr")) ? MAP_NORESERVE : 0;
   const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | noReserve;
-  workshop.run("map its shared memory", [
+  return [
     { name: "mmap", args: [whole, size, PROT_READ | PROT_WRITE, flags, -1, 0] },
     ...parts.map((vma): RemoteCall => {
       const length = vma.end - vma.start;
       return { name: "mremap", args: [whole + vma.offset, 0, length, MREMAP_MAYMOVE_FIXED, vma.start] };
     }),
     { name: "munmap", args: [whole, size] },
-  ]);
+  ];
 }
 
 /** After the pages are in: final protections, advice, guard regions, locks. */
@@ -180,13 +213,7 @@ export function settle(workshop: Workshop, vmas: readonly Vma[]): void {
     ),
   );
   workshop.run("protect its memory", [...protect, ...adviceCalls(mapped, ADVICE_AFTER), ...guards]);
-  workshop.run("lock its memory", mapped.filter((vma) => vma.flags.includes("lo")).map(lockCall));
-}
-
-function lockCall(vma: Vma): RemoteCall {
-  const range: [Address, bigint] = [vma.start, vma.end - vma.start];
-  if (vma.flags.includes("lf")) return { name: "mlock2", args: [...range, MLOCK_ONFAULT] };
-  return { name: "mlock", args: range };
+  lockMemory(workshop, mapped);
 }
 
 function adviceCalls(vmas: readonly Vma[], table: Readonly<Record<string, number>>): RemoteCall[] {

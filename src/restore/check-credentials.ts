@@ -25,7 +25,8 @@ export function ownCredentials(): OwnCredentials {
 
 /** Refuses a program whose ids, groups, capabilities or securebits cr cannot give it: CREDENTIALS. */
 export function checkCredentials(recorded: Credentials, context: CredentialsContext): void {
-  const { own, foreign } = context;
+  const { foreign } = context;
+  const own = hadNone(recorded) ? withoutInheritable(context.own) : context.own;
   if (foreign) {
     if (recorded.uid.real !== own.uid.effective) throw otherUser(recorded.uid.real, own);
     return;
@@ -62,6 +63,19 @@ export function capabilitiesAfterExec(own: OwnCredentials): Credentials["capabil
   const { inheritable, bounding, ambient } = own.capabilities;
   const permitted = own.uid.effective === 0 ? inheritable | bounding : ambient;
   return { inheritable, permitted, effective: permitted, bounding, ambient };
+}
+
+/**
+ * What cr was given to do its work (capabilities(7), ambient) the newborn has too, and gives up in the end where the
+ * program had nothing of the kind. Root's are what exec makes of them.
+ */
+function hadNone({ uid, capabilities }: Credentials): boolean {
+  return uid.real !== 0 && capabilities.ambient === 0n && capabilities.inheritable === 0n;
+}
+
+function withoutInheritable(own: OwnCredentials): OwnCredentials {
+  if (own.uid.effective === 0) return own;
+  return { ...own, capabilities: { ...own.capabilities, inheritable: 0n, ambient: 0n } };
 }
 
 /** What a program that cr starts is anyway. */

@@ -1,6 +1,6 @@
 /**
- * Whether this machine can run the program on: vector registers, the kernel's vdso, one thread. The facts of the
- * machine are passed in (`cpuComponents` and `ownVdsoCrc32c` of the tracee side give them).
+ * Whether this machine can run the program on: vector registers. The facts of the machine are passed in
+ * (`cpuComponents` of the tracee side gives them).
  */
 import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
@@ -8,8 +8,6 @@ import type { ProcessState } from "../state/process.js";
 export interface Machine {
   /** XCR0: the xstate components that programs may use here. */
   readonly components: bigint;
-  /** CRC32C of this kernel's vdso, null when there is none. */
-  readonly vdsoCrc32c: number | null;
 }
 
 /** Bits of XCR0 and xstate_bv (Intel SDM volume 1, 13.1; arch/x86/include/asm/fpu/types.h). */
@@ -31,7 +29,7 @@ const COMPONENT_NAMES: Readonly<Record<number, string>> = {
 /** xstate_bv, the first word of the XSAVE header, behind the 512 legacy bytes. */
 const XSTATE_BV_OFFSET = 512;
 
-/** Refuses what this machine cannot go on with: UNSUPPORTED_STATE, XSTATE_MISMATCH, VDSO_MISMATCH. */
+/** Refuses what this machine cannot go on with: XSTATE_MISMATCH. */
 export function checkMachine(state: ProcessState, machine: Machine): void {
   const missing = usedComponents(state) & ~machine.components;
   if (missing !== 0n) {
@@ -40,16 +38,6 @@ export function checkMachine(state: ProcessState, machine: Machine): void {
       "XSTATE_MISMATCH",
       `restore the program: it used ${names.join(", ")} registers, which this CPU or kernel does not offer`,
       { hint: "restore it on a machine whose CPU has them (grep flags /proc/cpuinfo)", data: { names } },
-    );
-  }
-  const { vdsoCrc32c, kernel } = state.host;
-  if (vdsoCrc32c !== null && vdsoCrc32c !== machine.vdsoCrc32c) {
-    // Cores of other tools do not say under which kernel they were taken.
-    const other = kernel === "" ? "the kernel the core was taken under" : `Linux ${kernel}`;
-    throw new CrError(
-      "VDSO_MISMATCH",
-      `restore the program: its vdso came from ${other} and differs from this kernel's, they must be equal`,
-      { hint: `boot ${other} to restore it`, data: { kernel } },
     );
   }
 }

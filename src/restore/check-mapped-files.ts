@@ -5,10 +5,12 @@
 import { readSync, realpathSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { buildIdOf, readBuildId } from "../host/build-id.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { describeKind, isSameTime, openFailed, statOf } from "./file-look.js";
+import { mappedFileOf } from "./mapped-files.js";
 import { isSharedWritable } from "./shared-mappings.js";
 
 export interface MappedFilesOptions {
@@ -35,13 +37,21 @@ export function checkMappedFiles(state: ProcessState, options: MappedFilesOption
   checkDeleted(state);
   const soft: SoftError[] = [];
   for (const [path, vmas] of filesOf(state.vmas)) {
-    if (path === state.process.exe.path) continue;
+    if (path === state.process.exe.path || isPutBack(state, vmas, options)) continue;
     const changed = findChange(path, { ...recordedOf(vmas), buildId: buildIdFor(state, vmas, options) });
     if (changed === null) continue;
     if (options.policy === "rollback" || vmas.some(({ kind }) => kind === "file")) throw changed;
     soft.push({ kind: "file", id: path, message: `${changed.message}; kept as it is` });
   }
   return soft;
+}
+
+/** A file that is put back whole before it is mapped: it may be gone by now. */
+function isPutBack({ files }: ProcessState, vmas: readonly Vma[], { policy }: MappedFilesOptions): boolean {
+  if (policy !== "rollback") return false;
+  return vmas.every(
+    ({ kind, path }) => kind === "shared-file" && files.snapshots?.some((one) => one.path === path),
+  );
 }
 
 function checkExe(state: ProcessState, options: MappedFilesOptions): void {
@@ -69,7 +79,7 @@ function checkExe(state: ProcessState, options: MappedFilesOptions): void {
 /** A deleted file cannot be mapped again, so the core has to hold all of it. */
 function checkDeleted(state: ProcessState): void {
   for (const vma of state.vmas) {
-    if (!vma.deleted || (vma.kind !== "file" && vma.kind !== "shared-file")) continue;
+    if (!isNameless(vma) || isSegment(vma) || mappedFileOf(state.files, vma) !== null) continue;
     const runs = state.runs.filter(({ address }) => address >= vma.start && address < vma.end);
     const storedBytes = runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
     if (BigInt(storedBytes) === vma.end - vma.start) continue;

@@ -24,12 +24,13 @@ const OTHERS_WRITE = 0o022;
 
 /**
  * Refuses a core that belongs to another user, or that another user could have written to: CORE_NOT_OWNED.
- * Root's cores are refused to others and others' cores to root alike, unless `trust`.
+ * Root's cores are refused to others and others' cores to root alike, unless `trust`: for root they are restored by
+ * a process that has become their owner (supervise/surroundings.ts).
  */
 export function checkOwner(core: CoreFile, options: OwnerOptions): void {
   if (options.trust) return;
   const caller = options.callerUid ?? process.geteuid?.() ?? 0;
-  const { uid, mode } = core.stat;
+  const { uid } = core.stat;
   if (uid !== caller) {
     throw new CrError(
       "CORE_NOT_OWNED",
@@ -40,12 +41,16 @@ export function checkOwner(core: CoreFile, options: OwnerOptions): void {
       },
     );
   }
-  if ((mode & OTHERS_WRITE) !== 0) {
-    const octal = (mode & 0o7777).toString(8).padStart(4, "0");
-    throw new CrError(
-      "CORE_NOT_OWNED",
-      `restore ${core.path}: its mode is ${octal}, so others may have written to it; only its owner may`,
-      { hint: `chmod go-w '${core.path}' if you trust what it holds, or add --trust`, data: { mode: octal } },
-    );
-  }
+  checkMode(core);
+}
+
+/** Refuses a core that others than its owner could have written to: CORE_NOT_OWNED. */
+export function checkMode({ path, stat: { mode } }: CoreFile): void {
+  if ((mode & OTHERS_WRITE) === 0) return;
+  const octal = (mode & 0o7777).toString(8).padStart(4, "0");
+  throw new CrError(
+    "CORE_NOT_OWNED",
+    `restore ${path}: its mode is ${octal}, so others may have written to it; only its owner may`,
+    { hint: `chmod go-w '${path}' if you trust what it holds, or add --trust`, data: { mode: octal } },
+  );
 }

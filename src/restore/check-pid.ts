@@ -28,8 +28,8 @@ export async function checkPidFree(pid: number, waitMs: number = REAP_WAIT_MS): 
 }
 
 function hintFor(holder: PidHolder): string {
-  if (isZombie(holder)) return `let its parent ${holder.ppid} reap it or end, or restore with --pid new`;
-  return "restore with --pid new if the program can do with another pid, or end the other process";
+  if (isZombie(holder)) return `let its parent ${holder.ppid} reap it or end, or restore with --pid ns`;
+  return "restore with --pid ns, in a pid namespace of its own, or end the other process";
 }
 
 function isZombie(holder: PidHolder): boolean {

@@ -7,16 +7,18 @@ import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { checkCredentials, ownCredentials } from "./check-credentials.js";
+import { checkHugePages } from "./check-huge-pages.js";
 import { checkLimits, ownBounds } from "./check-limits.js";
 import { checkMachine, type Machine } from "./check-machine.js";
 import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
+import { lostNames } from "./memory-attributes.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { checkFilters } from "./seccomp.js";
 
 export interface CheckOptions {
-  /** From `cpuComponents` and `ownVdsoCrc32c` of the tracee side. */
+  /** From `cpuComponents` of the tracee side. */
   readonly machine: Machine;
   /** The core, open for reading. */
   readonly coreFd: number;
@@ -33,7 +35,7 @@ export interface CheckOptions {
 
 /**
  * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
- * VDSO_MISMATCH, LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
+ * LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
  * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
@@ -48,6 +50,8 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   soft.push(...checkWorkingFolder(state.process.cwd, options));
   if (options.keepPid) for (const { tid } of state.threads) await checkPidFree(tid);
   else requireLoneThread(state);
+  checkHugePages(state.vmas);
+  soft.push(...lostNames(state.vmas));
   return soft;
 }
 

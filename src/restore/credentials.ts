@@ -28,11 +28,32 @@ export function putCredentials(
   { recorded, actual, noNewPrivs }: { recorded: Credentials; actual: Credentials; noNewPrivs: boolean },
 ): void {
   const args = new Arguments(workshop.data);
-  const calls = isDeepStrictEqual(inOrder(recorded), inOrder(actual))
-    ? []
-    : switchCalls(args, recorded, actual);
+  const calls = callsFor(args, inOrder(recorded), inOrder(actual));
   if (noNewPrivs) calls.push(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   workshop.runIn(thread.tid, { what: "give it its identity", calls, data: args.bytes() });
+}
+
+function callsFor(args: Arguments, recorded: Credentials, actual: Credentials): RemoteCall[] {
+  if (isDeepStrictEqual(recorded, actual)) return [];
+  const { bounding } = actual.capabilities;
+  const sameSets = { ...actual, capabilities: { ...recorded.capabilities, bounding } };
+  return isDeepStrictEqual(recorded, sameSets) && isLess(recorded, actual)
+    ? dropCalls(args, recorded)
+    : switchCalls(args, recorded, actual);
+}
+
+/** Whether it only has fewer capabilities: those may be given up by anyone. */
+function isLess({ capabilities: less }: Credentials, { capabilities: more }: Credentials): boolean {
+  const sets = ["permitted", "effective", "inheritable", "ambient"] as const;
+  return sets.every((set) => (less[set] & ~more[set]) === 0n);
+}
+
+function dropCalls(args: Arguments, { capabilities }: Credentials): RemoteCall[] {
+  return [
+    prctl(PR_CAP_AMBIENT, AMBIENT_CLEAR_ALL, 0, 0, 0),
+    capset(args, capabilities),
+    ...capabilityBits(capabilities.ambient).map((bit) => prctl(PR_CAP_AMBIENT, AMBIENT_RAISE, bit, 0, 0)),
+  ];
 }
 
 /** The kernel sorts groups; older cores may not. */

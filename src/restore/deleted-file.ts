@@ -14,29 +14,47 @@ import {
   readSync,
   unlinkSync,
 } from "node:fs";
+import { basename } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import { crc32cRanges } from "../tracee/native.js";
+import { ownCall } from "../tracee/own-call.js";
 import { openFailed } from "./file-look.js";
+import { type Piece, writePieces } from "./mapped-files.js";
 import { openFlags } from "./open-flags.js";
 
 /** Names tried before giving up: the old one, then one with a number behind. */
 const NAMES_MAX = 100;
+const MFD_CLOEXEC = 1;
+/** Characters; the kernel takes 249 bytes (memfd_create(2)). */
+const MEMFD_NAME_MAX = 60;
 const CHUNK_BYTES = 1 << 20;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
+export interface Recreated {
+  /** One for each description, in their order. */
+  readonly fds: readonly number[];
+  /** It could not be made in its folder and is a memfd. */
+  readonly elsewhere: boolean;
+}
+
 /**
  * Makes the file that all of `descriptions` (at least one) had open and opens it once for each of them: the
- * descriptors in their order. FILE_MISSING when the core does not hold its content or its folder is gone.
+ * descriptors in their order. `mapped` has what mappings showed of it, and whether nothing else leads to it. FILE_MISSING
+ * when the core does not hold its content or its folder is gone.
  */
-export function recreateDeleted(descriptions: readonly FileDescription[], coreFd: number): number[] {
+export function recreateDeleted(
+  descriptions: readonly FileDescription[],
+  coreFd: number,
+  mapped: { readonly pieces: readonly Piece[]; readonly only: boolean } | null = null,
+): Recreated {
   const [first] = descriptions;
-  if (first === undefined) return [];
+  if (first === undefined) return { fds: [], elsewhere: false };
   const stored = descriptions.find(({ content }) => content !== null) ?? first;
-  if (stored.content === null && first.sizeBytes > 0) {
+  if (stored.content === null && first.sizeBytes > 0 && mapped === null) {
     throw new CrError(
       "FILE_MISSING",
       `open ${first.path}: it was deleted and its content is not in the core`,
@@ -47,26 +65,48 @@ export function recreateDeleted(descriptions: readonly FileDescription[], coreFd
     );
   }
   checkContent(stored, coreFd);
-  const made = createUnderOwnName(first.path);
+  const made = mapped?.only ? createAnywhere(first.path) : createUnderOwnName(first.path);
   const opened: number[] = [];
   try {
     copyFromCore(stored, coreFd, made.fd);
+    writePieces(coreFd, { fd: made.fd, sizeBytes: stored.sizeBytes }, mapped?.pieces ?? []);
     // Opened before the mode is set: it may forbid what the program once had.
     for (const description of descriptions) opened.push(openMade(made, openFlags(description)));
-    setAttributes(made.fd, first);
+    if (made.path !== null) setAttributes(made.fd, first);
   } catch (error) {
     for (const fd of opened) closeSync(fd);
     throw error instanceof CrError ? error : openFailed(first.path, error);
   } finally {
-    unlinkSync(made.path);
+    if (made.path !== null) unlinkSync(made.path);
     closeSync(made.fd);
   }
-  return opened;
+  return { fds: opened, elsewhere: made.path === null };
 }
 
 /** O_NOFOLLOW forbids the way through /proc/self/fd, so a file opened with it is opened while it has a name. */
-function openMade(made: { readonly path: string; readonly fd: number }, flags: number): number {
-  return flags & constants.O_NOFOLLOW ? openSync(made.path, flags) : reopenDescriptor(made.fd, flags);
+function openMade(made: Made, flags: number): number {
+  return flags & constants.O_NOFOLLOW && made.path !== null
+    ? openSync(made.path, flags)
+    : reopenDescriptor(made.fd, flags);
+}
+
+interface Made {
+  /** Null for a file that has no name. */
+  readonly path: string | null;
+  readonly fd: number;
+}
+
+/** What is only mapped may be in memory, where its folder is gone or not ours to write in (`/usr/lib` of an upgrade). */
+function createAnywhere(path: string): Made {
+  try {
+    return createUnderOwnName(path);
+  } catch (error) {
+    const codes = ["FILE_MISSING", "NOT_PERMITTED"];
+    const isReadOnly = isErrno((error as Error).cause, "EROFS");
+    if (!isReadOnly && !(error instanceof CrError && codes.includes(error.code))) throw error;
+    const name = Buffer.from(`${basename(path).slice(0, MEMFD_NAME_MAX)}\0`);
+    return { path: null, fd: ownCall("memfd_create", name, MFD_CLOEXEC) };
+  }
 }
 
 /** The program would read these bytes unseen by any other check. */

@@ -5,16 +5,19 @@
  */
 import { closeSync } from "node:fs";
 import type { FileDescription, FileState } from "../state/fd.js";
+import type { PageRun } from "../state/pages.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
 import { takeLocks } from "./locks.js";
-import { type OpenedObjects, openObjects } from "./objects.js";
+import { mappedOf } from "./mapped-files.js";
+import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type CutsDone, cutBack } from "./rollback.js";
+import { requireWatchable } from "./watchable.js";
 
 export interface PrepareOptions {
   readonly policy: FilesPolicy;
@@ -25,6 +28,7 @@ export interface PrepareOptions {
   readonly coreFd: number;
   /** Mappings of the program: what it had mapped shared is rolled back through them. */
   readonly vmas: readonly Vma[];
+  readonly runs: readonly PageRun[];
   /** The boot of the checkpoint is this one (HostNote.bootId). */
   readonly sameBoot: boolean;
   /** A core of another tool, which has no descriptors. */
@@ -50,6 +54,8 @@ export interface InsideDescriptor {
 export interface PreparedFiles extends Disposable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
+  /** Files without a name that are to be mapped: descriptors in cr by `id` (`MappedFile`). */
+  readonly mapped: ReadonlyMap<number, number>;
   readonly inside: readonly InsideDescriptor[];
   /** Descriptors that lead to what was recorded, one for each description. */
   readonly restored: readonly InsideDescriptor[];
@@ -79,13 +85,19 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
   const wanted = [
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
-  const opened = openDescriptions(wanted, options);
+  const mapped = (files.mapped ?? []).map(({ file }) => file);
+  const inMemory = mappedOf(files, options);
+  const opened = openDescriptions([...wanted, ...mapped.filter((one) => !isObject(one))], {
+    ...options,
+    mapped: inMemory,
+  });
   let objects: OpenedObjects | null = null;
   const placed = new Map<FdPlacement, PlacedDescriptor>();
   const feeds = new Map<number, Feed>();
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
-    objects = openObjects([...new Set(kernel)], options.coreFd);
+    const made = [...new Set(kernel), ...mapped.filter(isObject)];
+    objects = openObjects(made, { fd: options.coreFd, pieces: inMemory.pieces });
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));
@@ -93,6 +105,7 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
       if (plan.to !== "placement" || placed.has(plan.placement)) continue;
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
+    requireWatchable(planned, ({ placement }) => placed.get(placement)?.fd);
     takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);
@@ -101,7 +114,7 @@ export function prepareFiles(files: FileState, options: PrepareOptions): Prepare
     opened[Symbol.dispose]();
     throw error;
   }
-  return assemble({ planned, opened, objects, placed, feeds, corePath: options.corePath });
+  return assemble({ planned, opened, objects, placed, feeds, corePath: options.corePath, mapped });
 }
 
 interface Parts {
@@ -112,10 +125,11 @@ interface Parts {
   /** By `id` of the description. */
   readonly feeds: ReadonlyMap<number, Feed>;
   readonly corePath: string;
+  readonly mapped: readonly FileDescription[];
 }
 
 function assemble(parts: Parts): PreparedFiles {
-  const { planned, opened, objects, placed, feeds, corePath } = parts;
+  const { planned, opened, objects, placed, feeds, corePath, mapped } = parts;
   const sources: FileSource[] = [];
   const inside = planned.flatMap((plan) => (plan.to === "inside" ? [plan] : []));
   const descriptors = planned.filter(isInherited).map((plan): RestoredDescriptor => {
@@ -127,9 +141,15 @@ function assemble(parts: Parts): PreparedFiles {
   return {
     sources,
     descriptors,
+    mapped: new Map(
+      mapped.flatMap(({ id }) => {
+        const source = opened.byId.get(id) ?? objects.byId.get(id);
+        return source ? [[id, source.fd] as const] : [];
+      }),
+    ),
     inside,
     restored: restoredOf(planned),
-    softErrors: opened.softErrors,
+    softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {
       cuts = cutBack(opened.cuts, corePath);

@@ -6,12 +6,14 @@
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { processStatus } from "../host/process-status.js";
-import { signalChild, waitChild } from "../tracee/child.js";
+import { type ChildEvent, signalChild, waitChild } from "../tracee/child.js";
 import { type JobTerminal, openJobTerminal } from "./job-terminal.js";
 
 export interface ForegroundChild {
   /** Our child, not yet reaped, in a process group of its own or in cr's. */
   readonly pid: number;
+  /** Where it is somebody else's child: what becomes of it, as that one tells. */
+  readonly wait?: () => Promise<ChildEvent>;
 }
 
 export interface Foreground extends Disposable {
@@ -52,14 +54,14 @@ const HANDLER_MS = 20;
  * Takes over the duties of a parent in the foreground: signals, and the terminal if cr is in its foreground.
  * Call it before the program is let go; disposing it gives everything back.
  */
-export function openForeground({ pid }: ForegroundChild): Foreground {
+export function openForeground({ pid, wait = () => waitChild(pid) }: ForegroundChild): Foreground {
   const group = processStatus(pid)?.pgid ?? pid;
   const sharesGroup = processStatus(process.pid)?.pgid === group;
   const job: Job = { pid, group, sharesGroup, terminal: openJobTerminal(), continued: 0 };
   const release = handleSignals(job);
   if (!sharesGroup) job.terminal?.giveTo(group);
   return {
-    finished: () => follow(job),
+    finished: () => follow(job, wait),
     [Symbol.dispose]() {
       release();
       job.terminal?.takeBack(group);
@@ -68,9 +70,9 @@ export function openForeground({ pid }: ForegroundChild): Foreground {
   };
 }
 
-async function follow(job: Job): Promise<number> {
+async function follow(job: Job, wait: () => Promise<ChildEvent>): Promise<number> {
   for (;;) {
-    const event = await waitChild(job.pid);
+    const event = await wait();
     if (event.kind === "exited") return event.status;
     if (event.kind === "signaled") return 128 + event.signal;
     if (event.kind === "stopped") await stopLikewise(job, event.signal);

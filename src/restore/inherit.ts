@@ -3,10 +3,12 @@
  * description, each opened once here and found there at a high number.
  */
 import { closeSync, constants, openSync } from "node:fs";
+import { isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { openFailed } from "./file-look.js";
 import type { PreparedFiles } from "./files.js";
+import { mappedFileOf } from "./mapped-files.js";
 import type { SharedMappings } from "./shared-mappings.js";
 
 /** Below this the program's own numbers mostly lie. */
@@ -61,7 +63,12 @@ export function inherit(parts: InheritanceParts): Inheritance {
     for (const { vma, fd } of shared.mappings) byVma.set(vma, base + indexOrPush(fds, fd));
     for (const vma of state.vmas) {
       if (vma.kind !== "file" && vma.kind !== "shared-file") continue;
-      if (byVma.has(vma)) continue;
+      if (byVma.has(vma) || isSegment(vma)) continue;
+      const mapped = mappedFileOf(state.files, vma);
+      if (mapped !== null) {
+        byVma.set(vma, base + indexOrPush(fds, prepared.mapped.get(mapped.file.id) ?? -1));
+        continue;
+      }
       const path = vma.path === state.process.exe.path ? exe : vma.path;
       const known = byPath.get(path) ?? base + fds.push(open(path, constants.O_RDONLY)) - 1;
       byPath.set(path, known);

@@ -6,13 +6,16 @@ import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { SoftError } from "../state/soft-error.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
 import { checkWatches, startWatches } from "./inotify.js";
-import { openMemfds } from "./memfd.js";
+import type { Pieces } from "./mapped-files.js";
+import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
-import { openPipes } from "./pipes.js";
+import { type MadeFifos, openPipes } from "./pipes.js";
+import { excludeOthers, openPtys } from "./ptys.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
 
@@ -23,12 +26,13 @@ const SIGSET_BYTES = 8;
 export interface OpenedObjects extends Disposable {
   /** By `id` of the description. */
   readonly byId: ReadonlyMap<number, FileSource>;
+  readonly softErrors: readonly SoftError[];
   /** To be called last, when nothing else can fail any more. RESTORE_FAILED, FILE_CHANGED. */
   start(): void;
 }
 
 const OBJECTS: ReadonlySet<FileDescription["kind"]> = new Set([
-  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "socket"] as const),
+  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "pty", "socket"] as const),
 ]);
 
 /** True for the kinds that are made here. */
@@ -37,11 +41,18 @@ export function isObject({ kind }: FileDescription): boolean {
 }
 
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
-export function openObjects(wanted: readonly FileDescription[], coreFd: number): OpenedObjects {
+export function openObjects(
+  wanted: readonly FileDescription[],
+  core: { readonly fd: number; readonly pieces: Pieces },
+): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
+  const softErrors: SoftError[] = [];
+  let fifos: MadeFifos | null = null;
+  let putSeals: LateSeals = () => {};
   const close = () => {
     sockets?.putBack();
+    fifos?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
     byId.clear();
   };
@@ -54,15 +65,17 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
       const fd = one.object === null ? null : makeOne(one, one.object);
       if (fd !== null) add(one, fd, null);
     }
-    openPipes(ofKind("pipe"), coreFd, add);
-    openMemfds(ofKind("memfd"), coreFd, add);
-    sockets = openSockets(ofKind("socket"), coreFd, add);
+    fifos = openPipes(ofKind("pipe"), core.fd, add);
+    putSeals = openMemfds(ofKind("memfd"), core, add);
+    softErrors.push(...openPtys(ofKind("pty"), add));
+    sockets = openSockets(ofKind("socket"), core.fd, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
   }
   return {
     byId,
+    softErrors,
     start() {
       for (const { id, object } of wanted) {
         const fd = byId.get(id)?.fd;
@@ -70,7 +83,10 @@ export function openObjects(wanted: readonly FileDescription[], coreFd: number):
         if (object?.kind === "timerfd") startTimerfd(fd, object);
         if (object?.kind === "inotify") startWatches(fd, object);
       }
+      excludeOthers(wanted, (id) => byId.get(id)?.fd);
+      putSeals();
       sockets?.keep();
+      fifos?.keep();
     },
     [Symbol.dispose]: close,
   };

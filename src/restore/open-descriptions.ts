@@ -9,12 +9,15 @@ import type { SoftError } from "../state/soft-error.js";
 import { type DecisionOptions, decideFiles, type OpenFile } from "./decide-files.js";
 import { recreateDeleted } from "./deleted-file.js";
 import { type FileLook, lookAt, openLook } from "./file-look.js";
+import { fileKey, type Mapped } from "./mapped-files.js";
 import { isPathOnly, openFlags } from "./open-flags.js";
 import type { Cut } from "./rollback.js";
 
 export interface OpenOptions extends DecisionOptions {
   /** The core, open for reading. */
   readonly coreFd: number;
+  /** What was mapped of deleted files. */
+  readonly mapped: Mapped;
 }
 
 /** One open file description that the program is to have, open in cr. */
@@ -52,6 +55,7 @@ export function openDescriptions(
     cuts.length = 0;
   };
   const looks = new Map<FileDescription, FileLook>();
+  const softErrors: SoftError[] = [];
   try {
     for (const description of wanted) {
       if (!description.deleted) looks.set(description, lookAt(description.path));
@@ -59,12 +63,14 @@ export function openDescriptions(
     const decisions = decideFiles(openFiles(looks), options);
     for (const [description, look] of looks) byId.set(description.id, openAgain(description, look));
     for (const deleted of byInode(wanted.filter((one) => one.deleted))) {
-      for (const source of openDeleted(deleted, options.coreFd)) byId.set(source.descriptionId, source);
+      for (const source of openDeleted(deleted, { ...options, softErrors }))
+        byId.set(source.descriptionId, source);
     }
     for (const { look, ...cut } of decisions.cuts) {
       cuts.push({ ...cut, path: look.path, fd: openLook(look, constants.O_RDWR) });
     }
-    return { byId, cuts, softErrors: decisions.softErrors, [Symbol.dispose]: close };
+    softErrors.push(...decisions.softErrors);
+    return { byId, cuts, softErrors, [Symbol.dispose]: close };
   } catch (error) {
     close();
     throw error;
@@ -109,7 +115,10 @@ function openTerminal(look: FileLook, flags: number): number {
   }
 }
 
-function openDeleted(descriptions: readonly FileDescription[], coreFd: number): RecordedSource[] {
+function openDeleted(
+  descriptions: readonly FileDescription[],
+  { coreFd, mapped, softErrors }: OpenOptions & { readonly softErrors: SoftError[] },
+): RecordedSource[] {
   const other = descriptions.find(({ kind }) => kind !== "regular");
   if (other !== undefined) {
     throw new CrError("FILE_MISSING", `open ${other.path}: it was deleted while the program had it open`, {
@@ -117,11 +126,20 @@ function openDeleted(descriptions: readonly FileDescription[], coreFd: number): 
       data: { path: other.path },
     });
   }
-  const opened = recreateDeleted(descriptions, coreFd);
+  const [first] = descriptions;
+  const pieces = first && mapped.pieces.get(fileKey(first));
+  const only = descriptions.every(({ id }) => mapped.ids.has(id));
+  const { fds, elsewhere } = recreateDeleted(descriptions, coreFd, pieces ? { pieces, only } : null);
+  if (elsewhere && first) softErrors.push(inMemory(first.path));
   return descriptions.flatMap(({ id, position }, index) => {
-    const fd = opened[index];
+    const fd = fds[index];
     return fd === undefined ? [] : [{ fd, position, descriptionId: id }];
   });
+}
+
+function inMemory(path: string): SoftError {
+  const message = `file ${path}, deleted and mapped, cannot be made in its folder: it is in memory, under another name`;
+  return { kind: "file", id: path, message };
 }
 
 /** Character devices have no offset, or one that only they understand. */

@@ -1,13 +1,14 @@
 /** Pipes and FIFOs with both ends in the program: made again with what waited in them. */
-import { closeSync, writeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, lstatSync, unlinkSync, writeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
 import { holdersOf } from "../host/descriptor-holders.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
-import { ownCall } from "../tracee/own-call.js";
+import { errnoName } from "../tracee/native.js";
+import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { makePipe } from "../tracee/pipe.js";
-import { lookAt } from "./file-look.js";
+import { lookAt, openFailed } from "./file-look.js";
 
 const O_ACCMODE = 0o3;
 const O_RDONLY = 0;
@@ -18,19 +19,50 @@ const O_LARGEFILE = 0o100000;
 /** O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME: what F_SETFL of fcntl(2) can set besides O_ASYNC. */
 const SETTABLE = 0o2000 | O_NONBLOCK | 0o40000 | 0o1000000;
 const F_SETFL = 4;
+const S_IFIFO = 0o010000;
+const OWNER_ONLY = 0o600;
+const MODE_BITS = 0o7777;
+const EEXIST = 17;
+const DELETED = " (deleted)";
+/** Names tried for one that had none. */
+const NAMES_MAX = 100;
 const F_SETPIPE_SZ = 1031;
 
 type Add = (description: FileDescription, fd: number, position: null) => void;
 
+/** FIFOs that were gone and were made again: they stay when the program starts, else they go. */
+export interface MadeFifos {
+  keep(): void;
+  putBack(): void;
+}
+
 /** Descriptions of one pipe are opened from one pipe. FILE_CHANGED when a FIFO is in use. */
-export function openPipes(wanted: readonly FileDescription[], coreFd: number, add: Add): void {
+export function openPipes(wanted: readonly FileDescription[], coreFd: number, add: Add): MadeFifos {
+  const made: string[] = [];
+  const putBack = () => {
+    for (const path of made.splice(0)) unlinkSync(path);
+  };
+  try {
+    openAll(wanted, coreFd, { add, made });
+  } catch (error) {
+    putBack();
+    throw error;
+  }
+  return { keep: () => void made.splice(0), putBack };
+}
+
+function openAll(
+  wanted: readonly FileDescription[],
+  coreFd: number,
+  { add, made }: { readonly add: Add; readonly made: string[] },
+): void {
   for (const ino of new Set(wanted.map((one) => one.ino))) {
     const descriptions = wanted.filter((one) => one.ino === ino);
     const [first] = descriptions;
     if (first === undefined) continue;
     const content = descriptions.find((one) => one.content !== null)?.content ?? null;
     const bytes = content ? readPadded(coreFd, content.lengthBytes, content.fileOffset) : Buffer.alloc(0);
-    const spare = first.path.startsWith("pipe:") ? newPipe(bytes) : openFifo(first, bytes);
+    const spare = first.path.startsWith("pipe:") ? newPipe(bytes) : openFifo(first, bytes, made);
     try {
       const [end] = spare;
       if (end !== undefined && first.object?.kind === "pipe") {
@@ -74,10 +106,14 @@ function openEnd({ flags }: FileDescription, spare: End[]): number {
 }
 
 /** A FIFO is opened by its name, and holds nothing when nobody has it open. */
-function openFifo({ path, ino }: FileDescription, bytes: Buffer): End[] {
+function openFifo(fifo: FileDescription, bytes: Buffer, made: string[]): End[] {
+  const isThere = lstatSync(fifo.path, { throwIfNoEntry: false }) !== undefined;
+  const path = isThere ? fifo.path : makeFifo(fifo);
+  if (!isThere && path === fifo.path) made.push(path);
   const look = lookAt(path);
   try {
-    if (!look.stat.isFIFO() || look.stat.ino !== ino) throw inUse(path, "it was replaced");
+    if (path !== fifo.path) unlinkSync(path);
+    if (!look.stat.isFIFO() || (isThere && look.stat.ino !== fifo.ino)) throw inUse(path, "it was replaced");
     const holder = holdersOf(new Set([path]), [process.pid]).get(path);
     if (holder) throw inUse(path, `process ${holder.pid} (${holder.comm}) has it open`);
     const fd = reopenDescriptor(look.fd, O_RDWR | O_NONBLOCK);
@@ -96,6 +132,22 @@ function openFifo({ path, ino }: FileDescription, bytes: Buffer): End[] {
   } finally {
     closeSync(look.fd);
   }
+}
+
+/** Makes one that is gone; under its old name for an instant when it had none any more. Where it is now. */
+function makeFifo({ path, mode, uid, gid }: FileDescription): string {
+  const wanted = path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path;
+  for (let attempt = 0; attempt < NAMES_MAX; attempt += 1) {
+    const name = attempt === 0 ? wanted : `${wanted}.${process.pid}.${attempt}`;
+    const result = tryOwnCall("mknod", Buffer.from(`${name}\0`), S_IFIFO | OWNER_ONLY, 0);
+    if (result === -EEXIST && wanted !== path) continue;
+    if (result < 0) throw openFailed(path, Object.assign(new Error(), { code: errnoName(-result) }));
+    const { uid: ownUid, gid: ownGid } = lstatSync(name);
+    if (ownUid !== uid || ownGid !== gid) chownSync(name, uid, gid);
+    chmodSync(name, mode & MODE_BITS);
+    return name;
+  }
+  throw inUse(path, "all names for it are taken");
 }
 
 const FIONREAD = 0x541b;

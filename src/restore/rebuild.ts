@@ -17,6 +17,7 @@ import type { PreparedFiles } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { describeMemory } from "./memory-attributes.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import { putFilters } from "./seccomp.js";
@@ -30,8 +31,9 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
-import { putDenial, putRegistrations, putThreadSettings } from "./thread-settings.js";
+import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
+import { type ForeignVdso, writeDetours } from "./vdso.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
 export interface RebuildParts {
@@ -43,6 +45,8 @@ export interface RebuildParts {
   readonly affinity: readonly (readonly number[])[];
   /** A core of another tool: it has no settings to put back. */
   readonly foreign: boolean;
+  /** The program's vdso is another kernel's. */
+  readonly vdso: ForeignVdso | null;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -50,15 +54,18 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
   const threads = threadsOf(state, newborn.pid);
   const workshop = openWorkshop(newborn, state);
-  vacate(workshop, state.vmas);
+  vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
+  describeMemory(workshop, state.vmas);
   fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
+  if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
   enterFolder(workshop, inheritance);
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeInside(workshop, prepared.inside, state.process.pid);
   closeInherited(workshop, inheritance.base);
+  putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
   putFilters(workshop, state);
   makeThreads(workshop, threads);

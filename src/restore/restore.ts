@@ -4,36 +4,49 @@
  * whatever fails leaves no process and no changed file behind.
  */
 import { fstatSync } from "node:fs";
+import { coreMemory } from "../core/core-memory.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
+import { cpuFeatures } from "../host/cpu-features.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
-import { cpuComponents, crc32cRanges } from "../tracee/native.js";
+import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-import { ownVdsoCrc32c } from "../tracee/vdso.js";
+
+import { ownVdso } from "../tracee/vdso.js";
+import type { Apart } from "./apart.js";
+import { asSeenHere } from "./caller-groups.js";
+import { requireIntact } from "./check-intact.js";
+
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
+import { requireConsent } from "./consent.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
+
+import { type OpenedSegments, openSegments } from "./segments.js";
+import { groupFor, sessionDifferences } from "./session.js";
+
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
+import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
-export interface RestoreOptions {
+export interface RestoreOptions extends Apart {
   /** The executable; the core names it when left out. */
   readonly exe?: string | undefined;
   /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
@@ -47,21 +60,16 @@ export interface RestoreOptions {
   readonly fds?: readonly FdPlacement[];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
+  /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
+  readonly skip?: readonly string[];
   /** Chooses CPUs for threads with these recorded affinities; the recorded ones when left out. */
   readonly place?: (recorded: readonly (readonly number[])[]) => Placed;
 }
 
-/** Where the program is to run. */
-export interface Placed {
-  /** One affinity a thread. */
-  readonly affinity: readonly (readonly number[])[];
-  readonly softErrors: readonly SoftError[];
-  /** Confines the process before it is rebuilt (cpuset). */
-  confine(pid: number): void;
-}
-
 export interface Restored {
   readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
   readonly softErrors: readonly SoftError[];
   /** From the call to the program's first instruction, in ms. */
   readonly totalMs: number;
@@ -79,14 +87,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path);
   checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const state = readState(core);
+  const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
   if (!foreign) requireIntact(core);
-  const detach = (options.detach ?? false) || (options.stopped ?? false);
-  if (detach) requireNoDeathSignal(state);
+  const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
   const soft = await checkBeforeRestore(state, {
-    machine: { components: cpuComponents(), vdsoCrc32c: ownVdsoCrc32c() },
+    machine: { components: cpuComponents() },
     coreFd: core.fd,
     exe: options.exe,
     policy,
@@ -102,13 +109,15 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
   using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
-  using shared = openSharedMappings(state.vmas, policy);
+  using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
+  using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,
+    runs: state.runs,
     sameBoot,
     foreign,
   });
@@ -122,22 +131,36 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     inheritance,
     prepared,
     shared,
+    segments,
     exe,
     policy,
     foreign,
     clocks,
+    vdso,
   });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
+    ...accepted,
     ...placed.softErrors,
     ...shared.softErrors,
+    ...segments.softErrors,
     ...snapshots.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
   ];
   return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+}
+
+/** The state as it can be on this host, with what the caller consents to lack. */
+function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stopped }: RestoreOptions) {
+  const vdso = planForeignVdso(recorded, { own: ownVdso(), memory: coreMemory(core, core.segments) });
+  const { state, softErrors } = requireConsent(
+    { ...recorded, vmas: vdso?.vmas ?? recorded.vmas },
+    { skip, detach: (detach ?? false) || (stopped ?? false), cpu: cpuFeatures() },
+  );
+  return { state, vdso, softErrors: [...(vdso?.softErrors ?? []), ...softErrors] };
 }
 
 interface StartParts {
@@ -148,10 +171,12 @@ interface StartParts {
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly segments: OpenedSegments;
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
   readonly clocks: string;
+  readonly vdso: ForeignVdso | null;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -177,13 +202,11 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
 function start(parts: StartParts): { pid: number; foreground: Foreground | null; softErrors: SoftError[] } {
   const { core, state, options, placed, inheritance, prepared, shared } = parts;
   const detach = (options.detach ?? false) || (options.stopped ?? false);
-  const ledGroup = state.process.pgid === state.process.pid;
-  const group = detach ? "session" : ledGroup ? "own" : "shared";
   using newborn = spawn({
     state,
     exe: parts.exe,
     keepPid: options.pid !== "new",
-    group,
+    group: groupFor(state, detach),
     inheritance,
     clocks: parts.clocks,
   });
@@ -197,16 +220,21 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     prepared,
     affinity: placed.affinity,
     foreign: parts.foreign,
+    vdso: parts.vdso,
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
-  const softErrors = [...groups, ...prepared.commit()];
+  const differences = parts.foreign ? [] : sessionDifferences(state, detach);
+  const softErrors = [...differences, ...groups, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
-    if (!detach) foreground = openForeground({ pid: newborn.pid });
+    parts.segments.rollBack(core.fd);
+    if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
+    options.announce?.(newborn.pid);
     prepared.handOver();
+    parts.segments.keep();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
@@ -215,31 +243,4 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     throw error;
   }
   return { pid: newborn.pid, foreground, softErrors };
-}
-
-function recordedPlaces(state: ProcessState): Placed {
-  return { affinity: state.threads.map(({ affinity }) => affinity), softErrors: [], confine: () => {} };
-}
-
-/** A program that wants to die with its parent would die as soon as cr leaves it. */
-function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
-  if (parentDeathSignal === 0) return;
-  const message = `cannot let the program go on by itself: it asked for signal ${parentDeathSignal} when its parent ends`;
-  throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
-    hint: "restore it in the foreground, without --detach",
-  });
-}
-
-/** Every checksum, before anything is started: a program must not run on altered memory. */
-function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
-  if (ok) return;
-  throw new CrError(
-    "CORE_CORRUPT",
-    `cannot restore ${core.path}: ${problems[0]?.message ?? "a checksum does not match"}`,
-    {
-      hint: "restore an earlier checkpoint; cr verify tells which ones are good",
-      data: { problems },
-    },
-  );
 }

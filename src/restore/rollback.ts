@@ -15,6 +15,7 @@ import {
 import { basename, dirname } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
+import { dataSpans } from "../tracee/data-spans.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 
@@ -158,20 +159,26 @@ function putOneBack({ cut, tailPath, tailBytes, mtimeNs }: Tail): void {
   unlinkSync(tailPath);
 }
 
-/** Copies a range of bytes; throws when the source ends before. */
+/** Copies a range of bytes to where the target has none yet, holes kept; throws when the source ends before. */
 export function copyBytes(
   source: number,
   target: number,
   range: { from: number; to: number; lengthBytes: number },
 ): void {
-  const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, range.lengthBytes));
-  for (let done = 0; done < range.lengthBytes; ) {
-    const wanted = Math.min(chunk.length, range.lengthBytes - done);
-    const read = readSync(source, chunk, 0, wanted, range.from + done);
-    if (read === 0) throw new Error(`the file ended ${range.lengthBytes - done} bytes early`);
-    writeAll(target, chunk.subarray(0, read), range.to + done);
-    done += read;
+  const { from, to, lengthBytes } = range;
+  const missing = from + lengthBytes - fstatSync(source).size;
+  if (missing > 0) throw new Error(`the file ended ${missing} bytes early`);
+  const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, lengthBytes));
+  for (const span of dataSpans(source, from, from + lengthBytes)) {
+    for (let done = 0; done < span.lengthBytes; ) {
+      const at = span.fileOffset + done;
+      const read = readSync(source, chunk, 0, Math.min(chunk.length, span.lengthBytes - done), at);
+      if (read === 0) throw new Error(`the file ended ${span.lengthBytes - done} bytes early`);
+      writeAll(target, chunk.subarray(0, read), to + at - from);
+      done += read;
+    }
   }
+  if (fstatSync(target).size < to + lengthBytes) ftruncateSync(target, to + lengthBytes);
 }
 
 function syncFolder(path: string): void {

@@ -3,7 +3,7 @@
  * are suspended while cr holds the newborn and hold from its first instruction (PTRACE_O_SUSPEND_SECCOMP).
  */
 import { CrError } from "../errors.js";
-import { hasCapability } from "../host/capabilities.js";
+import { hasHostCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
 import { Arguments } from "./arguments.js";
 import type { Workshop } from "./workshop.js";
@@ -13,7 +13,7 @@ const INSTRUCTION_BYTES = 8;
 
 /** Refuses filters that we may not suspend while the program is rebuilt: NOT_PERMITTED. */
 export function checkFilters({ process: { seccomp } }: Pick<ProcessState, "process">): void {
-  if (seccomp.length === 0 || hasCapability("CAP_SYS_ADMIN")) return;
+  if (seccomp.length === 0 || hasHostCapability("CAP_SYS_ADMIN")) return;
   throw new CrError(
     "NOT_PERMITTED",
     "restore the program: it has seccomp filters, which cr may not suspend",

@@ -61,7 +61,7 @@ export function putSettings(workshop: Workshop, state: ProcessState): void {
     { name: "personality", args: [note.personality] },
     prctl(PR.setName, args.text(note.comm)),
     prctl(PR.setSubreaper, note.childSubreaper ? 1 : 0),
-    prctl(PR.setThpDisable, note.thpDisable ? 1 : 0, 0, 0, 0),
+    prctl(PR.setThpDisable, note.thpDisable ? 1 : 0, note.thpDisableFlags ?? 0, 0, 0),
   ];
   workshop.run("set its signal handlers and settings", calls, args.bytes());
   workshop.newborn.writeProc("oom_score_adj", `${note.oomScoreAdj}`);

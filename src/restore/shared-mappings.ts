@@ -35,8 +35,13 @@ export function isSharedWritable(vma: Vma): boolean {
 /**
  * Opens the file of every shared writable mapping. Refuses FILE_MISSING, and under `rollback` FILE_CHANGED for a
  * file that was replaced, shrank or is written to by another live process; under `keep` these are soft errors.
+ * Those that were put back whole are as recorded, whatever their inode is now.
  */
-export function openSharedMappings(vmas: readonly Vma[], policy: FilesPolicy): SharedMappings {
+export function openSharedMappings(
+  vmas: readonly Vma[],
+  policy: FilesPolicy,
+  putBack: ReadonlySet<string> = new Set(),
+): SharedMappings {
   const wanted = vmas.filter((vma) => isSharedWritable(vma) && !vma.deleted);
   const opened = new Map<string, number>();
   const softErrors: SoftError[] = [];
@@ -47,7 +52,7 @@ export function openSharedMappings(vmas: readonly Vma[], policy: FilesPolicy): S
   try {
     for (const vma of wanted) {
       if (opened.has(vma.path)) continue;
-      const { fd, changes } = openOne(vma);
+      const { fd, changes } = openOne(vma, putBack.has(vma.path));
       opened.set(vma.path, fd);
       if (changes.length > 0 && policy === "rollback") throw changed(vma.path, changes.join("; "));
       for (const change of changes) softErrors.push(soft(vma.path, `${change}; kept as it is`));
@@ -86,10 +91,10 @@ export function rollbackSharedMapping(
   return written;
 }
 
-function openOne(vma: Vma): { fd: number; changes: string[] } {
+function openOne(vma: Vma, wasPutBack: boolean): { fd: number; changes: string[] } {
   const look = lookAt(vma.path);
   try {
-    const changes = findChanges(vma, look);
+    const changes = wasPutBack ? [] : findChanges(vma, look);
     const fd = reopenDescriptor(look.fd, constants.O_RDWR);
     return { fd, changes };
   } catch (error) {

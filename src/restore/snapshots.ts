@@ -22,6 +22,7 @@ import { RUN_BYTES_MAX } from "../state/address.js";
 import type { FileState } from "../state/fd.js";
 import type { Snapshot } from "../state/snapshot.js";
 import type { SoftError } from "../state/soft-error.js";
+import { mapsDevice, otherMappers } from "../tracee/maps.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { openFailed } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -40,6 +41,8 @@ export interface PutBack extends Disposable {
   /** The recorded files, with the inodes that those have which had to be made again. */
   readonly files: FileState;
   readonly softErrors: readonly SoftError[];
+  /** Names of all files that are as recorded now, whatever their inode. */
+  readonly paths: ReadonlySet<string>;
   keep(): void;
 }
 
@@ -74,6 +77,7 @@ export function putSnapshotsBack(files: FileState, options: SnapshotOptions): Pu
     return {
       files: withInodes(files, wanted),
       softErrors,
+      paths: new Set(wanted.map(({ path }) => path)),
       keep: () => void changes.splice(0),
       [Symbol.dispose]: undo,
     };
@@ -97,8 +101,12 @@ function openOrNull(path: string): number | null {
 
 function requireAlone(path: string, fd: number): void {
   const { dev, ino } = fstatSync(fd, { bigint: true });
-  const [other] = otherUsersOfAll([{ dev: formatDevice(dev), ino }], [process.pid]);
+  const id = { dev: formatDevice(dev), ino };
+  const [other] = otherUsersOfAll([id], [process.pid]);
   if (other !== undefined) throw changed(path, `process ${other.pid} (${other.comm}) uses it, too`);
+  // Who only reads it would see it change under its hands.
+  const [reader] = otherMappers(process.pid, { ino, dev: mapsDevice(id.dev) });
+  if (reader !== undefined) throw changed(path, `process ${reader} has it mapped`);
 }
 
 function changed(path: string, what: string): CrError {

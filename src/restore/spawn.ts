@@ -41,13 +41,13 @@ function spawnFailed(error: unknown, exe: string, pid: number): unknown {
   if (!isNativeError(error)) return error;
   const known: Readonly<Record<string, CrError>> = {
     EEXIST: new CrError("PID_TAKEN", `cannot start the program as process ${pid}: the pid was just taken`, {
-      hint: "try again, or add --pid new",
+      hint: "try again, or add --pid ns",
     }),
     EPERM: new CrError(
       "NOT_PERMITTED",
       `cannot start the program as process ${pid}: choosing a pid is not permitted`,
       {
-        hint: "run cr as root or with CAP_CHECKPOINT_RESTORE, or add --pid new",
+        hint: "run cr as root or with CAP_CHECKPOINT_RESTORE, or use --pid ns",
       },
     ),
     ENOENT: new CrError("EXE_MISSING", `cannot start ${exe}: it, or the interpreter it names, is not there`, {
@@ -63,7 +63,7 @@ function spawnFailed(error: unknown, exe: string, pid: number): unknown {
       "LIMIT_TOO_LOW",
       `cannot start ${exe} as process ${pid}: the kernel refuses the pid or a descriptor number`,
       {
-        hint: "raise ulimit -n and kernel.pid_max on this host, or add --pid new",
+        hint: "raise ulimit -n and kernel.pid_max on this host",
       },
     ),
     EAGAIN: new CrError("LIMIT_TOO_LOW", `cannot start ${exe}: no more processes are allowed`, {

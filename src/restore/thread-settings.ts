@@ -6,6 +6,9 @@ import { Arguments } from "./arguments.js";
 import type { Workshop } from "./workshop.js";
 
 const PR = { setTsc: 26, mceKill: 33, setSpeculation: 53, setMdwe: 65, setMemoryMerge: 67 } as const;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+/** XFEATURE_XTILE_DATA of arch/x86/include/asm/fpu/types.h. */
+const DYNAMIC_COMPONENTS = [18];
 const PR_MCE_KILL_SET = 1;
 const TSC_READS = 1;
 const MCE_KILL_DEFAULT = 2;
@@ -19,6 +22,18 @@ export function putRegistrations(workshop: Workshop, { process }: ProcessState):
     .map((command): RemoteCall => ({ name: "membarrier", args: [command, 0, 0] }));
   if (process.memoryMerge) calls.push({ name: "prctl", args: [PR.setMemoryMerge, 1, 0, 0, 0] });
   workshop.run("register it with the kernel", calls);
+}
+
+/**
+ * The permission to use vector components that are too big to be had unasked (AMX tile data), without which the
+ * kernel takes no register set with them.
+ */
+export function putPermissions(workshop: Workshop, { host }: ProcessState): void {
+  const wanted = DYNAMIC_COMPONENTS.filter((bit) => (host.xstateComponents >> BigInt(bit)) & 1n);
+  workshop.run(
+    "permit it its vector registers",
+    wanted.map((bit): RemoteCall => ({ name: "arch_prctl", args: [ARCH_REQ_XCOMP_PERM, bit] })),
+  );
 }
 
 /** Write-execute denial, once everything is mapped. */

@@ -87,6 +87,11 @@ export class Workshop {
     return this.newborn.run(this.newborn.pid, this.start, [call])[0] ?? 0n;
   }
 
+  /** Runs calls whose failing does not matter. */
+  runAnyway(calls: readonly RemoteCall[]): void {
+    if (calls.length > 0) this.newborn.run(this.newborn.pid, this.start, calls);
+  }
+
   /** What calls have left where arguments are put. */
   read(bytes: number): Buffer {
     return readMemory(this.newborn.pid, this.data, bytes);

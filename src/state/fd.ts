@@ -4,6 +4,7 @@
  */
 import { kernelObjectSchema, lockSchema, ownerSchema } from "./kernel-object.js";
 import { u64, z } from "./schema.js";
+import { segmentSchema } from "./segment.js";
 import { snapshotSchema } from "./snapshot.js";
 
 export const fileDescriptionSchema = z.object({
@@ -14,7 +15,7 @@ export const fileDescriptionSchema = z.object({
    */
   kind: z.enum([
     ...(["regular", "directory", "device", "terminal", "outside", "epoll", "path", "kernel"] as const),
-    ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "socket"] as const),
+    ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "pty", "socket"] as const),
   ]),
   /** Link of /proc/PID/fd/N, without ` (deleted)`. */
   path: z.string(),
@@ -51,11 +52,25 @@ export const descriptorSchema = z.object({
 });
 export type Descriptor = z.infer<typeof descriptorSchema>;
 
+/**
+ * A file that no name leads to and that mappings hold: a memfd or a deleted file, once for each way it is open (`flags`).
+ * It has an id of its own; what its shared mappings show stands in their pages, the rest in `content`.
+ */
+export const mappedFileSchema = z.object({
+  /** Where its mappings start. */
+  starts: z.array(u64).readonly(),
+  file: fileDescriptionSchema,
+});
+export type MappedFile = z.infer<typeof mappedFileSchema>;
+
 /** Note RECORE/FILES. */
 export const filesSchema = z.object({
   descriptions: z.array(fileDescriptionSchema),
   descriptors: z.array(descriptorSchema),
   /** Files that are put back whole; none without `--files snapshot`. */
   snapshots: z.array(snapshotSchema).readonly().optional(),
+  /** Files without a name behind mappings, and System V segments. */
+  mapped: z.array(mappedFileSchema).readonly().optional(),
+  segments: z.array(segmentSchema).readonly().optional(),
 });
 export type FileState = z.infer<typeof filesSchema>;

@@ -37,6 +37,19 @@ const memfd = z.object({
   /** F_GET_SEALS of fcntl(2). */
   seals: z.int().nonnegative(),
 });
+const pty = z.object({
+  kind: z.literal("pty"),
+  /** N of /dev/pts/N, and which end it is. */
+  index: z.int().nonnegative(),
+  end: z.enum(["master", "slave"]),
+  /** struct termios2 and struct winsize of the pair, in hexadecimal. */
+  termios: z.string().regex(/^[0-9a-f]{88}$/),
+  window: z.string().regex(/^[0-9a-f]{16}$/),
+  /** TIOCPKT and TIOCSPTLCK of the pair; TIOCEXCL of this end (ioctl_tty(2)). */
+  packet: z.boolean(),
+  locked: z.boolean(),
+  exclusive: z.boolean(),
+});
 const socket = z.object({
   kind: z.literal("socket"),
   /** As of socket(2). */
@@ -67,6 +80,7 @@ export const kernelObjectSchema = z.discriminatedUnion("kind", [
   signalfd,
   inotify,
   memfd,
+  pty,
   socket,
 ]);
 export type KernelObject = z.infer<typeof kernelObjectSchema>;

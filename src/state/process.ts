@@ -27,6 +27,8 @@ export type FileIdentity = z.infer<typeof fileIdentitySchema>;
 /** Note RECORE/PROCESS: what there is once a process. */
 export const processSchema = z.object({
   pid: z.int().positive(),
+  /** Its pid outside of a pid namespace of its own, where it was in one. */
+  hostPid: z.int().positive().optional(),
   ppid: z.int().nonnegative(),
   pgid: z.int().nonnegative(),
   sid: z.int().nonnegative(),
@@ -47,6 +49,8 @@ export const processSchema = z.object({
   childSubreaper: z.boolean(),
   noNewPrivs: z.boolean(),
   thpDisable: z.boolean(),
+  /** PR_THP_DISABLE_EXCEPT_ADVISED (2) where only advice gives huge pages; left out in older cores. */
+  thpDisableFlags: z.int().optional(),
   /** Control groups, one of every hierarchy (cgroups(7)): its controllers, empty for version 2. */
   cgroups: z.array(z.object({ controllers: z.string(), path: z.string() })).default([]),
   /** seccomp filters of all threads, the oldest first: classic BPF, 8 bytes an instruction. */
@@ -57,6 +61,8 @@ export const processSchema = z.object({
   membarriers: z.int().default(0),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
+  /** What was left out by consent: the words behind `--skip`, which a restore must repeat, and what it was. */
+  leftOut: z.array(z.object({ skip: z.string(), what: z.string() })).default([]),
 });
 export type ProcessNote = z.infer<typeof processSchema>;
 
@@ -76,6 +82,10 @@ export const hostSchema = z.object({
   xstateComponents: u64,
   /** CRC32C of the vdso's bytes; null when there is no vdso. */
   vdsoCrc32c: z.int().nullable(),
+  /** Its CPU, with the instruction sets that programs may have chosen to use; none in older cores. */
+  cpu: z
+    .object({ vendor: z.string(), model: z.string(), features: z.array(z.string()).readonly() })
+    .optional(),
   mode: z.enum(["live", "fork", "stop"]),
   /** Clocks in ns at the stop, as the program saw them and as the first time namespace did; none in older cores. */
   clocks: z

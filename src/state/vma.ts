@@ -1,5 +1,5 @@
 /** A mapping of the tracee (VMA): one line of /proc/PID/smaps with what is needed to make it again. */
-import { u64, z } from "./schema.js";
+import { bytes, u64, z } from "./schema.js";
 
 export const vmaSchema = z.object({
   start: u64,
@@ -22,6 +22,12 @@ export const vmaSchema = z.object({
   file: z.object({ sizeBytes: z.number(), mtimeNs: u64, buildId: z.string().nullable() }).nullable(),
   /** Guard regions inside (MADV_GUARD_INSTALL), as [start, end). */
   guards: z.array(z.tuple([u64, u64])),
+  /** Size of its pages in bytes where they come from hugetlbfs (MAP_HUGETLB). */
+  hugePageBytes: z.int().positive().optional(),
+  /** Where its pages are to lie, if that was set for it alone (mbind(2)): mode with its flags, mask of nodes. */
+  policy: z.object({ mode: z.int(), nodes: bytes }).optional(),
+  /** Protection key (pkeys(7)), left out when it is 0. */
+  protectionKey: z.int().optional(),
 });
 export type Vma = z.infer<typeof vmaSchema>;
 

@@ -7,21 +7,31 @@ import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
-import { type Placed, type Restored, type RestoreOptions, restore } from "../restore/restore.js";
+import type { Apart } from "../restore/apart.js";
+import type { Placed } from "../restore/placed.js";
+import { type Restored, restore } from "../restore/restore.js";
 import type { SoftError } from "../state/soft-error.js";
+import { restoreApart } from "./restore-apart.js";
+import type { RestoreOnOptions } from "./restore-options.js";
+import { planSurroundings } from "./surroundings.js";
 
-export type RestoreOnOptions = Omit<RestoreOptions, "place"> & {
-  /** The only CPUs the program may use; where it may run as recorded when left out. */
-  readonly cpus?: readonly number[] | undefined;
-};
-
-/** `restore` of restore/restore.ts, on the CPUs asked for. Also throws CPU_UNAVAILABLE and CGROUP. */
+/**
+ * `restore` of restore/restore.ts on the CPUs asked for, and in the surroundings that it needs. Also throws
+ * CPU_UNAVAILABLE, CGROUP and NOT_PERMITTED.
+ */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
-  const { cpus, ...rest } = options;
+  const surroundings = planSurroundings(path, options);
+  return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
+}
+
+/** The same in the surroundings that this process is in. */
+export async function restoreHere(path: string, options: RestoreOnOptions & Apart): Promise<Restored> {
+  const { cpus, pid, ...rest } = options;
   let cpuset: Cpuset | null = null;
   try {
     return await restore(path, {
       ...rest,
+      pid: pid === "new" ? "new" : "keep",
       place: (recorded) => {
         const plan = plannedPlaces(recorded, cpus);
         const confined = plan.confineTo ? cpusetFor(plan.confineTo) : { cpuset: null, softErrors: [] };

@@ -28,7 +28,7 @@ export function parseTimeOffsets(text: string): BootClocks {
 
 function offsetsText(pid: number | "self"): string {
   try {
-    return readFileSync(`/proc/${pid}/timens_offsets`, "latin1");
+    return readFileSync(`/proc/${pid}/timens_offsets`, "utf8");
   } catch (error) {
     if (isErrno(error, "ENOENT", "EACCES")) return "";
     throw error;
@@ -38,7 +38,7 @@ function offsetsText(pid: number | "self"): string {
 /** The clocks of the first time namespace now, whichever one we are in; the second is up to 10 ms ahead. */
 export function hostClocks(): BootClocks {
   const own = readTimeOffsets("self");
-  const uptime = Number(readFileSync("/proc/uptime", "latin1").split(" ")[0]);
+  const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
   const boottimeNs = BigInt(Math.round(uptime * 100)) * UPTIME_STEP_NS + UPTIME_STEP_NS;
   return {
     monotonicNs: process.hrtime.bigint() - own.monotonicNs,

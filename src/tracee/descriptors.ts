@@ -1,9 +1,10 @@
 /** The descriptors of a process as /proc/PID/fd and fdinfo show them; what they are is decided elsewhere. */
-import { type BigIntStats, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { type BigIntStats, openSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import { type EpollWatch, epollWatches } from "./fdinfo.js";
 import { errnoName, NativeError } from "./native.js";
 import { tryOwnCall } from "./own-call.js";
+import { readProcFile } from "./proc-file.js";
 
 const O_CLOEXEC = 0o2000000;
 const O_DIRECT = 0o40000;
@@ -53,7 +54,7 @@ function readOne(pid: number, fd: number): OpenDescriptor | null {
 
 /** The text of fdinfo. */
 export function readInfo(pid: number, fd: number): string {
-  return readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+  return readProcFile(`/proc/${pid}/fdinfo/${fd}`);
 }
 
 /** True when one of the descriptors has O_DIRECT. */

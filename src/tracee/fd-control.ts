@@ -17,7 +17,12 @@ export function pipeCapacity(pid: number, fd: number): number {
 
 /** Seals of a memfd (F_GET_SEALS). */
 export function sealsOf(pid: number, fd: number): number {
-  return withGrasp(pid, fd, (own) => ownCall("fcntl", own, F_GET_SEALS, 0));
+  return withGrasp(pid, fd, sealsOfFile);
+}
+
+/** The same of a descriptor of our own. */
+export function sealsOfFile(fd: number): number {
+  return ownCall("fcntl", fd, F_GET_SEALS, 0);
 }
 
 /** Bytes that a read would find (FIONREAD). */

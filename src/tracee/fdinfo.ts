@@ -126,3 +126,8 @@ function nanoseconds(info: string, key: string): bigint {
   const [, seconds = "0", rest = "0"] = new RegExp(`^${key}: \\((\\d+), (\\d+)\\)`, "m").exec(info) ?? [];
   return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
 }
+
+/** N of /dev/pts/N, of a master's descriptor (`tty-index:`); -1 where the kernel does not tell. */
+export function ttyIndex(info: string): number {
+  return Number(/^tty-index:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
+}

@@ -1,6 +1,7 @@
 /** Resource limits of a process, from /proc/PID/limits: prlimit(2) would need rights over the process. */
-import { readFileSync } from "node:fs";
+
 import type { Rlimit } from "../state/process.js";
+import { readProcFile } from "./proc-file.js";
 
 /** Names of /proc/PID/limits in the order of the RLIMIT_ numbers (asm-generic/resource.h). */
 const NAMES = [
@@ -25,7 +26,7 @@ const INFINITY_VALUE = (1n << 64n) - 1n;
 
 /** All limits of a process, by resource number. */
 export function readLimits(pid: number): Rlimit[] {
-  return parseLimits(readFileSync(`/proc/${pid}/limits`, "latin1"));
+  return parseLimits(readProcFile(`/proc/${pid}/limits`));
 }
 
 /** Parses the table of /proc/PID/limits; lines with unknown names are left out. */

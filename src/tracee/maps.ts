@@ -5,6 +5,8 @@ import type { Vma } from "../state/vma.js";
 /** A name may hold any byte, line separators of JavaScript among them. */
 const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/s;
 const DELETED = " (deleted)";
+/** Name of memory with MAP_HUGETLB and without a file (HUGETLB_ANON_FILE). */
+export const HUGE_PAGES = "/anon_hugepage";
 
 /** All mappings in order of address, [vsyscall] left out: it is the same in every process. */
 export function readMappings(pid: number): Vma[] {
@@ -51,12 +53,48 @@ export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
   return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
-/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
-export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
+/**
+ * Processes other than `pid` that map the same objects, by `objectKey`. Every process is read once, however many
+ * objects there are.
+ */
+export function otherMappersOfAll(
+  pid: number,
+  vmas: readonly Pick<Vma, "dev" | "ino">[],
+): ReadonlyMap<string, number[]> {
+  const found = new Map(vmas.map((vma): [string, number[]] => [objectKey(vma), []]));
+  if (found.size === 0) return found;
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids
-    .map(Number)
-    .filter((other) => other !== pid && mapsText(other).includes(` ${vma.dev} ${vma.ino} `));
+  for (const other of pids.map(Number).filter((one) => one !== pid)) {
+    const mapped = mapsText(other).matchAll(/^\S+ \S+ \S+ (\S+ \d+) /gm);
+    for (const key of new Set(Array.from(mapped, ([, object = ""]) => object))) found.get(key)?.push(other);
+  }
+  return found;
+}
+
+/** Processes other than `pid` that map the same object. */
+export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
+  return otherMappersOfAll(pid, [vma]).get(objectKey(vma)) ?? [];
+}
+
+/** Device and inode as maps prints them. */
+export function objectKey({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
+  return `${dev} ${ino}`;
+}
+
+/** A device number `major:minor` in decimal, as maps prints it: both in hexadecimal, two digits at least. */
+export function mapsDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number(part).toString(16).padStart(2, "0"))
+    .join(":");
+}
+
+/** The other way round. */
+export function plainDevice(dev: string): string {
+  return dev
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
 }
 
 /** Empty for a process that is gone or hidden from us: what we may not look at cannot be told apart. */
@@ -81,11 +119,26 @@ export function parseSmaps(text: string): Vma[] {
     if (match) {
       const vma = parseHeader(match);
       if (vma.path !== "[vsyscall]") vmas.push(vma);
-    } else if (line.startsWith("VmFlags:")) {
-      vmas.at(-1)?.flags.push(...line.slice(8).split(" ").filter(Boolean));
+    } else {
+      const vma = vmas.at(-1);
+      if (vma) readDetail(vma, line);
     }
   }
   return vmas;
+}
+
+/** A line below the header, `Name: value`; `VmFlags` is the last one. */
+function readDetail(vma: Vma, line: string): void {
+  if (line.startsWith("KernelPageSize:")) {
+    vma.hugePageBytes = Number.parseInt(line.slice(15), 10) * 1024;
+  } else if (line.startsWith("ProtectionKey:")) {
+    const key = Number.parseInt(line.slice(14), 10);
+    if (key !== 0) vma.protectionKey = key;
+  } else if (line.startsWith("VmFlags:")) {
+    vma.flags.push(...line.slice(8).split(" ").filter(Boolean));
+    // Mappings of devices have larger pages too, but nothing to allocate.
+    if (!vma.flags.includes("ht")) delete vma.hugePageBytes;
+  }
 }
 
 function parseHeader(match: RegExpExecArray): Vma {
@@ -112,6 +165,7 @@ function kindOf(path: string, facts: { prot: string; ino: string; deleted: boole
   const shared = facts.prot.endsWith("s");
   if (path.startsWith("[v") || path === "[uprobes]") return "special";
   if (path === "/dev/zero") return shared ? "shared-anonymous" : "anonymous";
+  if (path === HUGE_PAGES && facts.deleted && !shared) return "anonymous";
   if (path.startsWith("[anon_shmem:")) return "shared-anonymous";
   if (path === "" || path.startsWith("[")) return facts.ino === "0" ? "anonymous" : "shared-anonymous";
   return shared ? "shared-file" : "file";

@@ -31,11 +31,14 @@ const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4, absent:
 /** Spans of one call over a whole process. */
 const SPANS_OF_ALL = 16_384;
 
+/** So many bytes between two ranges cost more than another call. */
+const APART_BYTES = 1n << 20n;
 const ALL: Span = { start: 0, end: Number(USER_END) };
 
 /** Where spans are to be had: the page table itself, or what was read of it. */
 export interface SpanSource {
-  spans(start: Address, end: Address): PageSpan[];
+  /** The spans of each range; ranges are in order and apart. */
+  spansOf(ranges: readonly { readonly start: Address; readonly end: Address }[]): PageSpan[][];
 }
 
 let useWords = process.env.CR_PAGEMAP === "words";
@@ -43,6 +46,9 @@ let useWords = process.env.CR_PAGEMAP === "words";
 /** A reader of one process's page table; close it when done. */
 export class Pagemap {
   readonly #fd: number;
+  // Kept from one mapping to the next: a process may have tens of thousands.
+  readonly #out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
+  readonly #next = Buffer.alloc(8);
 
   constructor(pid: number) {
     this.#fd = openSync(`/proc/${pid}/pagemap`, "r");
@@ -51,19 +57,55 @@ export class Pagemap {
   /** Spans of present, swapped or guard pages in [start, end), in order. Throws `NativeError`. */
   spans(start: Address, end: Address): PageSpan[] {
     const spans: PageSpan[] = [];
-    const out = Buffer.alloc(SPANS_PER_CALL * SPAN_BYTES);
-    const next = Buffer.alloc(8);
+    const out = this.#out;
+    const next = this.#next;
     for (let at = start; at < end; at = next.readBigUInt64LE()) {
-      const count = this.#scan(at, end, { out, next });
+      const count = this.#scan(at, end);
       for (let index = 0; index < count; index += 1) spans.push(decodeSpan(out, index * SPAN_BYTES));
       if (next.readBigUInt64LE() <= at) break;
     }
     return spans;
   }
 
+  /**
+   * The spans of each range; ranges are in order and apart. One walk over all of them, because a process may have
+   * thousands: what is not mapped costs it nothing.
+   */
+  spansOf(ranges: readonly { readonly start: Address; readonly end: Address }[]): PageSpan[][] {
+    const [first, last] = [ranges[0], ranges.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    // The words of pagemap would be read for every page in between, too. One range tells which it is.
+    const head = this.spans(first.start, first.end);
+    if (useWords) return [head, ...ranges.slice(1).map(({ start, end }) => this.spans(start, end))];
+    const all = this.spans(first.end, last.end);
+    let next = 0;
+    const rest = ranges.slice(1).map(({ start, end }) => {
+      const inside: PageSpan[] = [];
+      while ((all[next]?.end ?? end) <= start && next < all.length) next += 1;
+      for (let index = next; index < all.length; index += 1) {
+        const span = all[index];
+        if (span === undefined || span.start >= end) break;
+        inside.push({ ...span, start: max(span.start, start), end: min(span.end, end) });
+      }
+      return inside;
+    });
+    return [head, ...rest];
+  }
+
+  /** The same for few ranges with much between them that is not asked for: it is left out of the walk. */
+  spansApart(ranges: readonly { readonly start: Address; readonly end: Address }[]): PageSpan[][] {
+    const groups: { start: Address; end: Address }[][] = [];
+    for (const range of ranges) {
+      const last = groups.at(-1)?.at(-1);
+      if (last !== undefined && range.start - last.end < APART_BYTES) groups.at(-1)?.push(range);
+      else groups.push([range]);
+    }
+    return groups.flatMap((group) => this.spansOf(group));
+  }
+
   /** PAGEMAP_SCAN, or the words of pagemap once a kernel before 6.7 has refused it (ENOTTY). */
-  #scan(start: Address, end: Address, to: { out: Buffer; next: Buffer }): number {
-    const args = [this.#fd, Number(start), Number(end), to.out, to.out.length, to.next] as const;
+  #scan(start: Address, end: Address): number {
+    const args = [this.#fd, Number(start), Number(end), this.#out, this.#out.length, this.#next] as const;
     if (!useWords) {
       try {
         return call("cr_scan", ...args, KINDS.held);
@@ -96,13 +138,12 @@ export class Pagemap {
    */
   census(): SpanSource {
     const chunks = [...this.#chunks(KINDS.absent, ALL)];
-    let absent: PageSpan[] | null = null;
+    let decoded: PageSpan[] | null = null;
     return {
-      spans: (start, end) => {
-        absent ??= chunks.flatMap((raw) =>
-          Array.from({ length: raw.length / SPAN_BYTES }, (_, index) => decodeSpan(raw, index * SPAN_BYTES)),
-        );
-        return heldBetween(within(absent, start, end), start, end);
+      spansOf: (ranges) => {
+        const spans = decoded ?? chunks.flatMap(decodeSpans);
+        decoded = spans;
+        return ranges.map(({ start, end }) => heldBetween(within(spans, start, end), start, end));
       },
     };
   }
@@ -161,6 +202,18 @@ function within(spans: readonly PageSpan[], start: Address, end: Address): PageS
     });
   }
   return found;
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function decodeSpans(raw: Buffer): PageSpan[] {
+  return Array.from({ length: raw.length / SPAN_BYTES }, (_, index) => decodeSpan(raw, index * SPAN_BYTES));
 }
 
 function decodeSpan(out: Buffer, at: number): PageSpan {

@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import type { Credentials } from "../state/credentials.js";
 import type { MmBounds } from "../state/vma.js";
+import { readProcFile } from "./proc-file.js";
 
 /** The fields of /proc/PID/stat that are used, by name. */
 export interface ProcStat {
@@ -54,13 +55,13 @@ export function parseStat(text: string): ProcStat {
 
 /** Reads and parses /proc/PID/stat. Throws the errno error of the read (ENOENT, ESRCH: gone). */
 export function readStat(pid: number): ProcStat {
-  return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  return parseStat(readProcFile(`/proc/${pid}/stat`));
 }
 
 /** /proc/PID/status, or that of one of its threads, as a map of its lines. */
 export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
   const folder = tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
-  const lines = readFileSync(`${folder}/status`, "latin1").split("\n");
+  const lines = readProcFile(`${folder}/status`).split("\n");
   return new Map(lines.map((line) => [line.split(":")[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
 }
 
@@ -91,6 +92,14 @@ function numbers(text = ""): number[] {
     .split(/\s+/)
     .filter((part) => part !== "")
     .map(Number);
+}
+
+let ownLinks: ReadonlyMap<string, string> | null = null;
+
+/** Our own namespaces, which stay what they are. */
+export function ownNamespaces(): ReadonlyMap<string, string> {
+  ownLinks ??= namespaceLinks("self");
+  return ownLinks;
 }
 
 /** The namespaces of a process but that of time: kind to `kind:[inode]`. */

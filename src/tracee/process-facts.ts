@@ -6,7 +6,15 @@ import type { Vma } from "../state/vma.js";
 import { type OpenDescriptor, readDescriptors } from "./descriptors.js";
 import { readLimits } from "./limits.js";
 import { readMappings } from "./maps.js";
-import { hasOtherRoot, namespaceLinks, type ProcStat, readStat, readStatus } from "./proc-status.js";
+import { readProcFile } from "./proc-file.js";
+import {
+  hasOtherRoot,
+  namespaceLinks,
+  ownNamespaces,
+  type ProcStat,
+  readStat,
+  readStatus,
+} from "./proc-status.js";
 import { threadsOf } from "./tasks.js";
 
 export interface ProcessFacts {
@@ -43,8 +51,8 @@ export function readProcessFacts(pid: number, mappings = readMappings): ProcessF
     descriptors: readDescriptors(pid),
     limits: readLimits(pid),
     timers: optionalText(pid, "timers"),
-    personality: Number.parseInt(text(pid, "personality"), 16),
-    oomScoreAdj: Number(text(pid, "oom_score_adj")),
+    personality: Number.parseInt(readProcFile(`/proc/${pid}/personality`), 16),
+    oomScoreAdj: Number(readProcFile(`/proc/${pid}/oom_score_adj`)),
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
     seccompMode: Math.max(0, ...threadsOf(pid).map((tid) => seccompMode(pid, tid))),
   };
@@ -60,7 +68,7 @@ function seccompMode(pid: number, tid: number): number {
 export function childrenOf(pid: number): number[] {
   try {
     return threadsOf(pid).flatMap((tid) => {
-      const listed = readFileSync(`/proc/${pid}/task/${tid}/children`, "latin1");
+      const listed = text(pid, `task/${tid}/children`);
       return listed.split(" ").filter(Boolean).map(Number);
     });
   } catch (error) {
@@ -87,7 +95,7 @@ function parentOf(pid: number): number | null {
 
 /** Namespace kinds in which a process differs from us, and `root` when its root folder does. */
 export function foreignNamespaces(pid: number): string[] {
-  const ours = namespaceLinks("self");
+  const ours = ownNamespaces();
   const differing = [...namespaceLinks(pid)].filter(([kind, link]) => ours.get(kind) !== link);
   return [...differing.map(([kind]) => kind), ...(hasOtherRoot(pid) ? ["root"] : [])];
 }

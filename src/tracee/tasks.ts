@@ -1,11 +1,16 @@
 /** The threads of a process as /proc/PID/task lists them. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
+import { readProcFile } from "./proc-file.js";
 import { readStat } from "./proc-status.js";
 
-/** Thread ids, ascending; empty when the process is gone. */
+/** Links of a folder of one thread: `.`, `..` and its own (fs/proc/base.c). */
+const LINKS_OF_ONE = 3;
+
+/** Thread ids, ascending; empty when the process is gone. That there is only the main one is seen without a listing. */
 export function threadsOf(pid: number): number[] {
   try {
+    if (statSync(`/proc/${pid}/task`).nlink === LINKS_OF_ONE) return [pid];
     return readdirSync(`/proc/${pid}/task`)
       .map(Number)
       .sort((a, b) => a - b);
@@ -28,6 +33,6 @@ export function mainThreadHasEnded(pid: number): boolean {
 
 /** A thread's name. */
 export function threadName(pid: number, tid: number): string {
-  const text = readFileSync(`/proc/${pid}/task/${tid}/comm`, "latin1");
+  const text = readProcFile(`/proc/${pid}/task/${tid}/comm`);
   return text.endsWith("\n") ? text.slice(0, -1) : text;
 }

@@ -1,7 +1,8 @@
-/** The vdso of a process: code of the kernel's that programs call by address, so its bytes must not differ. */
+/** The vdso of a process: code of the kernel's that programs call by address, with its data pages beside it. */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import type { Address } from "../state/address.js";
 import { parseSmaps } from "./maps.js";
+import { readMemory } from "./memory.js";
 import { crc32cRanges } from "./native.js";
 
 export interface VdsoMapping {
@@ -28,7 +29,18 @@ export function vdsoCrc32c(pid: number | "self"): number | null {
   }
 }
 
-/** CRC32C of this kernel's vdso, from our own; null when the kernel runs without one (vdso=0). */
-export function ownVdsoCrc32c(): number | null {
-  return vdsoCrc32c("self");
+/** This kernel's vdso, as it is in our own process. */
+export interface OwnVdso {
+  readonly crc32c: number;
+  readonly image: Buffer;
+  readonly mappings: readonly (VdsoMapping & { readonly path: string })[];
+}
+
+/** Reads our own; null when the kernel runs without one (vdso=0). */
+export function ownVdso(): OwnVdso | null {
+  const mappings = vdsoMappings("self");
+  const vdso = mappings.find(({ path }) => path === "[vdso]");
+  const crc32c = vdsoCrc32c("self");
+  if (vdso === undefined || crc32c === null) return null;
+  return { crc32c, image: readMemory(process.pid, vdso.start, Number(vdso.end - vdso.start)), mappings };
 }

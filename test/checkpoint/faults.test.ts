@@ -52,7 +52,7 @@ describe("cr restore", () => {
     "%s: no process is left, no file was changed, and it can be tried again",
     (point) =>
       withScene(async (scene) => {
-        const target = await scene.start([fixture("counter"), "FOLDER", "100", "5000"]);
+        const target = await scene.start([fixture("counter"), "FOLDER", "1000", "5000"]);
         await target.says("\n10\n");
         const core = join(scene.folder, "core");
         await checkpoint(scene, { target, core });
@@ -73,7 +73,7 @@ describe("cr restore", () => {
         }
         const result = await scene.cr(["restore", core]);
         expect(result.status, describeResult(result)).toBe(0);
-        expect(target.output()).toMatch(/\n98\n99\nok\n$/);
+        expect(target.output()).toMatch(/\n998\n999\nok\n$/);
         expect(existsSync(core)).toBe(true);
       }),
   );

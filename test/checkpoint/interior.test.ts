@@ -1,7 +1,12 @@
 /** What a stopped process is asked about itself, and what becomes of it when that cannot be done. */
 import { describe, expect, test } from "vitest";
 import { ask } from "../../src/checkpoint/ask.js";
-import { decodeInterior, INTERIOR_SCRATCH_BYTES, interiorCalls } from "../../src/checkpoint/interior.js";
+import {
+  decodeInterior,
+  INTERIOR_SCRATCH_BYTES,
+  interiorCalls,
+  signalsToAsk,
+} from "../../src/checkpoint/interior.js";
 import { eventually } from "../harness/eventually.js";
 import { isAlive, killHard, runsFreely, statOf } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
@@ -77,6 +82,17 @@ describe("ask", () => {
       process.kill(target.pid, "SIGCONT");
       await eventually("it goes on", () => runsFreely(target));
     }));
+});
+
+test("asks for the actions of signals that are caught or ignored, and of SIGCHLD", () => {
+  const status = new Map([
+    ["SigCgt", "0000000100000002"],
+    ["SigIgn", "8000000000001000"],
+  ]);
+  expect(signalsToAsk(status)).toEqual([2, 13, 17, 33, 64]);
+  expect(signalsToAsk(new Map()).length).toBe(62);
+  const names = interiorCalls(0n, [2]).filter(({ name }) => name === "rt_sigaction");
+  expect(names).toHaveLength(1);
 });
 
 describe("decodeInterior", () => {

@@ -25,7 +25,7 @@ describe("bash", () => {
     ],
     [
       ["cr", "restore", "--pid", ""],
-      ["keep", "new"],
+      ["keep", "new", "ns"],
     ],
     [["cr", "restore", "--fi"], ["--files"]],
     [["cr", "checkpoint", "-o", ""], []],

@@ -18,7 +18,7 @@ test.concurrent.each([0, 40, 200])(
   "checkpoints, reads and restores, with %i files of its own open",
   (descriptors) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("counter"), "FOLDER", "200", "5000"]);
+      const target = await scene.start([fixture("counter"), "FOLDER", "1000", "5000"]);
       await target.says("\n20\n");
       const core = join(scene.folder, "core");
       const { stdout } = await run(process.execPath, [USER, `${target.pid}`, core, `${descriptors}`]);
@@ -38,9 +38,9 @@ test.concurrent.each([0, 40, 200])(
       const program = scene.adopt(target.pid);
       await eventually(
         "it prints to the end",
-        () => target.output().endsWith("\n199\nok\n") || !runsFreely(program),
+        () => target.output().endsWith("\n999\nok\n") || !runsFreely(program),
       );
-      expect(target.output()).toBe(`ready\n${Array.from({ length: 200 }, (_, n) => `${n}\n`).join("")}ok\n`);
+      expect(target.output()).toBe(`ready\n${Array.from({ length: 1000 }, (_, n) => `${n}\n`).join("")}ok\n`);
     }),
 );
 

@@ -1,9 +1,11 @@
-/** A large sparse process: absent and zero pages take no room in the core, and cr itself stays small. */
+/** Large address spaces: absent and zero pages take no room in the core, cr stays small, many mappings cost little. */
 import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeResult, type RunningCr } from "../harness/cr.js";
+import { checkpoint, restore, running } from "../harness/cycle.js";
 import { sleep } from "../harness/eventually.js";
+import { expectSameMappings, mappingsOf } from "../harness/mappings.js";
 import { killHard, runsFreely } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
@@ -36,6 +38,22 @@ test(
       expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
       rmSync(core);
     }),
+);
+
+test("25,000 mappings and 1,000 pieces of shared memory come back exactly", { timeout: 240_000 }, () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("many-maps"), "FOLDER"]);
+    await target.says("ready", { timeoutMs: 60_000 });
+    const was = mappingsOf(target.pid);
+    const core = join(scene.folder, "core");
+    await checkpoint(scene, { target, core });
+    const restored = await restore(scene, { target, core });
+    expectSameMappings(mappingsOf((await running(restored)).pid), was);
+    target.go();
+    const end = await restored.cr.done;
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    expect(target.output()).toMatch(/ok\n$/);
+  }),
 );
 
 /** The most memory cr had resident until its end (VmHWM of proc_pid_status(5)), in MiB. */

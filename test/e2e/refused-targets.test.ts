@@ -140,10 +140,31 @@ const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["packets", /fd:\d+.*unread packets/],
   ["events", /fd:\d+.*unread events/],
   ["far-owner", /fd:\d+.*F_SETOWN/],
+  ["pty-unread", /fd:\d+: a pseudo-terminal \(\/dev\/pts\/\d+\) with unread bytes/],
+  ["pty-lone", /fd:\d+: a pseudo-terminal .* of which only the master is open/],
   ["namespace", /fd:\d+.*mnt:/],
   ["pidfd", /fd:\d+.*pidfd/],
   ["io_uring", /fd:\d+.*io_uring/],
 ];
+
+/** What only the stop shows. */
+const SELDOM: readonly (readonly [string, RegExp])[] = [
+  ["ldt", /modify_ldt/],
+  ["process-keyring", /KEY_SPEC_PROCESS_KEYRING/],
+  ["thread-keyring", /tid:\d+.*KEY_SPEC_THREAD_KEYRING/],
+  ["breakpoint", /tid:\d+.*hardware breakpoints/],
+  ["thread-area", /tid:\d+.*set_thread_area/],
+];
+
+describe("cr checkpoint refuses by name, in the stop,", () => {
+  test.concurrent.each(SELDOM)("a process with: %s", (kind, names) =>
+    withScene(async (scene) => {
+      const target = await ready(scene, [fixture("seldom"), "FOLDER", kind]);
+      await refuses(scene, target.pid, { code: "UNSUPPORTED_STATE", names });
+      await endsWell(target);
+    }),
+  );
+});
 
 describe("cr checkpoint refuses by name, before it stops anything,", () => {
   test.concurrent.each(UNSUPPORTED)("a process with: %s", (kind, names) =>

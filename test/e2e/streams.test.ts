@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint, restore, running } from "../harness/cycle.js";
 import { sleep } from "../harness/eventually.js";
+import { killHard } from "../harness/process.js";
+import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
 
@@ -120,4 +122,31 @@ test("bytes that wait unread in a pipe come first, then what cr restore is given
     const end = await restored.cr.done;
     expect(end.status, `${describeResult(end)}\n${target.output()}`).toBe(0);
     expect(target.output()).toBe(`ready\n${lines(0, 9_010)}`);
+  }));
+
+test("an input that an epoll watches must lead to something that can be watched", () =>
+  withScene(async (scene) => {
+    const path = join(scene.folder, "fifo");
+    execFileSync("mkfifo", [path]);
+    const script =
+      "import select,sys\nset=select.epoll()\nset.register(0,select.EPOLLIN)\nprint('ready',flush=True)\n" +
+      "while not set.poll(1): pass\nprint('got',sys.stdin.readline(),flush=True)";
+    const target = await scene.start(["/usr/bin/python3", "-c", script], { stdin: { kind: "pipe", path } });
+    const input = openSync(path, "r+");
+    await target.says("ready");
+    const core = join(scene.folder, "core");
+    await checkpoint(scene, { target, core });
+    await killHard(target);
+    const refused = await scene.cr(["restore", core, "--fd", "0=null"]);
+    expectRefusal(refused, {
+      codes: ["FD_OUTSIDE"],
+      status: FAILED_FOREGROUND,
+      names: /descriptor 0: epoll descriptor \d+ watches it.*cannot be watched/,
+    });
+    expect(refused.stderr).toContain("add --fd 0=PATH");
+    const restored = scene.startCr(["restore", core]);
+    restored.stdin.end("line\n");
+    closeSync(input);
+    expect((await restored.done).status).toBe(0);
+    expect(target.output()).toMatch(/got line/);
   }));

@@ -10,18 +10,20 @@ import { fixture } from "../harness/target.js";
 
 const asNobody = true;
 
-test.concurrent.each(["pipes", "objects", "epolls", "locks", "sockets"])("nobody restores %s", (name) =>
-  withScene(async (scene) => {
-    const target = await scene.start([fixture(name), "FOLDER"], { asNobody });
-    await target.says("ready");
-    const core = join(target.folder, "core");
-    await checkpoint(scene, { target, core, asNobody });
-    await killHard(target);
-    target.go();
-    const end = await scene.cr(["restore", "--pid", "new", core], { asNobody });
-    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
-    expect(target.output()).toMatch(/ok\n$/);
-  }),
+test.concurrent.each(["pipes", "objects", "epolls", "locks", "sockets", "ptys"])(
+  "nobody restores %s",
+  (name) =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture(name), "FOLDER"], { asNobody });
+      await target.says("ready");
+      const core = join(target.folder, "core");
+      await checkpoint(scene, { target, core, asNobody });
+      await killHard(target);
+      target.go();
+      const end = await scene.cr(["restore", "--pid", "new", core], { asNobody });
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+      expect(target.output()).toMatch(/ok\n$/);
+    }),
 );
 
 test("inotify watches are refused by name: only root may ask for what is watched", () =>

@@ -19,7 +19,6 @@ import { checkBeforeRestore, checkWorkingFolder } from "../../src/restore/checks
 import { readLimits } from "../../src/tracee/limits.js";
 import { cpuComponents } from "../../src/tracee/native.js";
 import { credentialsOf, readStatus } from "../../src/tracee/proc-status.js";
-import { ownVdsoCrc32c } from "../../src/tracee/vdso.js";
 import { code, failure, message } from "./failure.js";
 import { processState, threadState } from "./process-state.js";
 import { makeFolder } from "./recorded.js";
@@ -92,7 +91,7 @@ describe("checkCredentials()", () => {
 });
 
 describe("checkMachine()", () => {
-  const machine = { components: 0x2e7n, vdsoCrc32c: 7 };
+  const machine = { components: 0x2e7n };
 
   it("names every vector feature that this CPU lacks", () => {
     const host = { ...processState().host, xstateComponents: 0x602e7n };
@@ -106,13 +105,6 @@ describe("checkMachine()", () => {
     expect(message(() => checkMachine(used, { ...machine, components: 7n }))).toMatch(
       /AVX-512 opmask, AVX-512 ZMM_Hi256, AVX-512 Hi16_ZMM/,
     );
-  });
-
-  it("refuses another vdso, unless the program had none", () => {
-    const host = { ...processState().host, vdsoCrc32c: 8, kernel: "6.1.0" };
-    expect(message(() => checkMachine(processState({ host }), machine))).toMatch(/VDSO_MISMATCH.*6\.1\.0/);
-    checkMachine(processState({ host: { ...host, vdsoCrc32c: 7 } }), machine);
-    checkMachine(processState(), machine);
   });
 });
 
@@ -211,7 +203,7 @@ describe("checkWorkingFolder() and checkBeforeRestore()", () => {
       limits: readLimits(process.pid),
     });
     const { dev, ino } = statSync("/", { bigint: true });
-    const machine = { components: cpuComponents(), vdsoCrc32c: ownVdsoCrc32c() };
+    const machine = { components: cpuComponents() };
     const root = { path: "/", dev: formatDevice(dev), ino };
     const options = { machine, coreFd: -1, policy: "rollback", sameBoot: true, foreign: false } as const;
     const fitting = {

@@ -74,6 +74,7 @@ export function processState(changes: Partial<ProcessState> = {}): ProcessState 
       cgroups: [],
       seccomp: [],
       stopSignal: 0,
+      leftOut: [],
     },
     host: HOST,
     threads: [thread],

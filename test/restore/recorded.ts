@@ -58,6 +58,7 @@ export function optionsFor(folder: string, changes: Partial<PrepareOptions> = {}
   return {
     policy: "rollback",
     placements: [],
+    runs: [],
     corePath: join(folder, "core.1"),
     coreFd: -1,
     vmas: [],

@@ -2,6 +2,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { readState } from "../../src/core/read-state.js";
+import { openCore } from "../../src/core/reader.js";
 import { eventually } from "../harness/eventually.js";
 import { runsFreely } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
@@ -43,6 +45,20 @@ describe("cr watch", () => {
       expect(readdirSync(folder)).toHaveLength(2);
       expect(statSync(join(folder, cores(folder)[0] ?? "")).mode & 0o777).toBe(0o600);
       expect(runsFreely(target)).toBe(true);
+    }));
+
+  test("keeps the files of the program with --files snapshot", () =>
+    withScene(async (scene) => {
+      const target = await startCounter(scene);
+      const env = { CR_HOME: join(scene.folder, "home") };
+      const args = ["watch", `${target.pid}`, "--every", "100ms", "--name", "files", "--files", "snapshot"];
+      const running = scene.startCr(args, { env });
+      const folder = join(env.CR_HOME, "files");
+      await eventually("a generation was taken", () => cores(folder).length > 0);
+      process.kill(running.pid, "SIGINT");
+      expect((await running.done).status).toBe(0);
+      using core = openCore(join(folder, cores(folder)[0] ?? ""));
+      expect(readState(core).files.snapshots?.map(({ path }) => path)).toContain(target.outputFile);
     }));
 
   test("ends with the program, and says so as JSON lines", () =>

@@ -28,6 +28,9 @@ struct run {
   pid_t child;
   long boundaries; /* NOT_YET until the start marker */
   long seized_at;  /* boundary at which the tool first took hold of its target */
+  pid_t holder;    /* the thread that did */
+  long held_calls; /* calls of that thread since then */
+  long stop_calls; /* the same until it last let go of one */
   bool killed;
   int status; /* wait status of the child */
   char killed_in[64];
@@ -96,7 +99,12 @@ static bool on_boundary(pid_t tid) {
   }
   if (run.boundaries == NOT_YET) return false;
   long number = run.boundaries++;
-  if (entry && run.seized_at == NOT_YET && takes_hold(call)) run.seized_at = number;
+  if (entry && run.seized_at == NOT_YET && takes_hold(call)) {
+    run.seized_at = number;
+    run.holder = tid;
+  }
+  if (entry && tid == run.holder) run.held_calls++;
+  if (entry && call->nr == SYS_ptrace && call->args[0] == PTRACE_DETACH) run.stop_calls = run.held_calls;
   bool last = entry && call->nr == SYS_exit_group;
   if (run.trace && call->nr != UINT64_MAX && (!entry || last)) {
     call_log(run.trace, call, !last, last ? 0 : info.exit.rval);
@@ -192,8 +200,8 @@ int main(int argc, char **argv) {
   launch(command);
   follow();
   if (run.trace) fclose(run.trace);
-  printf("{\"boundaries\":%ld,\"seizedAt\":%ld,\"killed\":%s,\"killedIn\":\"%s\",\"exitStatus\":%d,\"signal\":%d}\n",
-         run.boundaries < 0 ? 0 : run.boundaries, run.seized_at, run.killed ? "true" : "false", run.killed_in,
+  printf("{\"boundaries\":%ld,\"seizedAt\":%ld,\"stopCalls\":%ld,\"killed\":%s,\"killedIn\":\"%s\",\"exitStatus\":%d,\"signal\":%d}\n",
+         run.boundaries < 0 ? 0 : run.boundaries, run.seized_at, run.stop_calls, run.killed ? "true" : "false", run.killed_in,
          WIFEXITED(run.status) ? WEXITSTATUS(run.status) : -1, WIFSIGNALED(run.status) ? WTERMSIG(run.status) : 0);
   return 0;
 }

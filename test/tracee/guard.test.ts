@@ -60,7 +60,7 @@ describe.concurrent("a target in the middle of a remote call", () => {
 
   test.each(["counter", "counter.static", "counter.musl", "counter.muslstatic"])("%s counts on", (name) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture(name), "FOLDER", "100", "10000"]);
+      const target = await scene.start([fixture(name), "FOLDER", "100", "60000"]);
       await target.says("\n10\n");
       await killInTheMiddle(target);
       expect(await target.ended(), target.output()).toBe("exited 0");

@@ -57,6 +57,25 @@ describe("parseSmaps", () => {
     expect(only(`${AT} ${rest}`)).toMatchObject({ kind, path, deleted: false });
   });
 
+  test("knows huge pages without a file, by their size, and protection keys", () => {
+    const huge = (prot: string) =>
+      parseSmaps(
+        [
+          `7f0000000000-7f0000200000 ${prot} 00000000 00:10 77          /anon_hugepage (deleted)`,
+          "KernelPageSize:     2048 kB",
+          "ProtectionKey:         3",
+          "VmFlags: rd wr mr mw me ht ",
+        ].join("\n"),
+      )[0];
+    expect(huge("rw-p")).toMatchObject({ kind: "anonymous", hugePageBytes: 2 ** 21, protectionKey: 3 });
+    expect(huge("rw-s")).toMatchObject({ kind: "shared-file" });
+    const plain = parseSmaps(
+      `${AT} rw-p 00000000 00:00 0\nKernelPageSize: 4 kB\nProtectionKey: 0\nVmFlags: rd `,
+    );
+    expect(Object.keys(plain[0] ?? {})).not.toEqual(expect.arrayContaining(["hugePageBytes"]));
+    expect(plain[0]?.protectionKey).toBeUndefined();
+  });
+
   test("takes (deleted) off once", () => {
     const vma = only(`${AT} rw-s 00000000 00:01 9                          /dev/zero (deleted)`);
     expect(vma).toMatchObject({ kind: "shared-anonymous", path: "/dev/zero", deleted: true });

@@ -51,6 +51,23 @@ describe("Pagemap", () => {
       expect(told(shared, it, "shared")).toEqual(["0-1f", "40-41f"]);
     }));
 
+  test("tells of several ranges at once what it tells of each", () =>
+    withScene(async (scene) => {
+      const it = await startPages(scene, pages());
+      const ranges = (["private", "file", "shared"] as const)
+        .flatMap((mapping) => [
+          { start: it.at(mapping, 0), end: it.at(mapping, 1) },
+          { start: it.at(mapping, 1), end: it.at(mapping, 8) },
+        ])
+        .sort((a, b) => (a.start < b.start ? -1 : 1));
+      using scan = new Pagemap(it.target.pid);
+      using words = await wordsPagemap(it.target.pid);
+      for (const pagemap of [scan, words]) {
+        expect(pagemap.spansOf(ranges)).toEqual(ranges.map(({ start, end }) => pagemap.spans(start, end)));
+        expect(pagemap.spansOf([])).toEqual([]);
+      }
+    }));
+
   test("tells the same from the words of pagemap, which do not know zero pages", () =>
     withScene(async (scene) => {
       const it = await startPages(scene, pages());

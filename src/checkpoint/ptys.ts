@@ -1,0 +1,71 @@
+/** Pseudo-terminals (pty(7)) of which the program holds both ends; others are terminals, or refused by name. */
+import type { OpenDescriptor } from "../tracee/descriptors.js";
+import { ttyIndex } from "../tracee/fdinfo.js";
+import { withGrasp } from "../tracee/grasp.js";
+import { hasUnread, isExclusive, lineDiscipline, ptySettings, sessionOf } from "../tracee/pty.js";
+import type { Sort, Surroundings } from "./objects.js";
+
+const S_IFMT = 0o170000n;
+const S_IFCHR = 0o020000n;
+const PTMX_MAJOR = 5;
+const PTMX_MINOR = 2;
+const SLAVE_MAJOR = 136;
+
+interface End {
+  readonly end: "master" | "slave";
+  readonly index: number;
+}
+
+/** Which end of which pair a descriptor is; null for what is none. */
+export function ptyEnd({ stat, info }: Pick<OpenDescriptor, "stat" | "info">): End | null {
+  if ((stat.mode & S_IFMT) !== S_IFCHR) return null;
+  const { major, minor } = numbersOf(stat.rdev);
+  if (major === PTMX_MAJOR && minor === PTMX_MINOR) return { end: "master", index: ttyIndex(info) };
+  return major === SLAVE_MAJOR ? { end: "slave", index: minor } : null;
+}
+
+/** The links under which other holders of the program's pairs are found (host/descriptor-holders.ts). */
+export function ptyLinks(open: readonly OpenDescriptor[]): string[] {
+  return open.flatMap((one) => {
+    const end = ptyEnd(one);
+    return end?.end === "master" ? [`ptmx:${end.index}`, slavePath(end.index)] : [];
+  });
+}
+
+/** One end of a pair; null for a slave whose master is elsewhere, and for what is no pseudo-terminal. */
+export function sortPty(one: OpenDescriptor, { pid, open, farEnds }: Surroundings): Sort | null {
+  const own = ptyEnd(one);
+  if (own === null) return null;
+  const { index, end } = own;
+  const isEnd = (which: End["end"]) => (other: OpenDescriptor) => {
+    const found = ptyEnd(other);
+    return found?.end === which && found.index === index;
+  };
+  const master = open.find(isEnd("master"));
+  const slave = open.find(isEnd("slave"));
+  if (master === undefined) return null;
+  const refused = (what: string): Sort => ({ refused: `a pseudo-terminal (${slavePath(index)}) ${what}` });
+  const holder = farEnds.holder(`ptmx:${index}`) ?? farEnds.holder(slavePath(index));
+  if (holder !== null) return refused(`that process ${holder.pid} (${holder.comm}) holds, too`);
+  if (slave === undefined) return refused("of which only the master is open");
+  return withGrasp(pid, master.fd, (held): Sort => {
+    const session = sessionOf(held);
+    if (session !== null) return refused(`that is the controlling terminal of session ${session}`);
+    if (lineDiscipline(held) !== 0) return refused(`with the line discipline ${lineDiscipline(held)}`);
+    const isUnread = hasUnread(held) || withGrasp(pid, slave.fd, hasUnread);
+    if (isUnread) return refused("with unread bytes");
+    const exclusive = withGrasp(pid, one.fd, isExclusive);
+    return { kind: "pty", object: { kind: "pty", index, end, exclusive, ...ptySettings(held) } };
+  });
+}
+
+function slavePath(index: number): string {
+  return `/dev/pts/${index}`;
+}
+
+/** As of makedev(3). */
+function numbersOf(rdev: bigint): { readonly major: number; readonly minor: number } {
+  const major = Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn));
+  const minor = Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn));
+  return { major, minor };
+}

@@ -1,0 +1,54 @@
+/** Memory policies of single mappings as /proc/PID/numa_maps prints them (mbind(2), numa(7)). */
+import { readFileSync } from "node:fs";
+import { isErrno } from "../errors.js";
+import type { Address } from "../state/address.js";
+import type { Vma } from "../state/vma.js";
+
+export type MemoryPolicy = NonNullable<Vma["policy"]>;
+
+/** linux/mempolicy.h, by the names of mpol_to_str() in mm/mempolicy.c. */
+const MODES: Readonly<Record<string, number>> = {
+  prefer: 1,
+  bind: 2,
+  interleave: 3,
+  local: 4,
+  "prefer (many)": 5,
+  "weighted interleave": 6,
+};
+const FLAGS: Readonly<Record<string, number>> = { static: 1 << 15, relative: 1 << 14, balancing: 1 << 13 };
+const LINE =
+  /^([0-9a-f]+) (prefer \(many\)|weighted interleave|[a-z]+)(?:=([a-z|]+))?(?::([0-9,-]+))?(?: |$)/gm;
+
+/** By the start of a mapping, where it is not the default; empty on a kernel without NUMA. */
+export function readPolicies(pid: number): ReadonlyMap<Address, MemoryPolicy> {
+  try {
+    return parseNumaMaps(readFileSync(`/proc/${pid}/numa_maps`, "latin1"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return new Map();
+    throw error;
+  }
+}
+
+/** Parses the text of numa_maps; a mode of a later kernel is left out. */
+export function parseNumaMaps(text: string): ReadonlyMap<Address, MemoryPolicy> {
+  const found = new Map<Address, MemoryPolicy>();
+  for (const [, start = "", name = "", flags = "", nodes = ""] of text.matchAll(LINE)) {
+    const mode = MODES[name];
+    if (mode === undefined) continue;
+    const set = flags.split("|").reduce((all, flag) => all | (FLAGS[flag] ?? 0), mode);
+    found.set(BigInt(`0x${start}`), { mode: set, nodes: maskOf(nodes) });
+  }
+  return found;
+}
+
+/** Whole 64-bit words, as get_mempolicy(2) fills them, of a list such as `0-3,8`. */
+function maskOf(list: string): Buffer {
+  const numbers = list.split(",").flatMap((part) => {
+    const [first = "", last = first] = part.split("-");
+    if (first === "") return [];
+    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index);
+  });
+  const mask = Buffer.alloc(numbers.length === 0 ? 0 : (Math.floor(Math.max(...numbers) / 64) + 1) * 8);
+  for (const node of numbers) mask.writeUInt8(mask.readUInt8(node >> 3) | (1 << (node & 7)), node >> 3);
+  return mask;
+}
