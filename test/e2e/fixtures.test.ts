@@ -22,7 +22,6 @@ const FIXTURES: readonly (readonly string[])[] = [
   ...VARIED.flatMap((name) => [[name], ...VARIANTS.map((variant) => [`${name}.${variant}`])]),
   ["stack"],
   ["speckled"],
-  ["rewriter"],
   ["shared"],
   ["memfds"],
   ["unlinked"],

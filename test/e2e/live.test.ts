@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type CrResult, describeResult } from "../harness/cr.js";
-import { checkpoint, restore, running } from "../harness/cycle.js";
+import { checkpoint, type Restored, restore, running } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
 import { type Identity, killHard, runsFreely, statusLine } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
@@ -55,6 +55,23 @@ describe.each(WAYS.map((way) => [way.join(" "), way] as const))("%s", (_title, [
       expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
     }));
 });
+
+test("goes on after three checkpoints while it runs, kills and restores", () =>
+  withScene(async (scene) => {
+    const target = await begin(scene, ["rewriter"]);
+    let life: Identity = target;
+    let restored: Restored | undefined;
+    for (const cycle of [1, 2, 3]) {
+      const core = join(scene.folder, `core.${cycle}`);
+      const told = await checkpoint(scene, { target: life, core });
+      expect(["live", "fork"]).toContain(told.mode);
+      restored = await restore(scene, { target: life, core });
+      life = await running(restored);
+    }
+    target.go();
+    const end = await restored?.cr.done;
+    expect(end?.status, `${end && describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+  }));
 
 test.each(["live", "fork"])("%s works without root", (mode) =>
   withScene(async (scene) => {
