@@ -1,48 +1,48 @@
 /**
- * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask the process; copy
- * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
+ * `checkpoint`: the recipe. Look and refuse; open the output; copy what can be copied while it runs; seize and stop;
+ * look again; ask each process; copy the rest of their memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
+ * to its own file.
  */
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
-import { haveFlagsOf } from "../tracee/maps.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
-import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { type Answers, ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
-import type { CopiedMemory } from "./copied-memory.js";
-import { type Contents, copyInStop, copying, finish } from "./copy-out.js";
+import { ask } from "./ask.js";
+import { Output } from "./bundle.js";
+import { hostFacts } from "./capture.js";
+import { Copies } from "./copies.js";
+import { type Copied, type Finished, finishCore } from "./copy-out.js";
+import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
-import { freeze, seize } from "./freeze.js";
-import { lastRound, mappingsLater } from "./last-round.js";
-import { leaveOut } from "./leave-out.js";
-import { type Look, lookAtProcess } from "./look.js";
-import { lookAhead } from "./look-ahead.js";
+import { changed } from "./freeze.js";
+import { leaveOutOfTree } from "./leave-out-of-tree.js";
+import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { MemoryCopy } from "./memory-copy.js";
-import { withPolicies } from "./memory-policies.js";
-import { type Begun, beginCopy, type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
-import { OutputFile } from "./output.js";
+import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import type { Mode } from "./mode.js";
 import { Phases, type StopPhases } from "./phases.js";
-import { refuse } from "./refusal.js";
-import { refusedContents } from "./refused-contents.js";
-import { refusedInterior } from "./refused-interior.js";
+import { type Refusal, refuse } from "./refusal.js";
+import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { attempt, checkTarget } from "./target.js";
+import { resultOf } from "./result.js";
+import { attempt } from "./target.js";
+import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
-  /** Path of the core; default `core.<pid>` in the current folder. */
+  /** Path of the core, or of the folder for a process with children; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
   readonly force?: boolean;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
+  /** With false a process with children is refused; otherwise they are saved with it. */
+  readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
   /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
@@ -67,9 +67,12 @@ export interface CheckpointResult {
   readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
-  /** Full path of the core. */
+  /** Full path of the core, or of the folder of a tree. */
   readonly core: string;
+  /** Of a tree `live` when a member was copied while it ran. */
   readonly mode: Mode;
+  /** Why it is not `live`, when nothing was asked for. */
+  readonly modeReason?: string;
   /** How long the program stood still, and the whole operation, in ms. */
   readonly stopMs: number;
   /** The parts of `stopMs`. */
@@ -80,14 +83,16 @@ export interface CheckpointResult {
   readonly pages: number;
   readonly rounds: number;
   readonly threads: number;
+  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
   readonly processes: number;
   readonly softErrors: readonly SoftError[];
 }
 
 /**
- * Saves a running process into a core file. The process goes on whatever happens, unless `after` says otherwise
- * and the core is durable. Throws `CrError`: NO_SUCH_PROCESS, NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS,
- * UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
+ * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
+ * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, MODE_UNAVAILABLE, STOP_TOO_LONG,
+ * FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
@@ -109,138 +114,109 @@ function attemptCheckpoint(
   isExact: boolean,
 ): CheckpointResult | null {
   const begin = performance.now();
-  checkTarget(pid);
-  const mappedFiles = new MappedFiles();
-  const farEnds = new FarEnds();
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
-  const before = attempt(pid, () => lookAhead(pid, { mappedFiles, farEnds, skip }));
-  requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
-  refuse(pid, before.refusals);
-  const gadgets = findGadgets(pid, before.facts.vmas);
-  const policies = attempt(pid, () => readPolicies(pid));
+  const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(), leave };
+  const before = lookBeforeStop(pid, memory);
+  const startTicks = startOf(pid, before);
+  requireStart(pid, startTicks, options.startTicks ?? startTicks);
+  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
+  const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
-  using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using memory = new MemoryCopy(pid, output);
+  using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
   const ledger = options.ledger ?? new Map();
-  const key = `${pid}:${before.facts.stat.startTicks}`;
-  const freezing = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key };
-  const begun = copying(pid, output, () =>
-    beginCopy({ pid, look: before, gadgets, freezing }, memory, options),
-  );
-  const known = memory.isTracking ? lastRound({ pid, memory, output, isExact, mode: begun.mode }) : undefined;
-  memory.prepare(begun.leftBytes);
+  const { timeoutMs = TIMEOUT_MS } = options;
+  using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
   const phases = new Phases();
-  using tracee = seize(pid);
+  using family = Family.seize(pid);
   faultPoint("after-seize");
-  const { threads, restarting } = freeze(tracee, freezing);
+  const stops = freezeAll(family, { timeoutMs, ledger });
   faultPoint("after-freeze");
   phases.end("seize");
-  const looking = { farEnds, ...(known !== undefined && { known }) };
-  const { look, leftOut } = attempt(pid, () => leaveOut(lookAtProcess(pid, mappedFiles, looking), skip));
-  requireStart(pid, look, before.facts.stat.startTicks);
-  refuse(pid, look.refusals);
-  const frozen: Frozen = { tracee, threads, look, gadgets };
-  const answers = ask(frozen);
-  const refusals = [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)];
-  const rest = leaveOut({ ...look, refusals }, skip);
+  const looking = { ...memory, known: (member: number) => copies.known(member) };
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, looking), skip);
+  requireStart(pid, startOf(pid, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
+  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
+  const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
-  const facts = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const captured = withPolicies(assembleState({ ...frozen, look: rest.look }, answers, facts), policies);
-  refuseSoft(pid, captured, options.strict ?? false);
-  phases.end("state");
-  const { state, contents } = copyStopped(
-    { captured, frozen, answers, begun, memory, output, phases },
-    options,
-  );
-  phases.end("copy");
+  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const at = { asked, look: rest.look, known, policies, copies, phases, sockets, options };
+  const copied = copyAll(pid, at);
   faultPoint("after-copy");
-  for (const call of restarting) rememberRestart(call.tid, call, ledger);
-  if (options.after !== "kill") letGo(tracee, options.after);
+  for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
+  if (options.after === "stop") family.releaseStopped();
+  else if (options.after !== "kill") family.release();
   phases.end("resume");
-  memory.untrack();
-  if (known && !haveFlagsOf(known, mappingsLater(pid))) return null;
-  const copied = finish(state, { pid, memory, contents, output });
-  if (options.after === "kill") tracee.kill();
+  if (!copies.untrack()) return null;
+  const finished = finish(output, { copied, look });
+  if (options.after === "kill") family.kill();
   return {
-    ...resultOf(pid, state, copied),
+    ...resultOf(pid, { copied, finished, copies }),
     core: output.path,
     stopMs: phases.totalMs,
     phases: phases.ms,
     totalMs: performance.now() - begin,
-    rounds: begun.rounds + (known && state.host.mode === "live" ? 2 : 1),
+    processes: look.relatives.length,
   };
 }
 
-interface Stopped {
-  readonly captured: CapturedState;
-  readonly frozen: Frozen;
-  readonly answers: Answers;
-  readonly begun: Begun;
-  readonly memory: MemoryCopy;
-  readonly output: OutputFile;
-  readonly phases: Phases;
-}
-
-/** Copies what must be copied in the stop, in the way that was chosen, or in the way that is left. */
-function copyStopped(
-  stopped: Stopped,
-  options: CheckpointOptions,
-): { readonly state: CapturedState; readonly contents: Contents } {
-  const { captured, frozen, answers, begun, memory, output, phases } = stopped;
-  const { pid } = frozen.tracee;
-  const fork = begun.mode === "fork" ? makeFork(frozen, answers) : null;
-  if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
-  const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
-  const state = { ...captured, host: { ...captured.host, mode: isWhole ? "stop" : begun.mode } };
-  const open = frozen.look.facts.descriptors;
-  const snapshot = options.files === "snapshot";
-  const to = { memory, fork, phases, output, interior: answers.process, open, snapshot };
-  return { state, contents: copying(pid, output, () => copyInStop(pid, state, to)) };
-}
-
-function resultOf(
-  pid: number,
-  state: CapturedState,
-  { bytes, pages }: CopiedMemory,
-): Omit<CheckpointResult, "core" | "stopMs" | "phases" | "totalMs" | "rounds"> {
-  const { pid: innerPid, comm } = state.process;
-  return {
-    pid,
-    ...(innerPid !== pid && { innerPid }),
-    name: Buffer.from(comm, "latin1").toString(),
-    mode: state.host.mode,
-    bytes,
-    pages,
-    threads: state.threads.length,
-    processes: 1,
-    softErrors: state.softErrors,
-  };
+/** Start time of the root in clock ticks since boot. */
+function startOf(pid: number, { looks }: TreeLook): bigint {
+  const look = looks.get(pid);
+  if (look === undefined) throw changed(pid, null);
+  return look.facts.stat.startTicks;
 }
 
 /** A pid alone does not name a process: it may be another's by now. */
-function requireStart(pid: number, look: Look, startTicks: bigint): void {
-  if (look.facts.stat.startTicks === startTicks) return;
+function requireStart(pid: number, found: bigint, startTicks: bigint): void {
+  if (found === startTicks) return;
   throw new CrError(
     "NO_SUCH_PROCESS",
     `cannot checkpoint process ${pid}: it ended and another process has its pid`,
-    {
-      hint: `look who has it now: ps -p ${pid}`,
-    },
+    { hint: `look who has it now: ps -p ${pid}` },
   );
 }
 
-function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
-  if (after === "stop") tracee.releaseStopped();
-  else tracee.release();
+/** What takes longer than a stop should, found before it for each member; nothing for one that has just ended. */
+function forEach<T>(
+  { relatives, looks }: TreeLook,
+  find: (pid: number, look: Look) => T,
+): ReadonlyMap<number, T | null> {
+  const root = relatives[0]?.pid ?? 0;
+  return new Map(
+    [...looks].map(([pid, look]) => [pid, unlessEnded(pid, { root, look: () => find(pid, look) })]),
+  );
 }
 
-function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
-  const unasked = captured.softErrors.filter(({ kind }) => kind !== SKIPPED);
-  if (!strict || unasked.length === 0) return;
-  const list = unasked.map((soft) => soft.message).join("; ");
-  throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
-    hint: "leave out --strict to accept this",
-  });
+function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
+  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
+  if (tree || children.length === 0) return [];
+  return [
+    {
+      kind: "child",
+      id: "",
+      what: `child processes (${children.join(", ")}), without --no-tree they are saved, too`,
+    },
+  ];
+}
+
+/** What is left to write, and durability: the program already runs again. */
+function finish(
+  output: Output,
+  { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
+): readonly Finished[] {
+  const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
+  faultPoint("before-commit");
+  const [first] = copied;
+  const cores = new Map(finished.map(({ pid, written }) => [pid, written]));
+  if (first === undefined || look.relatives.length === 1) output.commitFile(look.relatives[0]?.pid ?? 0);
+  else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
+  return finished;
 }

@@ -1,28 +1,49 @@
 /**
- * From the stopped process into the core: its memory, what is behind its deleted files and pipes, and once it runs
- * again all that describes it. Turns failures of the copy into the user's words.
+ * From a stopped process into its core: its memory, what is behind its deleted files and pipes, files that are kept
+ * whole; and once it runs again all that describes it. Turns failures of the copy into the user's words.
  */
-import { writeCoreTail } from "../core/writer.js";
-import { faultPoint } from "../fault.js";
-import type { FileState } from "../state/fd.js";
+import { type WrittenCore, writeCoreTail } from "../core/writer.js";
+import type { FileState, MappedFile } from "../state/fd.js";
+import { isNameless, objectKey } from "../state/object-mapping.js";
+import type { Vma } from "../state/vma.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
-import { copyContents } from "./contents.js";
-import type { CopiedMemory } from "./copied-memory.js";
+import { copyContents, type Place } from "./contents.js";
 import { changed } from "./freeze.js";
-import type { Interior } from "./interior.js";
 import type { MemoryCopy } from "./memory-copy.js";
-import { copyObjects } from "./object-contents.js";
+import { copyObjects, type Memory } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
+import type { StoredRange } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { refuse } from "./refusal.js";
+import type { Sockets } from "./refused-contents.js";
 import { snapshotFiles } from "./snapshots.js";
+import type { StoredOnce } from "./stored-once.js";
 
-/** What was written beside the memory, and the first byte behind it. */
-export interface Contents {
+/** Where a process is copied to, and what must be known of the other members of its tree. */
+export interface Destination {
+  readonly output: OutputFile;
+  readonly memory: MemoryCopy;
+  readonly fork: FrozenCopy | null;
+  readonly phases: Phases;
+  readonly open: readonly OpenDescriptor[];
+  readonly once: StoredOnce;
+  readonly sockets: Sockets;
+  readonly unreadInputBytes: number;
+  /** Keep the regular files it can write to. */
+  readonly snapshot: boolean;
+}
+
+/** A process of which all is copied that had to be while it stood. */
+export interface Copied {
+  readonly pid: number;
+  readonly output: OutputFile;
+  readonly memory: MemoryCopy;
+  readonly state: CapturedState;
   readonly files: FileState;
+  /** First byte behind what was written beside the memory. */
   readonly end: number;
 }
 
@@ -33,65 +54,105 @@ export function copying<T>(pid: number, output: OutputFile, act: () => T): T {
   } catch (error) {
     if (isNativeError(error, "ESRCH")) throw changed(pid, error);
     if (isNativeError(error, "EFAULT")) {
-      refuse(pid, [
-        { kind: "mapping", id: "", what: "memory that cannot be read (a faulty page, or it just ended)" },
-      ]);
+      const what = "memory that cannot be read (a faulty page, or it just ended)";
+      refuse(pid, [{ kind: "mapping", id: "", what }]);
     }
     throw outputFailed(output.path, error);
   }
 }
 
-export interface InStop {
-  readonly memory: MemoryCopy;
-  readonly fork: FrozenCopy | null;
-  readonly phases: Phases;
-  readonly output: OutputFile;
-  readonly interior: Interior;
-  readonly open: readonly OpenDescriptor[];
-  /** Keep the files that it can write to. */
-  readonly snapshot: boolean;
-}
-
-/** Copies what must be copied while the process stands. */
-export function copyInStop(pid: number, captured: CapturedState, to: InStop): Contents {
-  const { memory, output, interior } = to;
-  const { fd } = output;
-  const { vmas } = captured;
-  memory.copyInStop(vmas, to);
-  const shown = { vmas, runs: memory.shown, open: to.open };
-  const objects = copyObjects(
-    pid,
-    { files: captured.files, memory: shown },
-    { fd, fileOffset: memory.endOffset },
-  );
-  const contents = copyContents(pid, objects.files, {
-    fd,
-    fileOffset: objects.end,
-    unreadInputBytes: interior.unreadInputBytes,
-  });
-  const kept = { files: contents.files, vmas, opened: to.snapshot };
-  const { snapshots, end } = snapshotFiles(pid, kept, { fd, fileOffset: contents.end });
-  return { files: { ...contents.files, snapshots }, end };
-}
-
-/** What was stashed, headers, notes and durability: the program already runs again. */
-export function finish(
-  captured: CapturedState,
-  to: {
-    readonly pid: number;
-    readonly memory: MemoryCopy;
-    readonly contents: Contents;
-    readonly output: OutputFile;
-  },
-): CopiedMemory {
-  const { pid, memory, contents, output } = to;
+/** Copies what must be copied while the process stands. Throws as `copying`. */
+export function copyOut(pid: number, state: CapturedState, to: Destination): Copied {
+  const { output, memory, once } = to;
   return copying(pid, output, () => {
-    const copied = memory.finish(contents.end);
-    const { vmas, runs, layout } = copied;
-    const state = { ...captured, vmas, runs, files: contents.files };
-    writeCoreTail(output.fd, { layout, state, tailOffset: memory.endOffset });
-    faultPoint("before-commit");
-    output.commit();
-    return copied;
+    const { vmas } = state;
+    memory.copyInStop(vmas, { ...to, share: (of, stored) => shareOf(pid, { vmas: of, stored, once }) });
+    const shown = { vmas, runs: memory.shown, open: to.open };
+    const objects = copyOwnObjects(
+      pid,
+      { files: state.files, memory: shown, once },
+      { fd: output.fd, fileOffset: memory.endOffset },
+    );
+    const contents = copyContents(pid, objects.files, { ...to, fd: output.fd, fileOffset: objects.end });
+    return { pid, output, memory, state, ...withSnapshots(pid, { ...contents, vmas }, to) };
+  });
+}
+
+/** What of a plan no other member of the tree stores. */
+function shareOf(
+  pid: number,
+  {
+    vmas,
+    stored,
+    once,
+  }: { readonly vmas: readonly Vma[]; readonly stored: readonly StoredRange[]; readonly once: StoredOnce },
+): StoredRange[] {
+  const elsewhere = vmas.filter(
+    (vma) => vma.kind === "shared-file" && isNameless(vma) && (once.holderOf(objectKey(vma)) ?? pid) !== pid,
+  );
+  const own = stored.filter(
+    ({ address }) => !elsewhere.some(({ start, end }) => address >= start && address < end),
+  );
+  return once.unstored(vmas, own);
+}
+
+/** What is behind mappings without a name: with the first member that maps it. */
+function copyOwnObjects(
+  pid: number,
+  { files, memory, once }: { readonly files: FileState; readonly memory: Memory; readonly once: StoredOnce },
+  core: Place,
+): { readonly files: FileState; readonly end: number } {
+  const vmaOf = ({ starts }: MappedFile) => memory.vmas.find(({ start }) => starts.includes(start));
+  const holderOf = (one: MappedFile): number => {
+    const vma = vmaOf(one);
+    if (vma === undefined) return pid;
+    const holder = once.holderOf(objectKey(vma)) ?? pid;
+    once.hold(objectKey(vma), holder);
+    return holder;
+  };
+  const all = (files.mapped ?? []).map((one) => ({ one, holder: holderOf(one) }));
+  const mapped = all.flatMap(({ one, holder }) => (holder === pid ? [one] : []));
+  const copied = copyObjects(pid, { files: { ...files, mapped }, memory }, core);
+  const others = all.flatMap(({ one, holder }) =>
+    holder === pid ? [] : [{ ...one, file: { ...one.file, contentIn: holder } }],
+  );
+  return { ...copied, files: { ...copied.files, mapped: [...(copied.files.mapped ?? []), ...others] } };
+}
+
+/** Files that another member has kept are not kept again. */
+function withSnapshots(
+  pid: number,
+  {
+    files,
+    vmas,
+    end: fileOffset,
+  }: { readonly files: FileState; readonly vmas: readonly Vma[]; readonly end: number },
+  { output: { fd }, once, snapshot }: Destination,
+): { readonly files: FileState; readonly end: number } {
+  const isNew = ({ path }: { readonly path: string }) => !once.isKept(path);
+  const kept = {
+    files: { ...files, descriptions: files.descriptions.filter(isNew) },
+    vmas: vmas.filter(isNew),
+    opened: snapshot,
+  };
+  const { snapshots, end } = snapshotFiles(pid, kept, { fd, fileOffset });
+  once.keep(snapshots.map(({ path }) => path));
+  return { files: { ...files, snapshots }, end };
+}
+
+/** A core that is whole but not durable yet, with what its memory comes to. */
+export interface Finished {
+  readonly written: WrittenCore;
+  /** Bytes of memory that are not zero, and pages stored. */
+  readonly bytes: number;
+  readonly pages: number;
+}
+
+/** What was kept in memory, headers and notes: the process may run again. Throws as `copying`. */
+export function finishCore({ pid, output, memory, state, files, end }: Copied): Finished {
+  return copying(pid, output, () => {
+    const { vmas, runs, layout, bytes, pages } = memory.finish(end);
+    const tail = { layout, state: { ...state, vmas, runs, files }, tailOffset: memory.endOffset };
+    return { written: writeCoreTail(output.fd, tail), bytes, pages };
   });
 }

@@ -34,6 +34,8 @@ export interface Candidate {
   readonly look: Look;
   readonly gadgets: Gadgets | null;
   readonly freezing: FreezeOptions;
+  /** There are other members. */
+  readonly isOfTree: boolean;
 }
 
 /** What came of it. `why` says why it could not be tracked, for the user; null when it was. */
@@ -104,7 +106,9 @@ const DIRECT = "it has a file open with O_DIRECT";
 function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | null {
   using tracee = seize(pid);
   const { threads, restarting } = freeze(tracee, freezing);
-  const filtered = [...threads.keys()].some((tid) => readStatus(pid, tid).get("Seccomp") !== "0");
+  const filtered = [...threads.keys()].some(
+    (tid) => attempt(pid, () => readStatus(pid, tid)).get("Seccomp") !== "0",
+  );
   const main = threads.get(pid);
   try {
     const work = main && !filtered ? findWorkplace(pid, main, gadgets) : null;

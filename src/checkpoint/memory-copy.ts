@@ -8,12 +8,12 @@ import { DATA_OFFSET, planCore } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
-import { copyPages, stashPages } from "../tracee/memory.js";
+import { copyPages } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
-import { RangeList, type Span, spanBytes } from "../tracee/range-list.js";
+import { type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { changed, OtherProgram } from "./freeze.js";
@@ -23,21 +23,21 @@ import { planPages, type StoredRange, together } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
 import { clip, isForked, isHeld, isTracked, merge, ownPages, spanOf } from "./spans.js";
+import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
 
 /** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
 const COPY_THREADS = Math.min(4, availableParallelism());
-/** Memory of cr that is filled in the stop; what does not fit goes into the file at once. */
-const STASH_BYTES = 48 << 20;
-const STASH_BYTES_MIN = 1 << 20;
+
+/** What of a plan is this member's to store: several of a tree may have it (stored-once.ts). To be asked once. */
+export type Share = (vmas: readonly Vma[], stored: readonly StoredRange[]) => StoredRange[];
 
 export class MemoryCopy {
   readonly #pid: number;
   readonly #output: OutputFile;
   readonly #book = new PlaceBook(DATA_OFFSET);
   #tracker: PageTracker | null = null;
-  #stash: Buffer | null = null;
-  #stashed: Span[] = [];
+  #stash = new Stash(0);
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
@@ -104,35 +104,46 @@ export class MemoryCopy {
     this.#isOver = true;
   }
 
-  /** Makes room for what will be left, before the stop: memory that was never touched costs time in it. */
-  prepare(expectedBytes: number): void {
-    const wantedBytes = Math.ceil((2 * expectedBytes + STASH_BYTES_MIN) / PAGE_BYTES) * PAGE_BYTES;
-    const bytes = Math.min(STASH_BYTES, wantedBytes);
-    this.#stash = Buffer.alloc(bytes, 1);
+  /**
+   * Makes room for what will be left, before the stop: memory that was never touched costs time in it. What does not
+   * fit goes into the file at once. At most `maxBytes`; the bytes of it.
+   */
+  prepare(expectedBytes: number, maxBytes: number): number {
+    this.#stash = new Stash(Math.min(maxBytes, stashBytesFor(expectedBytes)));
+    return this.#stash.totalBytes;
+  }
+
+  /** False when what is tracked is the memory of a program that is gone: an exec gives another one. */
+  isOfThis(vmas: readonly Vma[]): boolean {
+    return this.#tracker === null || this.#tracker.isOfThis(vmas.filter(isTracked));
   }
 
   /**
    * Copies what is left of the stopped process; with a frozen copy only what that does not have. Throws `NativeError`,
    * TARGET_CHANGED when it is another program by now.
    */
-  copyInStop(vmas: readonly Vma[], { fork, phases }: { fork: FrozenCopy | null; phases: Phases }): void {
+  copyInStop(
+    vmas: readonly Vma[],
+    { fork, phases, share }: { fork: FrozenCopy | null; phases: Phases; share: Share },
+  ): void {
     this.#fork = fork;
     const pid = this.#pid;
     // Not before the stop: an exec would leave us with the page table of a program that is gone.
     using pagemap = attempt(pid, () => new Pagemap(pid));
     const tracker = this.#tracker;
     if (tracker === null) {
-      const planned = planPages(pid, fork === null ? vmas : vmas.filter((vma) => !isForked(vma)), pagemap);
+      const here = fork === null ? vmas : vmas.filter((vma) => !isForked(vma));
+      const planned = shared(planPages(pid, here, pagemap), share);
       this.#later = () => (fork === null ? planned : together(this.#planFork(fork, vmas), planned));
       phases.end("scan");
       this.shown = planned.stored;
       this.#take(planned.stored.map(spanOf));
       return;
     }
-    if (!tracker.isOfThis(vmas.filter(isTracked))) throw changed(pid, new OtherProgram());
+    if (!this.isOfThis(vmas)) throw changed(pid, new OtherProgram());
     const apart = { spansOf: pagemap.spansApart.bind(pagemap) };
     const rest = vmas.filter((vma) => !isTracked(vma));
-    const others = planPages(pid, rest, apart);
+    const others = shared(planPages(pid, rest, apart), share);
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
@@ -169,18 +180,7 @@ export class MemoryCopy {
 
   /** Into the stash as far as it reaches, the rest into the file. */
   #take(spans: readonly Span[]): void {
-    const stash = this.#stash ?? Buffer.alloc(0);
-    const list = new RangeList(spans.length);
-    const rest: Span[] = [];
-    for (const { start, end } of spans) {
-      const fits = Math.min(end, start + stash.length - list.totalBytes);
-      if (fits > start) {
-        this.#stashed.push({ start, end: fits });
-        list.add(start, fits, list.totalBytes);
-      }
-      if (fits < end) rest.push({ start: Math.max(start, fits), end });
-    }
-    stashPages(this.#pid, stash, list);
+    const rest = this.#stash.take(this.#pid, spans);
     if (rest.length > 0) this.#copy(this.#pid, rest, false);
   }
 
@@ -227,18 +227,12 @@ export class MemoryCopy {
   }
 
   #writeStash(): void {
-    const stash = this.#stash ?? Buffer.alloc(0);
-    const places = new Map<Span, number>();
-    let at = 0;
-    for (const span of this.#stashed) {
-      places.set(span, at);
-      at += span.end - span.start;
-    }
-    this.#book.cover(this.#stashed);
-    const list = this.#book.ranges(this.#stashed, (span) => places.get(span) as number);
-    const options = { list, threads: COPY_THREADS, over: this.#isOver, stash };
-    this.#book.note(this.#stashed, copyPages(0, this.#output.fd, options).checksums);
-    this.#stash = null;
+    const { spans } = this.#stash;
+    this.#book.cover(spans);
+    const list = this.#book.ranges(spans, this.#stash.placeOf);
+    const options = { list, threads: COPY_THREADS, over: this.#isOver, stash: this.#stash.bytes };
+    this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
+    this.#stash = new Stash(0);
   }
 
   [Symbol.dispose](): void {
@@ -246,4 +240,8 @@ export class MemoryCopy {
     this.#fork = null;
     this.untrack();
   }
+}
+
+function shared({ vmas, stored }: ReturnType<typeof planPages>, share: Share): ReturnType<typeof planPages> {
+  return { vmas, stored: share(vmas, stored) };
 }

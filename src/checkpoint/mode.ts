@@ -24,14 +24,22 @@ export interface Begun {
   readonly mode: Mode;
   readonly rounds: number;
   readonly leftBytes: number;
+  /** How long the stop is expected to last, in ms. */
+  readonly expectedMs: number;
+  /** Why it is not `live`; null when it is, or when the way was asked for. */
+  readonly why: string | null;
 }
+
+/** Why nothing is copied while it runs: one stop is as short. */
+export const LITTLE = "it has little memory";
+const FAST = "it writes faster than it can be copied";
 
 /** A copy may cost as much memory as the program has, and something beside. */
 const SPARE = 1.1;
 
 /**
- * Chooses, and copies what can be copied before the stop. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED and
- * what freezing throws; `NativeError` of the copy.
+ * Chooses, and copies what can be copied before the stop. Throws MODE_UNAVAILABLE, TARGET_CHANGED and what freezing
+ * throws; `NativeError` of the copy.
  */
 export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: ModeOptions): Begun {
   const { pid, look } = candidate;
@@ -44,15 +52,30 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
   const leftBytes = live?.why === null ? live.leftBytes : allBytes;
   const stops = estimateStops({ leftBytes, allBytes });
   let mode: Mode = options.mode ?? (live?.why === null ? "live" : "stop");
-  if (options.mode === undefined && noFork === null && stops.fork < stops[mode]) mode = "fork";
-  if (options.maxStopMs !== undefined && stops[mode] > options.maxStopMs) {
-    throw tooLong(pid, { mode, expectedMs: stops[mode], maxStopMs: options.maxStopMs });
+  let why = options.mode === undefined ? (live === null ? LITTLE : live.why) : null;
+  if (options.mode === undefined && noFork === null && stops.fork < stops[mode]) {
+    why ??= FAST;
+    mode = "fork";
   }
-  return { mode, rounds: live?.rounds ?? 0, leftBytes: mode === "fork" ? 0 : leftBytes };
+  return {
+    mode,
+    rounds: live?.rounds ?? 0,
+    leftBytes: mode === "fork" ? 0 : leftBytes,
+    expectedMs: stops[mode],
+    why,
+  };
+}
+
+/** Refuses what would stop the program for too long: all members of a tree stand together. Throws STOP_TOO_LONG. */
+export function requireShort(pid: number, all: readonly Begun[], maxStopMs: number | undefined): void {
+  const expectedMs = all.reduce((sum, one) => sum + one.expectedMs, 0);
+  if (maxStopMs === undefined || expectedMs <= maxStopMs) return;
+  throw tooLong(pid, { mode: all[0]?.mode ?? "stop", expectedMs, maxStopMs });
 }
 
 /** Why a frozen copy cannot be made; null when it can. */
-function whyNoFork({ pid, look }: Candidate): string | null {
+function whyNoFork({ pid, look, isOfTree }: Candidate): string | null {
+  if (isOfTree) return "it belongs to a process tree";
   const why = whyNoHelper(look);
   if (why !== null) return why;
   const bytes = ownBytes(look) * SPARE;

@@ -9,6 +9,7 @@ import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { isBundle, moveIntoPlace, RENAME_NEW } from "./place.js";
 
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
@@ -61,12 +62,21 @@ export class OutputFile {
     }
   }
 
+  /** One more unfinished file in the same folder. */
+  another(): OutputFile {
+    try {
+      return new OutputFile(this.path, openUnfinished(this.path), this.#force);
+    } catch (error) {
+      throw outputFailed(this.path, error);
+    }
+  }
+
   /** Makes the file durable under its name; afterwards the core is whole and survives a crash of the machine. */
   commit(): void {
     try {
       fsyncSync(this.fd);
-      this.#temporary ??= this.#giveName();
-      call("cr_rename", this.#temporary, this.path, this.#force ? 1 : 0);
+      this.#temporary ??= this.#giveName(temporaryName(this.path));
+      moveIntoPlace(this.#temporary, this.path, this.#force);
       this.#temporary = null;
       syncFolder(dirname(this.path));
       this.#done = true;
@@ -75,8 +85,16 @@ export class OutputFile {
     }
   }
 
-  #giveName(): string {
-    const name = temporaryName(this.path);
+  /** Makes the file durable as `path`, a new name in a folder that is not in its place yet and is synced later. */
+  commitInto(path: string): void {
+    fsyncSync(this.fd);
+    if (this.#temporary === null) this.#giveName(path);
+    else call("cr_rename", this.#temporary, path, RENAME_NEW);
+    this.#temporary = null;
+    this.#done = true;
+  }
+
+  #giveName(name: string): string {
     call("cr_link_fd", this.fd, name);
     return name;
   }
@@ -92,7 +110,8 @@ export class OutputFile {
 function checkPath(path: string, force: boolean): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;
-  if (!stat.isFile()) {
+  const isOfTree = isBundle(path);
+  if (!stat.isFile() && !isOfTree) {
     const what = stat.isSymbolicLink()
       ? "a symbolic link"
       : stat.isDirectory()
@@ -103,7 +122,8 @@ function checkPath(path: string, force: boolean): void {
     });
   }
   if (!force) {
-    throw new CrError("OUTPUT_EXISTS", `cannot write core ${path}: the file exists`, {
+    const what = isOfTree ? "the folder of a checkpoint" : "the file";
+    throw new CrError("OUTPUT_EXISTS", `cannot write core ${path}: ${what} exists`, {
       hint: "choose another path with -o, or replace it with --force",
     });
   }
@@ -122,11 +142,12 @@ function openUnfinished(path: string): { fd: number; temporary: string | null } 
 }
 
 /** Not made from the core's own name, which may be as long as names can be. */
-function temporaryName(path: string): string {
+export function temporaryName(path: string): string {
   return join(dirname(path), `.core.${process.pid}.${Date.now().toString(36)}.tmp`);
 }
 
-function syncFolder(path: string): void {
+/** Makes the names in a folder durable. */
+export function syncFolder(path: string): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     fsyncSync(fd);

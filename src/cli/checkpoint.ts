@@ -13,6 +13,7 @@ interface Flags {
   readonly force?: boolean;
   readonly kill?: boolean;
   readonly stop?: boolean;
+  readonly tree: boolean;
   readonly files?: "snapshot";
   readonly skip: readonly string[];
   readonly strict?: boolean;
@@ -25,14 +26,25 @@ interface Flags {
 export function register(program: Command): void {
   program
     .command("checkpoint")
-    .description("save a running process into a core file; it goes on unless told otherwise")
+    .description(
+      "save a running process into a core file, with children into a folder; it goes on unless told otherwise",
+    )
     .argument("<pid>", "process to save", parsePid)
-    .addOption(new Option("-o, --output <file>", "the core (default: core.<pid> here)").env("CR_OUTPUT"))
+    .addOption(
+      new Option("-o, --output <path>", "the core, or the folder for a tree (default: core.<pid> here)").env(
+        "CR_OUTPUT",
+      ),
+    )
     .addOption(new Option("--force", "replace an existing core").env("CR_FORCE"))
     .addOption(
       new Option("--kill", "kill the program once the core is durable").env("CR_KILL").conflicts("stop"),
     )
     .addOption(new Option("--stop", "leave the program stopped (SIGSTOP)").env("CR_STOP"))
+    .addOption(
+      new Option("--no-tree", "refuse a program with children instead of saving them with it").env(
+        "CR_NO_TREE",
+      ),
+    )
     .addOption(
       new Option("--files <policy>", "keep the files it can write to in the core, to be put back whole")
         .choices(["snapshot"])
@@ -68,6 +80,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.output !== undefined && { output: fileName(flags.output) }),
     ...(flags.files !== undefined && { files: flags.files }),
     force: flags.force ?? false,
+    tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
@@ -91,8 +104,10 @@ function fileName(output: string): string {
 const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };
 
 function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void {
+  const others = result.processes - 1;
+  const family = others === 0 ? "" : ` and ${others} ${others === 1 ? "descendant" : "descendants"}`;
   process.stdout.write(
-    `saved ${result.name} (process ${result.pid}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
+    `saved ${result.name} (process ${result.pid}${family}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
       `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );

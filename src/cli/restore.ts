@@ -27,7 +27,7 @@ export function register(program: Command): void {
   program
     .command("restore")
     .description("restart the program of a core file where it was saved")
-    .argument("<core>", "core written by cr checkpoint, gcore or the kernel")
+    .argument("<core>", "core or folder written by cr checkpoint, core of gcore or the kernel")
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
@@ -82,9 +82,12 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, innerPid, softErrors, totalMs, foreground } = restored;
+  const { pid, innerPid, processes, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, innerPid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson(
+      { pid, innerPid, ...(processes && { processes }), totalMs, softErrors },
+      foreground === null ? process.stdout : process.stderr,
+    );
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);
