@@ -11,6 +11,7 @@ import { eventually } from "../harness/eventually.js";
 import { type Identity, killHard, runsFreely, statusLine } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
+import { checkpointTree, killTree, membersOf, restoreTree } from "../harness/tree.js";
 
 async function begin(scene: Scene, argv: readonly string[], asNobody = false): Promise<Target> {
   const [name = "", ...rest] = argv;
@@ -192,4 +193,47 @@ test("a program that calls exec between two rounds is no core", () =>
     expect(readdirSync(scene.folder)).not.toContain("core");
     target.go();
     expect(await target.ended(), target.output()).toBe("exited 0");
+  }));
+
+/** A shell with two programs that rewrite their memory. */
+async function beginTree(scene: Scene): Promise<Target> {
+  const one = `${fixture("rewriter")} "$0"`;
+  const script = `${one} & first=$!; ${one} & second=$!; wait $first && wait $second`;
+  const target = await scene.start(["/bin/sh", "-c", script, "FOLDER"]);
+  await target.says("ready\nready\n");
+  return target;
+}
+
+test("the members of a tree are copied while they run, and stop together", () =>
+  withScene(async (scene) => {
+    const target = await beginTree(scene);
+    const bundle = join(scene.folder, "bundle");
+    const refused = await scene.cr(["checkpoint", `${target.pid}`, "-o", bundle, "--mode", "fork"]);
+    expect(refused.stderr).toMatch(
+      /MODE_UNAVAILABLE: cannot checkpoint process \d+ with --mode fork: it belongs to a process tree/,
+    );
+    expect(await checkpointTree(scene, { target, bundle })).toMatchObject({ mode: "live", processes: 3 });
+    await killTree(scene, membersOf(bundle));
+    const restored = await restoreTree(scene, { target, bundle });
+    target.go();
+    const end = await restored.cr.done;
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+  }));
+
+test("a member of a tree that calls exec between two rounds is copied in the stop", () =>
+  withScene(async (scene) => {
+    const target = await beginTree(scene);
+    const end = await afterARound(scene, target, async () => {
+      writeFileSync(join(target.folder, "again"), "");
+      await target.says("ready\nready\nready\n");
+    });
+    expect(end.status, describeResult(end)).toBe(0);
+    const core = join(scene.folder, "core");
+    const verified = await scene.cr(["verify", core]);
+    expect(verified.status, describeResult(verified)).toBe(0);
+    await killTree(scene, membersOf(core));
+    const restored = await restoreTree(scene, { target, bundle: core });
+    target.go();
+    const done = await restored.cr.done;
+    expect(done.status, `${describeResult(done)}\nit said: ${target.output()}`).toBe(0);
   }));

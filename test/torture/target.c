@@ -111,11 +111,18 @@ static void check_memory(const uint64_t *arena, const uint64_t *stack) {
   }
 }
 
-/* A thread of a tool that was killed may be on its way out: what differs is looked at again. */
+static int same_threads(void) {
+  static const char key[] = "status Threads:";
+  const char *one = strstr(before, key), *other = strstr(now, key);
+  size_t length = one ? strcspn(one, "\n") + 1 : 0;
+  return one && other && strncmp(one, other, length) == 0;
+}
+
+/* A thread of a tool that was killed may be on its way out: while there is one more than before, this looks again. */
 static void take_settled(void) {
   const struct timespec nap = {0, 20000000};
   snapshot_take(now);
-  for (int looks = 0; looks < 250 && strcmp(before, now) != 0; looks++) {
+  for (int looks = 0; looks < 250 && !same_threads(); looks++) {
     nanosleep(&nap, NULL);
     snapshot_take(now);
   }
