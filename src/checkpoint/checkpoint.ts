@@ -7,6 +7,7 @@
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
+import { collectGarbage, Urgency } from "../host/urgency.js";
 import type { SoftError } from "../state/soft-error.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
@@ -129,6 +130,8 @@ function attemptCheckpoint(
   const ledger = options.ledger ?? new Map();
   const { timeoutMs = TIMEOUT_MS } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
+  collectGarbage();
+  using urgency = Urgency.begin();
   const phases = new Phases();
   using family = Family.seize(pid);
   faultPoint("after-seize");
@@ -154,6 +157,7 @@ function attemptCheckpoint(
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
   phases.end("resume");
+  urgency.end();
   if (!copies.untrack()) return null;
   const finished = finish(output, { copied, look });
   if (options.after === "kill") family.kill();

@@ -33,12 +33,13 @@ export function wantsRound(round: Round): boolean {
   return expectedBytes(round) < round.copiedBytes * SHRINKING;
 }
 
-/** Measured on several machines (PLATFORM): copying memory to memory, and forking, in ms a MiB. */
+/** Measured: copying memory to memory, forking, and looking for what was written, in ms a MiB. */
 const STASH_MS_A_MIB = 0.4;
 const FORK_MS_A_MIB = 0.03;
-/** Asking a process for its state, and making a copy of it, in ms. */
-const STATE_MS = 3;
-const FORK_MS = 2;
+const SCAN_MS_A_MIB = 0.002;
+/** Stopping a process and asking it for its state, and making a copy of it, in ms. */
+const STATE_MS = 8;
+const FORK_MS = 4;
 
 /** What each way is expected to stop the program for, in ms. */
 export interface StopEstimates {
@@ -54,7 +55,7 @@ export function estimateStops(left: {
 }): StopEstimates {
   const mib = (bytes: number) => bytes / (1 << 20);
   return {
-    live: STATE_MS + mib(left.leftBytes) * STASH_MS_A_MIB,
+    live: STATE_MS + mib(left.leftBytes) * STASH_MS_A_MIB + mib(left.allBytes) * SCAN_MS_A_MIB,
     fork: STATE_MS + FORK_MS + mib(left.allBytes) * FORK_MS_A_MIB,
     stop: STATE_MS + mib(left.allBytes) * STASH_MS_A_MIB,
   };

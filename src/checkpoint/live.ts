@@ -3,6 +3,7 @@
  * left. What cannot be tracked is left for the stop (memory-copy.ts); where tracking itself is not to be trusted, all is.
  */
 import { faultPoint } from "../fault.js";
+import { Urgency } from "../host/urgency.js";
 import { PAGE_BYTES } from "../state/address.js";
 import { getRegister } from "../state/registers.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
@@ -104,6 +105,7 @@ const DIRECT = "it has a file open with O_DIRECT";
 
 /** A brief stop in which the process is given to the tracker; null where that cannot be. */
 function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | null {
+  using _urgency = Urgency.begin();
   using tracee = seize(pid);
   const { threads, restarting } = freeze(tracee, freezing);
   const filtered = [...threads.keys()].some(
