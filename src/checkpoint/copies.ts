@@ -19,10 +19,8 @@ import { attempt } from "./target.js";
 
 /** Memory of cr that is filled in the stop, for all members. */
 const STASH_BYTES = 48 << 20;
-/** How long a member of a tree may take to stop for the start: one in vfork(2) does not before its child goes on, in ms. */
-const MEMBER_STOP_MS = 100;
 /** A member that is not there any more as it was looked at: the common stop finds out what became of it. */
-const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS", "FREEZE_TIMEOUT"];
+const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS"];
 
 export interface CopiesOptions extends ModeOptions {
   readonly gadgets: ReadonlyMap<number, Gadgets | null>;
@@ -82,10 +80,12 @@ export class Copies {
     const memory = new MemoryCopy(pid, output);
     this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined });
     const freezing = {
-      timeoutMs: this.#isTree ? Math.min(MEMBER_STOP_MS, options.timeoutMs) : options.timeoutMs,
+      timeoutMs: options.timeoutMs,
       ledger: options.ledger,
       key: `${pid}:${look.facts.stat.startTicks}`,
     };
+    // In vfork(2), mostly: it does not stop before its child goes its own way.
+    if (this.#isTree && look.facts.stat.state === "D") return;
     const gadgets = options.gadgets.get(pid) ?? null;
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
