@@ -4,7 +4,6 @@
  * to its own file.
  */
 
-import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import { collectGarbage, Urgency } from "../host/urgency.js";
@@ -17,6 +16,7 @@ import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
+import { CopyGap } from "./copied-memory.js";
 import { Copies } from "./copies.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
@@ -32,7 +32,7 @@ import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { resultOf } from "./result.js";
-import { attempt, reachable } from "./target.js";
+import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
@@ -106,7 +106,12 @@ export interface CheckpointResult {
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const isExact = options.after === "kill" || options.after === "stop";
-  return attemptCheckpoint(pid, options, isExact) ?? attemptCheckpoint(pid, options, true) ?? never(pid);
+  try {
+    return attemptCheckpoint(pid, options, isExact) ?? attemptCheckpoint(pid, options, true) ?? never(pid);
+  } catch (error) {
+    if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
+    return attemptCheckpoint(pid, { ...options, mode: "stop" }, true) ?? never(pid);
+  }
 }
 
 function never(pid: number): never {
@@ -197,16 +202,6 @@ function startOf(pid: number, { looks }: TreeLook): bigint {
   const look = looks.get(pid);
   if (look === undefined) throw changed(pid, null);
   return look.facts.stat.startTicks;
-}
-
-/** A pid alone does not name a process: it may be another's by now. */
-function requireStart(pid: number, found: bigint, startTicks: bigint): void {
-  if (found === startTicks) return;
-  throw new CrError(
-    "NO_SUCH_PROCESS",
-    `cannot checkpoint process ${pid}: it ended and another process has its pid`,
-    { hint: `look who has it now: ps -p ${pid}` },
-  );
 }
 
 /** What takes longer than a stop should, found before it for each member; nothing for one that has just ended. */

@@ -12,3 +12,6 @@ export interface CopiedMemory {
   readonly bytes: number;
   readonly pages: number;
 }
+
+/** A copy made in rounds does not add up: memory went a way that rounds do not follow. It is made again in the stop. */
+export class CopyGap extends Error {}

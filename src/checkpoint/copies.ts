@@ -3,12 +3,12 @@
  * while it runs, as far as that goes, and goes on from there in the stop. A lone process is a tree of one.
  */
 import { CrError } from "../errors.js";
-import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
 import { copying } from "./copy-out.js";
+import { changed, OtherProgram } from "./freeze.js";
 import type { TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
@@ -36,6 +36,8 @@ export interface Copy {
   readonly memory: MemoryCopy;
   readonly begun: Begun;
   readonly known: KnownFlags;
+  /** Of the program that it is: random addresses tell it from one that exec brings, also of a child of vfork(2). */
+  readonly auxv: Buffer;
 }
 
 const NOT_BEGUN: Begun = { mode: "stop", rounds: 0, leftBytes: 0, expectedMs: 0, why: null };
@@ -78,7 +80,8 @@ export class Copies {
     if (look === undefined) return;
     const output = this.#output.core(pid);
     const memory = new MemoryCopy(pid, output);
-    this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined });
+    const { auxv } = look.facts;
+    this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined, auxv });
     const freezing = {
       timeoutMs: options.timeoutMs,
       ledger: options.ledger,
@@ -89,7 +92,7 @@ export class Copies {
     const gadgets = options.gadgets.get(pid) ?? null;
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
-    if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined });
+    if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
   }
 
   /** Null, and no copy, when a member of a tree is another program by now or has ended. */
@@ -144,13 +147,15 @@ export class Copies {
   }
 
   /** The copy of a member that stands: a new one for who has come, or called exec, since. */
-  of(pid: number, vmas: readonly Vma[]): Copy {
+  of(pid: number, auxv: Buffer): Copy {
     const copy = this.#copies.get(pid);
-    if (copy !== undefined && (!this.#isTree || copy.memory.isOfThis(vmas))) return copy;
+    const isSame = copy?.memory.isOfThis() && copy.auxv.equals(auxv);
+    if (copy !== undefined && isSame) return copy;
+    if (!this.#isTree) throw changed(pid, new OtherProgram());
     this.#drop(pid);
     const output = this.#output.renew(pid);
     const begun = { ...NOT_BEGUN, why: "it began, or called exec, in between" };
-    const fresh = { output, memory: new MemoryCopy(pid, output), begun, known: undefined };
+    const fresh = { output, memory: new MemoryCopy(pid, output), begun, known: undefined, auxv };
     this.#copies.set(pid, fresh);
     return fresh;
   }

@@ -12,6 +12,7 @@ import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
+import { CopyGap } from "./copied-memory.js";
 import { changed } from "./freeze.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { copyObjects, type Memory } from "./object-contents.js";
@@ -54,6 +55,7 @@ export function copying<T>(pid: number, output: OutputFile, act: () => T): T {
   try {
     return act();
   } catch (error) {
+    if (error instanceof CopyGap) throw error;
     if (isNativeError(error, "ESRCH")) throw changed(pid, error);
     if (isNativeError(error, "EFAULT")) {
       const what = "memory that cannot be read (a faulty page, or it just ended)";
@@ -68,7 +70,14 @@ export function copyOut(pid: number, state: CapturedState, to: Destination): Cop
   const { output, memory, once } = to;
   return copying(pid, output, () => {
     const { vmas } = state;
-    memory.copyInStop(vmas, { ...to, share: (of, stored) => shareOf(pid, { vmas: of, stored, once }) });
+    const { isTracking } = memory;
+    try {
+      memory.copyInStop(vmas, { ...to, share: (of, stored) => shareOf(pid, { vmas: of, stored, once }) });
+    } catch (error) {
+      throw isTracking && isNativeError(error, "EFAULT")
+        ? new CopyGap("a page is gone", { cause: error })
+        : error;
+    }
     const shown = { vmas, runs: memory.shown, open: to.open };
     const objects = copyOwnObjects(
       pid,

@@ -111,7 +111,7 @@ export function copyAll(
   return captured.map((state, index) => {
     const { frozen, answers } = asked[index] as Asked;
     const { pid } = frozen.tracee;
-    const { output, memory, begun } = copies.of(pid, state.vmas);
+    const { output, memory, begun } = copies.of(pid, state.auxv);
     const fork = begun.mode === "fork" && isLone ? makeFork(frozen, answers) : null;
     if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
     const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;

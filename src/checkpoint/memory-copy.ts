@@ -114,8 +114,8 @@ export class MemoryCopy {
   }
 
   /** False when what is tracked is the memory of a program that is gone: an exec gives another one. */
-  isOfThis(vmas: readonly Vma[]): boolean {
-    return this.#tracker === null || this.#tracker.isOfThis(vmas.filter(isTracked));
+  isOfThis(): boolean {
+    return this.#tracker === null || this.#tracker.isAlive();
   }
 
   /**
@@ -140,7 +140,7 @@ export class MemoryCopy {
       this.#take(planned.stored.map(spanOf));
       return;
     }
-    if (!this.isOfThis(vmas)) throw changed(pid, new OtherProgram());
+    if (!this.isOfThis()) throw changed(pid, new OtherProgram());
     const apart = { spansOf: pagemap.spansApart.bind(pagemap) };
     const rest = vmas.filter((vma) => !isTracked(vma));
     const others = shared(planPages(pid, rest, apart), share);

@@ -6,6 +6,7 @@ import { PAGE_BYTES } from "../state/address.js";
 import { joinChecksums } from "../state/page-checksums.js";
 import { GONE_CHECKSUM } from "../tracee/memory.js";
 import { RangeList, type Span } from "../tracee/range-list.js";
+import { CopyGap } from "./copied-memory.js";
 
 /** CRC32C of a page of zeros. */
 const ZERO_CHECKSUM = 0x98f9_4189;
@@ -109,7 +110,7 @@ export class PlaceBook {
     }));
   }
 
-  /** CRC32C of a span inside one extent, all of which has been copied: RangeError else. */
+  /** CRC32C of a span inside one extent, all of which has been copied: CopyGap else. */
   checksum({ start, end }: Span): number {
     const [piece] = this.#pieces({ start, end });
     if (piece === undefined || piece.start !== start || piece.end !== end) {
@@ -119,7 +120,7 @@ export class PlaceBook {
     const first = (start - piece.extent.start) / PAGE_BYTES;
     const last = first + (end - start) / PAGE_BYTES;
     if (copied.subarray(first, last).includes(0)) {
-      throw new RangeError(`a page at 0x${start.toString(16)} is to be stored and was never copied`);
+      throw new CopyGap(`a page at 0x${start.toString(16)} is to be stored and was never copied`);
     }
     return joinChecksums(checksums.subarray(first, last));
   }

@@ -144,3 +144,13 @@ function commOf(pid: number): string {
     return "ended meanwhile";
   }
 }
+
+/** A pid alone does not name a process: it may be another's by now. */
+export function requireStart(pid: number, found: bigint, startTicks: bigint): void {
+  if (found === startTicks) return;
+  throw new CrError(
+    "NO_SUCH_PROCESS",
+    `cannot checkpoint process ${pid}: it ended and another process has its pid`,
+    { hint: `look who has it now: ps -p ${pid}` },
+  );
+}

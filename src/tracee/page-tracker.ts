@@ -22,6 +22,7 @@ const UFFDIO_WRITEPROTECT = 0xc018_aa06;
 const UFFD_API = 0xaan;
 const WP_ASYNC = 1n << 15n;
 const MODE_WP = 2n;
+const ESRCH = 3;
 /** Bytes whose protection is taken away in one call: the process waits for no longer when it writes there. */
 const LIFT_BYTES = 32 << 20;
 
@@ -76,9 +77,13 @@ export class PageTracker {
     return isDone;
   }
 
-  /** True while the process still has the memory that is tracked: an exec gives it another one. */
-  isOfThis(vmas: readonly { readonly start: Address; readonly end: Address }[]): boolean {
-    return vmas.some((vma) => this.register(vma));
+  /**
+   * True while the memory that is tracked is there: an exec gives another one. Nothing is registered for that, which
+   * could make pages that were moved there look clean; one page is opened, and counts as written.
+   */
+  isAlive(): boolean {
+    const [start = 0] = this.#tracked.keys();
+    return this.#open(start, start + PAGE_BYTES) !== -ESRCH;
   }
 
   /** Pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
@@ -91,14 +96,18 @@ export class PageTracker {
     return this.#pagemap.census();
   }
 
+  #open(start: number, end: number): number {
+    const request = Buffer.alloc(24);
+    request.writeBigUInt64LE(BigInt(start), 0);
+    request.writeBigUInt64LE(BigInt(end - start), 8);
+    return tryOwnCall("ioctl", this.#uffd, UFFDIO_WRITEPROTECT, request);
+  }
+
   /** Ends it. What is protected is opened bit by bit first: the kernel would do it at one go, and writers would wait. */
   [Symbol.dispose](): void {
     for (const [start, end] of this.#tracked) {
       for (let at = start; at < end; at += LIFT_BYTES) {
-        const request = Buffer.alloc(24);
-        request.writeBigUInt64LE(BigInt(at), 0);
-        request.writeBigUInt64LE(BigInt(Math.min(LIFT_BYTES, end - at)), 8);
-        tryOwnCall("ioctl", this.#uffd, UFFDIO_WRITEPROTECT, request);
+        this.#open(at, Math.min(at + LIFT_BYTES, end));
       }
     }
     this.#pagemap[Symbol.dispose]();

@@ -189,7 +189,7 @@ test("shared memory is refused while another process maps it, and only that", ()
       const vmas = readMappings(target.pid);
       return sharedWithOthers(vmas, mappersOutside([target.pid], vmas));
     };
-    expect(refusals()).toMatchObject([{ what: `memory shared with process ${child.pid}` }]);
+    await expect.poll(refusals).toMatchObject([{ what: `memory shared with process ${child.pid}` }]);
     process.kill(child.pid, "SIGKILL");
     await expect.poll(refusals).toEqual([]);
   }));
