@@ -22,6 +22,7 @@ import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { untilPassed } from "./passing.js";
 import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
@@ -83,6 +84,11 @@ export interface CheckpointResult {
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
+  return untilPassed(() => attemptAt(pid, options));
+}
+
+/** The recipe, once. */
+function attemptAt(pid: number, options: CheckpointOptions): CheckpointResult {
   const begin = performance.now();
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];

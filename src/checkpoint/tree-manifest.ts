@@ -50,8 +50,8 @@ function ownerOf(pid: number): number {
   return Number.parseInt(statusLine(pid, "Uid") ?? "0", 10);
 }
 
-/** tty_nr of proc_pid_stat(5): the minor number is in bits 0 to 7 and 20 to 31, the major one between. */
-function terminalOf({ ttyNumber, foregroundGroup }: ProcStat): TreeMember["terminal"] {
+/** The controlling terminal, from tty_nr of proc_pid_stat(5): the minor number is in bits 0 to 7 and 20 to 31, the major one between. */
+export function terminalOf({ ttyNumber, foregroundGroup }: ProcStat): TreeMember["terminal"] {
   if (ttyNumber === 0) return null;
   const major = (ttyNumber >> 8) & 0xfff;
   const minor = (ttyNumber & 0xff) | ((ttyNumber >>> 12) & 0xfff00);
