@@ -7,8 +7,8 @@ import { CrError } from "../errors.js";
 import type { Refusal } from "./refusal.js";
 
 /** How long it is tried again, and the pauses in between, in ms: each a little longer. */
-const PATIENCE_MS = 1000;
-const PAUSE_MS = 5;
+const PATIENCE_MS = 2000;
+const PAUSE_MS = 3;
 
 /** Runs `attempt` until it is refused for something that stays, or for too long: then throws what it threw last. */
 export async function untilPassed<T>(attempt: () => T): Promise<T> {

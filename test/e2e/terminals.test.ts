@@ -102,7 +102,7 @@ describe("a tmux server", () => {
     120_000,
   );
 
-  test("is not saved while a client is attached, which is named", () =>
+  test("is not saved while a client is attached, and after that it is", () =>
     withScene(async (scene) => {
       const tmux = await startTmux(scene);
       using client = onTerminal(`exec tmux -S ${tmux.socket} attach`);
@@ -172,4 +172,39 @@ test("a shell with its jobs comes back on the terminal of cr's caller, which is 
     await outer.says(/status 7/);
     outer.type("echo outer $((4+4)); exit\n");
     await outer.says(/outer 8/);
+  }));
+
+/** The first process keeps the master, the second is the root of a tree, the third leads a session on the slave. */
+const ELSEWHERE = `
+import ctypes, fcntl, os, termios, time
+m, s = os.openpty()
+def child(act):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(1, 9)
+        act()
+        time.sleep(1000)
+def leader():
+    os.setsid()
+    fcntl.ioctl(s, termios.TIOCSCTTY, 0)
+    os.dup2(s, 0)
+    os.close(s)
+    print('root', os.getppid(), os.getpid(), os.ttyname(0), flush=True)
+def root():
+    os.close(m)
+    child(leader)
+    os.close(s)
+child(root)
+os.close(s)
+time.sleep(1000)
+`;
+
+test("a session in the tree on a terminal elsewhere is refused by name", () =>
+  withScene(async (scene) => {
+    const target = await scene.start(["python3", "-c", ELSEWHERE]);
+    await target.says("\n");
+    const [, root, leader, name] = /root (\d+) (\d+) (.*)/.exec(target.output()) ?? [];
+    const result = await scene.cr(["checkpoint", `${root}`, "-o", "bundle"]);
+    expect(result.status, describeResult(result)).toBe(1);
+    const session = `the controlling terminal of session ${leader}, ${name}, which is not in the tree`;
+    expect(result.stderr).toContain(`process ${leader}: ${name}: ${session}`);
   }));
