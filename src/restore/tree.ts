@@ -23,6 +23,7 @@ import { type Inheritance, inheritTogether } from "./inherit.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { spawn } from "./spawn.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
@@ -50,9 +51,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   const policy = options.files ?? "rollback";
   const sameBoot = tree.bootId === bootId();
-  const terminals = terminalsOf(living.map(({ state }) => state));
-  if (!detach) requireLeader(tree.members, terminals);
-  const plan = planFamily(tree.members, terminals);
+  const plan = planOf(bundle, detach);
   const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
   const clocks = clocksOf(living, sameBoot);
   const placed = placesOf(living, options);
@@ -113,6 +112,13 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     totalMs: performance.now() - begin,
     foreground: started.foreground,
   };
+}
+
+function planOf({ living, tree }: Bundle, detach: boolean): FamilyPlan {
+  const terminals = terminalsOf(living.map(({ state }) => state));
+  if (!detach) requireLeader(tree.members, terminals);
+  const plan = planFamily(tree.members, terminals);
+  return { ...plan, softErrors: [...plan.softErrors, ...sessionDifferences(at(living, 0).state, detach)] };
 }
 
 interface StartParts {
