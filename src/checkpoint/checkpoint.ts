@@ -8,12 +8,15 @@ import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
+import { mayRepair } from "../tracee/tcp-facts.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
+import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
 import { type Copied, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
@@ -26,7 +29,7 @@ import { untilPassed } from "./passing.js";
 import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { attempt } from "./target.js";
+import { attempt, reachable } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
@@ -42,6 +45,12 @@ export interface CheckpointOptions {
   readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /**
+   * TCP connections to the outside: `keep` (default with CAP_NET_ADMIN) with `after: "kill"`, `close`, or `refuse`.
+   */
+  readonly tcp?: TcpPolicy;
+  /** How long packets of kept connections are held back for a restore, in ms; default 60 s. */
+  readonly tcpHoldMs?: number;
   /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
   readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
@@ -90,45 +99,63 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
 /** The recipe, once. */
 function attemptAt(pid: number, options: CheckpointOptions): CheckpointResult {
   const begin = performance.now();
+  const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(), leave };
-  const before = lookBeforeStop(pid, memory);
-  const startTicks = startOf(pid, before);
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
+  const before = lookBeforeStop(root, memory);
+  const startTicks = startOf(root, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
-  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
-  const vdso = attempt(pid, () => vdsoCrc32c(pid));
+  const vdso = attempt(pid, () => vdsoCrc32c(root));
   using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using family = Family.seize(pid);
+  using family = Family.seize(root);
   faultPoint("after-seize");
   const stopped = performance.now();
   const ledger = options.ledger ?? new Map();
   const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
   const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
-  requireStart(pid, startOf(pid, look), startTicks);
-  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  requireStart(pid, startOf(root, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
+  using held = holdConnections(pid, {
+    ...{ members, sockets, kill: options.after === "kill" },
+    holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
+  });
+  faultPoint("after-hold");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const copied = copyAll(pid, { asked, look: rest.look, known, policies, output, sockets, options });
+  const copying = { known, policies, output, sockets, connections: held.dumps, options };
+  const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
   const stopMs = performance.now() - stopped;
   finish(output, { copied, look });
-  if (options.after === "kill") family.kill();
+  if (options.after === "kill") killAll(family, held);
   const totalMs = performance.now() - begin;
   return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+}
+
+/** Kept connections outlive the program only in the hands of their keeper. */
+function killAll(family: Family, held: HeldConnections): void {
+  held.killing();
+  family.kill();
+  held.commit();
+}
+
+function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
+  return tcp ?? (mayRepair() ? "keep" : "refuse");
 }
 
 /** Start time of the root in clock ticks since boot. */
@@ -159,16 +186,16 @@ function forEach<T>(
   );
 }
 
-function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
-  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
-  if (tree || children.length === 0) return [];
-  return [
-    {
-      kind: "child",
-      id: "",
-      what: `child processes (${children.join(", ")}), without --no-tree they are saved, too`,
-    },
-  ];
+function refusedChildren(
+  pid: number,
+  { relatives }: TreeLook,
+  { tree = true }: CheckpointOptions,
+): Refusal[] {
+  const root = relatives[0]?.pid;
+  const children = relatives.filter(({ parent }) => parent === root).map((one) => one.pid);
+  if ((tree && root === pid) || children.length === 0) return [];
+  const why = tree ? "of a process whose main thread has ended" : "without --no-tree they are saved, too";
+  return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
 }
 
 /** Headers, notes and durability: the program already runs again. */

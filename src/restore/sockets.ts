@@ -1,14 +1,24 @@
-/** Sockets without connections to the outside: pairs with what waits in them, bound and listening ones. */
+/** Sockets: pairs with what waits in them, bound and listening ones; TCP connections are in connections.ts. */
 import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
+import { nameOf } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
+import { describeAddress } from "../state/socket-address.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import {
+  type Connections,
+  checkConnections,
+  clearLeftovers,
+  isConnection,
+  makeConnections,
+} from "./connections.js";
 import { coreOf } from "./content.js";
-import { describeAddress } from "./socket-address.js";
+import { lookAt } from "./file-look.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -19,6 +29,7 @@ const SHUT_WRITE = 2;
 const F_SETFL = 4;
 /** O_APPEND and O_NONBLOCK: what F_SETFL of fcntl(2) can set of a socket besides O_ASYNC. */
 const SETTABLE = 0o2000 | 0o4000;
+const EADDRNOTAVAIL = 99;
 const ECONNREFUSED = 111;
 const MODE_BITS = 0o7777;
 const ASIDE = ".cr-aside";
@@ -30,19 +41,32 @@ type Add = (description: FileDescription, fd: number, position: null) => void;
 /** Files that were made for bound sockets: kept when the program starts, else put back as they were. */
 export interface SocketFiles {
   keep(): void;
+  /** Lets TCP connections go on. RESTORE_FAILED. */
+  goOn(): void;
   putBack(): void;
 }
 
 /** Makes all of them. FILE_CHANGED when a path is in use, RESTORE_FAILED when an address is. */
-export function openSockets(wanted: readonly FileDescription[], coreFd: number, add: Add): SocketFiles {
-  const sockets = wanted.filter((one): one is Described => one.object?.kind === "socket");
+export function openSockets(
+  wanted: readonly FileDescription[],
+  { coreFd, tcp: policy }: { readonly coreFd: number; readonly tcp: TcpPolicy },
+  add: Add,
+): SocketFiles {
+  const connections = wanted.filter(isConnection);
+  checkConnections(connections, policy);
+  clearLeftovers(connections);
+  const sockets = wanted.filter(
+    (one): one is Described => one.object?.kind === "socket" && !isConnection(one),
+  );
   const made = new Map<bigint, number>();
   const put = (one: Described, fd: number) => {
     made.set(one.ino, fd);
     add(one, fd, null);
   };
   const bound: { readonly path: string; readonly aside: string | null }[] = [];
+  let waiting: Connections | null = null;
   const files: SocketFiles = {
+    goOn: () => waiting?.goOn(),
     keep: () => {
       for (const { aside } of bound.splice(0)) if (aside !== null) rmSync(aside, { force: true });
     },
@@ -70,6 +94,14 @@ export function openSockets(wanted: readonly FileDescription[], coreFd: number, 
     }
     for (const one of sockets) fillQueue(one, made, coreFd);
     for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
+    // Behind the listening sockets: a connection on the port of one keeps nobody from it in repair mode.
+    waiting = makeConnections(connections, {
+      ...{ policy, coreFd },
+      put: (one, fd) => {
+        add(one, fd, null);
+        ownCall("fcntl", fd, F_SETFL, one.flags & SETTABLE);
+      },
+    });
     return files;
   } catch (error) {
     files.putBack();
@@ -127,17 +159,23 @@ function call(what: "bind" | "connect", fd: number, address: string): void {
     "RESTORE_FAILED",
     `cannot ${what} a socket of the program to ${where}: ${errnoName(-result)}`,
     {
-      hint: "end what uses the address (ss -lnp shows it), and try again",
+      hint:
+        result === -EADDRNOTAVAIL
+          ? "give this host the address first: ip address add"
+          : "end what uses the address (ss -lnp shows it), and try again",
       data: { address: where },
     },
   );
 }
 
-/** Moves the dead socket file out of the way: only the recorded one, and only if nobody answers there. */
-function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): string | null {
+/**
+ * Moves a dead socket file out of the way, only if nobody answers there: the recorded one, or what a cr that was killed
+ * has bound in its place.
+ */
+function moveAside({ path }: NonNullable<Socket["file"]>, socket: Socket): string | null {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stat === undefined) return null;
-  if (!stat.isSocket() || stat.ino !== ino) throw inUse(path, "another file has its name");
+  if (!stat.isSocket()) throw inUse(path, "another file has its name");
   const probe = ownCall("socket", AF_UNIX, socket.type | SOCK_CLOEXEC, 0);
   const bytes = Buffer.from(socket.local, "hex");
   const result = tryOwnCall("connect", probe, bytes, bytes.length);
@@ -147,9 +185,16 @@ function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): 
   return path + ASIDE;
 }
 
+/** Of the very socket, whatever somebody puts in its place meanwhile. */
 function giveBack({ path, mode, uid, gid }: NonNullable<Socket["file"]>): void {
-  chmodSync(path, mode & MODE_BITS);
-  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+  const { fd, stat } = lookAt(path);
+  try {
+    if (!stat.isSocket()) throw inUse(path, "it was replaced");
+    chmodSync(nameOf(fd), mode & MODE_BITS);
+    if (process.getuid?.() === 0) chownSync(nameOf(fd), uid, gid);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function inUse(path: string, why: string): CrError {

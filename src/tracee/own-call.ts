@@ -36,6 +36,7 @@ const NUMBER = {
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,
+  accept4: 288,
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,
@@ -46,6 +47,8 @@ const NUMBER = {
   open_by_handle_at: 304,
   kcmp: 312,
   memfd_create: 319,
+  pidfd_open: 434,
+  openat2: 437,
   pidfd_getfd: 438,
 } as const;
 export type OwnCallName = keyof typeof NUMBER;
