@@ -93,11 +93,16 @@ export interface CheckpointResult {
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  return untilPassed(() => attemptAt(pid, options));
+  // The pid may be another's by the second attempt.
+  const held = { ...options };
+  return untilPassed(() => attemptAt(pid, held));
 }
 
-/** The recipe, once. */
-function attemptAt(pid: number, options: CheckpointOptions): CheckpointResult {
+/** The recipe, once; `options` then hold the start time of the process that was found. */
+function attemptAt(
+  pid: number,
+  options: { -readonly [K in keyof CheckpointOptions]: CheckpointOptions[K] },
+): CheckpointResult {
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
@@ -106,7 +111,8 @@ function attemptAt(pid: number, options: CheckpointOptions): CheckpointResult {
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
   const before = lookBeforeStop(root, memory);
   const startTicks = startOf(root, before);
-  requireStart(pid, startTicks, options.startTicks ?? startTicks);
+  options.startTicks ??= startTicks;
+  requireStart(pid, startTicks, options.startTicks);
   refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);

@@ -82,7 +82,7 @@ export function sortPty(
 /** The terminal behind /dev/tty. */
 function openedByTty(pid: number, { fd, stat }: OpenDescriptor): End | null {
   if ((stat.mode & S_IFMT) !== S_IFCHR || formatDevice(stat.rdev) !== TTY) return null;
-  const { major, minor } = numbersOf(withGrasp(pid, fd, terminalDevice));
+  const { major, minor } = numbersOf(withGrasp(pid, fd, terminalDevice) ?? 0n);
   return major === SLAVE_MAJOR ? { end: "slave", index: minor } : null;
 }
 

@@ -84,14 +84,13 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     }),
   );
   using _opened = at(inheritances, 0);
-  const { tables } = opened;
   const parts = {
     bundle,
     options,
     plan,
     placed,
     inheritances,
-    tables,
+    tables: opened.tables,
     prepared,
     shared,
     clocks,

@@ -62,9 +62,14 @@ export function sessionOf(master: number): number | null {
   }
 }
 
-/** Device number of the terminal behind a descriptor, that of /dev/tty among them: as of stat(2). */
-export function terminalDevice(end: number): bigint {
-  return BigInt(get(end, TIOCGDEV, 4).readUInt32LE());
+/** Device number (stat(2)) of the terminal behind a descriptor, of /dev/tty too; null when it has hung up. */
+export function terminalDevice(end: number): bigint | null {
+  try {
+    return BigInt(get(end, TIOCGDEV, 4).readUInt32LE());
+  } catch (error) {
+    if (isNativeError(error, "EIO")) return null;
+    throw error;
+  }
 }
 
 /** Whether settings are locked against changes (TIOCSLCKTRMIOS). */
