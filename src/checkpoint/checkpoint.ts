@@ -1,23 +1,24 @@
 /**
- * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask each process; copy their
- * memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
+ * `checkpoint`: the recipe. Look and refuse; open the output; copy what can be copied while it runs; seize and stop;
+ * look again; ask each process; copy the rest of their memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
  * to its own file.
  */
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
+import { collectGarbage, Urgency } from "../host/urgency.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
-import { mayRepair } from "../tracee/tcp-facts.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
-import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
-import { type Copied, finishCore } from "./copy-out.js";
+import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
+import { Copies } from "./copies.js";
+import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
 import { changed } from "./freeze.js";
@@ -25,10 +26,13 @@ import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import type { Mode } from "./mode.js";
 import { untilPassed } from "./passing.js";
+import { Phases, type StopPhases } from "./phases.js";
 import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
+import { resultOf } from "./result.js";
 import { attempt, reachable } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
@@ -61,6 +65,10 @@ export interface CheckpointOptions {
   readonly ledger?: RestartLedger;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
+  /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
+  readonly mode?: Mode;
+  /** Refuse when the program would have to stand still for longer, in ms. */
+  readonly maxStopMs?: number;
 }
 
 export interface CheckpointResult {
@@ -71,11 +79,16 @@ export interface CheckpointResult {
   readonly name: string;
   /** Full path of the core, or of the folder of a tree. */
   readonly core: string;
-  readonly mode: "live" | "fork" | "stop";
+  /** Of a tree `live` when a member was copied while it ran. */
+  readonly mode: Mode;
+  /** Why it is not `live`, when nothing was asked for. */
+  readonly modeReason?: string;
   /** How long the program stood still, and the whole operation, in ms. */
   readonly stopMs: number;
+  /** The parts of `stopMs`. */
+  readonly phases: StopPhases;
   readonly totalMs: number;
-  /** Bytes of memory written, and pages stored. */
+  /** Bytes of memory that are not zero, and pages stored. */
   readonly bytes: number;
   readonly pages: number;
   readonly rounds: number;
@@ -88,27 +101,37 @@ export interface CheckpointResult {
 /**
  * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
  * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
- * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL,
- * OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, MODE_UNAVAILABLE, STOP_TOO_LONG,
+ * FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  // The pid may be another's by the second attempt.
+  const isExact = options.after === "kill" || options.after === "stop";
+  // The pid may be another's by the next attempt.
   const held = { ...options };
-  return untilPassed(() => attemptAt(pid, held));
+  const once = (exact: boolean) => attemptCheckpoint(pid, held, exact);
+  return untilPassed(() => once(isExact) ?? once(true) ?? never(pid));
 }
 
-/** The recipe, once; `options` then hold the start time of the process that was found. */
-function attemptAt(
+function never(pid: number): never {
+  throw new RangeError(`process ${pid} was read exactly and had to be read again`);
+}
+
+/**
+ * One attempt. The flags of mappings take long to read, since the kernel counts every page for them. Unless `isExact`
+ * they are read before and after the stop instead: null when they changed in between. `options` get the start time.
+ */
+function attemptCheckpoint(
   pid: number,
-  options: { -readonly [K in keyof CheckpointOptions]: CheckpointOptions[K] },
-): CheckpointResult {
+  options: Omit<CheckpointOptions, "startTicks"> & { startTicks?: bigint },
+  isExact: boolean,
+): CheckpointResult | null {
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
   const before = lookBeforeStop(root, memory);
   const startTicks = startOf(root, before);
   options.startTicks ??= startTicks;
@@ -118,13 +141,19 @@ function attemptAt(
   const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
+  const ledger = options.ledger ?? new Map();
+  const { timeoutMs = TIMEOUT_MS } = options;
+  using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
+  collectGarbage();
+  using urgency = Urgency.begin();
+  const phases = new Phases();
   using family = Family.seize(root);
   faultPoint("after-seize");
-  const stopped = performance.now();
-  const ledger = options.ledger ?? new Map();
-  const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
+  const stops = freezeAll(family, { timeoutMs, ledger });
   faultPoint("after-freeze");
-  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
+  phases.end("seize");
+  const looking = { ...memory, known: (member: number) => copies.known(member) };
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, looking), skip);
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
@@ -140,17 +169,25 @@ function attemptAt(
   });
   faultPoint("after-hold");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const copying = { known, policies, output, sockets, connections: held.dumps, options };
+  const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
-  const stopMs = performance.now() - stopped;
-  finish(output, { copied, look });
+  phases.end("resume");
+  urgency.end();
+  if (!copies.untrack()) return null;
+  const finished = finish(output, { copied, look });
   if (options.after === "kill") killAll(family, held);
-  const totalMs = performance.now() - begin;
-  return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+  return {
+    ...resultOf(pid, { copied, finished, copies }),
+    core: output.path,
+    stopMs: phases.totalMs,
+    phases: phases.ms,
+    totalMs: performance.now() - begin,
+    processes: look.relatives.length,
+  };
 }
 
 /** Kept connections outlive the program only in the hands of their keeper. */
@@ -158,10 +195,6 @@ function killAll(family: Family, held: HeldConnections): void {
   held.killing();
   family.kill();
   held.commit();
-}
-
-function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
-  return tcp ?? (mayRepair() ? "keep" : "refuse");
 }
 
 /** Start time of the root in clock ticks since boot. */
@@ -204,34 +237,16 @@ function refusedChildren(
   return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
 }
 
-/** Headers, notes and durability: the program already runs again. */
+/** What is left to write, and durability: the program already runs again. */
 function finish(
   output: Output,
   { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
-): void {
-  const cores = new Map(copied.map((one) => [one.pid, finishCore(one)]));
+): readonly Finished[] {
+  const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
   faultPoint("before-commit");
   const [first] = copied;
-  if (first === undefined || look.relatives.length === 1) output.commitFile();
+  const cores = new Map(finished.map(({ pid, written }) => [pid, written]));
+  if (first === undefined || look.relatives.length === 1) output.commitFile(look.relatives[0]?.pid ?? 0);
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
-}
-
-function innerPidOf(pid: number, first: Copied | undefined) {
-  const inner = first?.state.process.pid ?? pid;
-  return inner === pid ? {} : { innerPid: inner };
-}
-
-function resultOf(pid: number, copied: readonly Copied[]) {
-  const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
-  return {
-    pid,
-    ...innerPidOf(pid, copied[0]),
-    name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
-    mode: "stop" as const,
-    bytes: sum(({ writtenBytes }) => writtenBytes),
-    pages: sum(({ pages }) => pages),
-    rounds: 1,
-    threads: sum(({ state }) => state.threads.length),
-    softErrors: copied.flatMap(({ state }) => state.softErrors),
-  };
+  return finished;
 }

@@ -1,6 +1,7 @@
 /** `cr checkpoint <pid>`: save a running process into a core. */
 import { type Command, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
+import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { parseDurationMs, parsePid } from "./duration.js";
@@ -19,6 +20,8 @@ interface Flags {
   readonly tcpHold: number;
   readonly skip: readonly string[];
   readonly strict?: boolean;
+  readonly mode?: Mode;
+  readonly maxStop?: number;
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -67,6 +70,19 @@ export function register(program: Command): void {
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
+      new Option(
+        "--mode <way>",
+        "copy it while it runs, from a frozen copy, or while it stands (default: the best)",
+      )
+        .choices(["live", "fork", "stop"])
+        .env("CR_MODE"),
+    )
+    .addOption(
+      new Option("--max-stop <time>", "refuse if the program would stand still for longer")
+        .argParser(parseDurationMs)
+        .env("CR_MAX_STOP"),
+    )
+    .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
         .default(30_000, "30s")
         .argParser(parseDurationMs)
@@ -88,6 +104,8 @@ async function run(pid: number, flags: Flags): Promise<void> {
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,
+    ...(flags.mode !== undefined && { mode: flags.mode }),
+    ...(flags.maxStop !== undefined && { maxStopMs: flags.maxStop }),
   };
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
@@ -109,7 +127,7 @@ function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void
   const family = others === 0 ? "" : ` and ${others} ${others === 1 ? "descendant" : "descendants"}`;
   process.stdout.write(
     `saved ${result.name} (process ${result.pid}${family}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
-      `stopped for ${formatMs(result.stopMs)}, ${formatMs(result.totalMs)} in all; ` +
+      `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );
   for (const soft of result.softErrors) say(`warning: ${soft.message}`);

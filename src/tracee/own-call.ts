@@ -40,6 +40,7 @@ const NUMBER = {
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,
+  fallocate: 285,
   signalfd4: 289,
   eventfd2: 290,
   epoll_create1: 291,

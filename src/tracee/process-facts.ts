@@ -41,8 +41,11 @@ export interface ProcessFacts {
   readonly seccompMode: number;
 }
 
-/** Reads it all, through the main thread or one that speaks for it (`speakerOf`). Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
-export function readProcessFacts(pid: number): ProcessFacts {
+/**
+ * Reads it all, through the main thread or one that speaks for it (`speakerOf`), the mappings by `mappings`. Throws errno
+ * errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted.
+ */
+export function readProcessFacts(pid: number, mappings = readMappings): ProcessFacts {
   const cwd = statSync(`/proc/${pid}/cwd`, { bigint: true });
   const status = readStatus(pid);
   return {
@@ -52,7 +55,7 @@ export function readProcessFacts(pid: number): ProcessFacts {
     cwd: { path: readlinkSync(`/proc/${pid}/cwd`), dev: cwd.dev, ino: cwd.ino },
     auxv: readFileSync(`/proc/${pid}/auxv`),
     cmdline: text(pid, "cmdline"),
-    vmas: readMappings(pid),
+    vmas: mappings(pid),
     descriptors: readDescriptors(pid),
     limits: readLimits(pid),
     timers: optionalText(pid, "timers"),

@@ -40,9 +40,14 @@ export function speakerOf(pid: number): number {
   return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
 }
 
-/** The main thread of the process that a thread belongs to. */
+/** The main thread of the process that a thread belongs to; itself when it has ended, as whoever uses it will find. */
 export function leaderOf(tid: number): number {
-  return Number(readStatus(tid).get("Tgid") ?? tid);
+  try {
+    return Number(readStatus(tid).get("Tgid") ?? tid);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return tid;
+    throw error;
+  }
 }
 
 /** A thread's name. */
