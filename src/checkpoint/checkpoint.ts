@@ -106,11 +106,9 @@ export interface CheckpointResult {
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  const isExact = options.after === "kill" || options.after === "stop";
-  // The pid may be another's by the next attempt.
-  const held = { ...options };
-  const once = (exact: boolean) => attemptCheckpoint(pid, held, exact);
-  return untilPassed(() => once(isExact) ?? once(true) ?? never(pid));
+  const once = attemptCheckpoint.bind(null, pid, { ...options });
+  const isLast = options.after === "kill" || options.after === "stop";
+  return untilPassed(() => once(isLast) ?? once(true) ?? never(pid));
 }
 
 function never(pid: number): never {
