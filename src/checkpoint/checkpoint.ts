@@ -27,6 +27,7 @@ import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } fro
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
+import { untilPassed } from "./passing.js";
 import { Phases, type StopPhases } from "./phases.js";
 import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
@@ -105,13 +106,16 @@ export interface CheckpointResult {
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  const isExact = options.after === "kill" || options.after === "stop";
-  try {
-    return attemptCheckpoint(pid, options, isExact) ?? attemptCheckpoint(pid, options, true) ?? never(pid);
-  } catch (error) {
-    if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-    return attemptCheckpoint(pid, { ...options, mode: "stop" }, true) ?? never(pid);
-  }
+  const kept = { ...options };
+  const isLast = options.after === "kill" || options.after === "stop";
+  return untilPassed(() => {
+    try {
+      return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
+    } catch (error) {
+      if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
+      return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
+    }
+  });
 }
 
 function never(pid: number): never {
@@ -120,11 +124,11 @@ function never(pid: number): never {
 
 /**
  * One attempt. The flags of mappings take long to read, since the kernel counts every page for them. Unless `isExact`
- * they are read before and after the stop instead: null when they changed in between.
+ * they are read before and after the stop instead: null when they changed in between. `options` get the start time.
  */
 function attemptCheckpoint(
   pid: number,
-  options: CheckpointOptions,
+  options: Omit<CheckpointOptions, "startTicks"> & { startTicks?: bigint },
   isExact: boolean,
 ): CheckpointResult | null {
   const begin = performance.now();
@@ -135,7 +139,8 @@ function attemptCheckpoint(
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
   const before = lookBeforeStop(root, memory);
   const startTicks = startOf(root, before);
-  requireStart(pid, startTicks, options.startTicks ?? startTicks);
+  options.startTicks ??= startTicks;
+  requireStart(pid, startTicks, options.startTicks);
   refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);

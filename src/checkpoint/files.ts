@@ -50,6 +50,7 @@ export function classifyFiles(
  */
 export function classifyTree(members: readonly Holding[], farEnds: FarEnds): ReadonlyMap<number, Classified> {
   const open = members.flatMap((member) => member.open);
+  const owners = new Map(members.flatMap(({ pid, open: own }) => own.map((one) => [one, pid] as const)));
   const links = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
   const pids = members.map(({ pid }) => pid);
   farEnds.look(pids, [...links, ...ptyLinks(open)]);
@@ -57,10 +58,10 @@ export function classifyTree(members: readonly Holding[], farEnds: FarEnds): Rea
   for (const [id, holders] of groupByDescription(members).entries()) {
     const first = firstHolder(holders);
     const sort = orGone(() =>
-      sortOf(first.one, { pid: first.pid, open, farEnds, inTree: members.length > 1 }),
+      sortOf(first.one, { pid: first.pid, open, farEnds, inTree: members.length > 1, owners }),
     );
     if (sort === null) continue;
-    if ("refused" in sort) found.get(first.pid)?.refuse(first.one.fd, sort.refused);
+    if ("refused" in sort) found.get(first.pid)?.refuse(first.one.fd, sort.refused, sort.passing);
     const watches = watchesByMember(holders);
     if (watches.lost.length > 0) {
       const list = watches.lost.join(", ");
@@ -92,8 +93,9 @@ class Findings {
   readonly #descriptors: Descriptor[] = [];
   readonly #refusals: Refusal[] = [];
 
-  refuse(fd: number, what: string): void {
-    this.#refusals.push({ kind: "descriptor", id: `fd:${fd}`, what, skip: `fd:${fd}` });
+  refuse(fd: number, what: string, passing = false): void {
+    const skip = `fd:${fd}`;
+    this.#refusals.push({ kind: "descriptor", id: skip, what, skip, ...(passing && { passing }) });
   }
 
   add(one: OpenDescriptor, { id, sort, watches, status }: Found): void {

@@ -11,6 +11,7 @@ import type { Vma } from "../state/vma.js";
 import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
 import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
+import { refusedTerminals } from "./controlling-terminals.js";
 import { FarEnds } from "./far-ends.js";
 import { classifyTree } from "./files.js";
 import { lookAtObjects } from "./mapped-objects.js";
@@ -139,7 +140,12 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
   return {
     relatives,
     looks,
-    refusals: [...all, ...refusedShares(relatives, looks), ...refusedDead(relatives)],
+    refusals: [
+      ...all,
+      ...refusedShares(relatives, looks),
+      ...refusedDead(relatives),
+      ...refusedTerminals(relatives, looks),
+    ],
   };
 }
 

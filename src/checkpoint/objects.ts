@@ -36,12 +36,15 @@ export interface Surroundings {
   readonly farEnds: FarEnds;
   /** Of more than one process. */
   readonly inTree: boolean;
+  /** Whose descriptor each of `open` is. */
+  readonly owners: ReadonlyMap<OpenDescriptor, number>;
 }
 
 /** What a descriptor is, or why it cannot be saved. */
 export type Sort =
   | { readonly kind: FileDescription["kind"]; readonly object: KernelObject | null }
-  | { readonly refused: string };
+  /** `passing`: by itself, when the program goes on for a moment. */
+  | { readonly refused: string; readonly passing?: boolean };
 
 /**
  * A pipe or FIFO: saved with both ends inside or one of them closed, outside on 0 to 2, else refused. A pipe whose other

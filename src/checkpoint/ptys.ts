@@ -1,8 +1,18 @@
-/** Pseudo-terminals (pty(7)) of which the program holds both ends; others are terminals, or refused by name. */
+/** Pseudo-terminals (pty(7)) of which the program or the tree holds both ends, or the only one; others are terminals, or refused by name. */
+import { formatDevice } from "../host/device-number.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { ttyIndex } from "../tracee/fdinfo.js";
 import { withGrasp } from "../tracee/grasp.js";
-import { hasUnread, isExclusive, lineDiscipline, ptySettings, sessionOf } from "../tracee/pty.js";
+import {
+  hasLockedSettings,
+  hasUnread,
+  isExclusive,
+  isHungUp,
+  lineDiscipline,
+  ptySettings,
+  sessionOf,
+  terminalDevice,
+} from "../tracee/pty.js";
 import type { Sort, Surroundings } from "./objects.js";
 
 const S_IFMT = 0o170000n;
@@ -10,6 +20,7 @@ const S_IFCHR = 0o020000n;
 const PTMX_MAJOR = 5;
 const PTMX_MINOR = 2;
 const SLAVE_MAJOR = 136;
+const TTY = "5:0";
 
 interface End {
   readonly end: "master" | "slave";
@@ -32,31 +43,47 @@ export function ptyLinks(open: readonly OpenDescriptor[]): string[] {
   });
 }
 
-/** One end of a pair; null for a slave whose master is elsewhere, and for what is no pseudo-terminal. */
-export function sortPty(one: OpenDescriptor, { pid, open, farEnds }: Surroundings): Sort | null {
-  const own = ptyEnd(one);
+/**
+ * One end of a pair; null for a slave whose master is elsewhere, and for what is no pseudo-terminal. /dev/tty of a
+ * session in the tree is a slave of its controlling terminal.
+ */
+export function sortPty(
+  one: OpenDescriptor,
+  { pid, open, owners, farEnds, inTree }: Surroundings,
+): Sort | null {
+  const own = ptyEnd(one) ?? openedByTty(pid, one);
   if (own === null) return null;
   const { index, end } = own;
   const isEnd = (which: End["end"]) => (other: OpenDescriptor) => {
     const found = ptyEnd(other);
     return found?.end === which && found.index === index;
   };
+  const pidOf = (other: OpenDescriptor) => owners.get(other) ?? pid;
   const master = open.find(isEnd("master"));
-  const slave = open.find(isEnd("slave"));
+  const slave = open.find(isEnd("slave")) ?? (end === "slave" ? one : undefined);
   if (master === undefined) return null;
   const refused = (what: string): Sort => ({ refused: `a pseudo-terminal (${slavePath(index)}) ${what}` });
   const holder = farEnds.holder(`ptmx:${index}`) ?? farEnds.holder(slavePath(index));
   if (holder !== null) return refused(`that process ${holder.pid} (${holder.comm}) holds, too`);
-  if (slave === undefined) return refused("of which only the master is open");
-  return withGrasp(pid, master.fd, (held): Sort => {
+  return withGrasp(pidOf(master), master.fd, (held): Sort => {
     const session = sessionOf(held);
-    if (session !== null) return refused(`that is the controlling terminal of session ${session}`);
+    const isLed = inTree && [...owners.values()].some((member) => member === session);
+    if (session !== null && !isLed) return refused(`that is the controlling terminal of session ${session}`);
     if (lineDiscipline(held) !== 0) return refused(`with the line discipline ${lineDiscipline(held)}`);
-    const isUnread = hasUnread(held) || withGrasp(pid, slave.fd, hasUnread);
-    if (isUnread) return refused("with unread bytes");
+    if (hasLockedSettings(held)) return refused("with locked settings (TIOCSLCKTRMIOS)");
+    const isUnread = hasUnread(held) || (slave && withGrasp(pidOf(slave), slave.fd, hasUnread));
+    if (isUnread) return { ...refused("with unread bytes"), passing: true };
     const exclusive = withGrasp(pid, one.fd, isExclusive);
-    return { kind: "pty", object: { kind: "pty", index, end, exclusive, ...ptySettings(held) } };
+    const hungUp = slave === undefined && isHungUp(held);
+    return { kind: "pty", object: { kind: "pty", index, end, exclusive, hungUp, ...ptySettings(held) } };
   });
+}
+
+/** The terminal behind /dev/tty. */
+function openedByTty(pid: number, { fd, stat }: OpenDescriptor): End | null {
+  if ((stat.mode & S_IFMT) !== S_IFCHR || formatDevice(stat.rdev) !== TTY) return null;
+  const { major, minor } = numbersOf(withGrasp(pid, fd, terminalDevice) ?? 0n);
+  return major === SLAVE_MAJOR ? { end: "slave", index: minor } : null;
 }
 
 function slavePath(index: number): string {

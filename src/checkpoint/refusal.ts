@@ -12,6 +12,8 @@ export interface Refusal {
   readonly what: string;
   /** `KIND:ID` of the `--skip` that leaves it out; none where the program cannot do without it. */
   readonly skip?: string;
+  /** It passes by itself when the program goes on for a moment (passing.ts). */
+  readonly passing?: boolean;
 }
 
 /** Throws UNSUPPORTED_STATE that names every item; does nothing when there is none. */

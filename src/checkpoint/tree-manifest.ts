@@ -1,14 +1,12 @@
 /** The manifest of a tree that stood still: what is between its members, from what was looked at in the stop. */
-import { statSync } from "node:fs";
 import { encodeManifest } from "../core/manifest.js";
 import type { WrittenCore } from "../core/writer.js";
-import { formatDevice } from "../host/device-number.js";
 import { statusLine } from "../host/process-status.js";
 import type { HostNote } from "../state/process.js";
 import type { Tree, TreeMember } from "../state/tree.js";
 import type { Relative } from "../tracee/kin.js";
 import { objectOf } from "../tracee/maps.js";
-import type { ProcStat } from "../tracee/proc-status.js";
+import { terminalOf } from "./controlling-terminals.js";
 import type { Look, TreeLook } from "./look.js";
 import { isAnonymousShared } from "./mappings.js";
 
@@ -48,18 +46,6 @@ function memberOf({ pid, parent, stat, isDead }: Relative, core: WrittenCore | u
 /** Who a dead child was: its real user. */
 function ownerOf(pid: number): number {
   return Number.parseInt(statusLine(pid, "Uid") ?? "0", 10);
-}
-
-/** tty_nr of proc_pid_stat(5): the minor number is in bits 0 to 7 and 20 to 31, the major one between. */
-function terminalOf({ ttyNumber, foregroundGroup }: ProcStat): TreeMember["terminal"] {
-  if (ttyNumber === 0) return null;
-  const major = (ttyNumber >> 8) & 0xfff;
-  const minor = (ttyNumber & 0xff) | ((ttyNumber >>> 12) & 0xfff00);
-  const dev = `${major}:${minor}`;
-  const pts = major >= 136 && major <= 143 ? `/dev/pts/${minor + (major - 136) * 256}` : `/dev/tty${minor}`;
-  const stat = statSync(pts, { bigint: true, throwIfNoEntry: false });
-  const isIt = stat !== undefined && formatDevice(stat.rdev) === dev;
-  return { dev, name: isIt ? pts : null, foregroundGroup };
 }
 
 /** Shared anonymous memory that several members map. */

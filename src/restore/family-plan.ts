@@ -5,14 +5,15 @@
  * number stands in until all have joined.
  */
 import { CrError } from "../errors.js";
+import type { SoftError } from "../state/soft-error.js";
 import type { TreeMember } from "../state/tree.js";
+import { type OnTerminal, planTerminals, type TerminalPlan, type TerminalStep } from "./terminal-plan.js";
 
 /** What of a member the plan is about. */
-export type Relative = Pick<TreeMember, "pid" | "parent" | "group" | "session" | "exitSignal"> & {
-  readonly zombie: unknown;
-};
+export type Relative = Pick<TreeMember, "pid" | "parent" | "group" | "session" | "exitSignal"> & OnTerminal;
 
 export type Step =
+  | TerminalStep
   /** `by` makes it as its child or, if `sibling`, as a child of its own parent (CLONE_PARENT). */
   | { readonly do: "make"; readonly pid: number; readonly by: number; readonly sibling: boolean }
   /** setsid(2). */
@@ -30,12 +31,19 @@ export interface FamilyPlan {
   readonly steps: readonly Step[];
   /** Numbers of leaders that have ended; they must be free. */
   readonly ghosts: readonly number[];
+  readonly softErrors: readonly SoftError[];
 }
 
 const SIGCHLD = 17;
 
-/** Plans all births but that of the root, which comes first in `members`. UNSUPPORTED_STATE names who cannot be made. */
-export function planFamily(members: readonly Relative[]): FamilyPlan {
+/**
+ * Plans all births but that of the root, which comes first in `members`; `terminals` are those of the tree's own
+ * (terminal-plan.ts). UNSUPPORTED_STATE names who cannot be made.
+ */
+export function planFamily(
+  members: readonly Relative[],
+  terminals: ReadonlySet<string> = new Set(),
+): FamilyPlan {
   const [root] = members;
   if (root === undefined) throw new RangeError("a tree without members");
   for (const { pid, exitSignal } of members)
@@ -43,15 +51,17 @@ export function planFamily(members: readonly Relative[]): FamilyPlan {
   const steps: Step[] = [];
   /** Parent of each ghost. */
   const ghosts = new Map<number, number>();
-  planBirths({ members, root, steps, ghosts });
+  const onTerminals = planTerminals(members, terminals);
+  planBirths({ members, root, steps, ghosts, onTerminals });
   planGroups({ members, root, steps, ghosts });
+  steps.push(...onTerminals.left, ...onTerminals.foreground);
   for (const [pid, parent] of ghosts) steps.push({ do: "vanish", pid, parent });
   const dead = members.filter(({ zombie }) => zombie !== null);
   for (const { pid } of dead) steps.push({ do: "die", pid });
   const bereaved = new Set([...ghosts.values(), ...dead.map(({ parent }) => parent)]);
   for (const { pid } of dead) bereaved.delete(pid);
   for (const pid of bereaved) steps.push({ do: "forget", pid });
-  return { steps, ghosts: [...ghosts.keys()] };
+  return { steps, ghosts: [...ghosts.keys()], softErrors: onTerminals.softErrors };
 }
 
 interface Planning {
@@ -62,7 +72,13 @@ interface Planning {
 }
 
 /** Depth first: when a member is made, whoever is born in its session before it begins its own is born first. */
-function planBirths({ members, root, steps, ghosts }: Planning): void {
+function planBirths({
+  members,
+  root,
+  steps,
+  ghosts,
+  onTerminals,
+}: Planning & { readonly onTerminals: TerminalPlan }): void {
   const byParent = new Map<number, Relative[]>();
   for (const member of members) byParent.set(member.parent, [...(byParent.get(member.parent) ?? []), member]);
   const bear = (parent: Relative, bornIn: number): void => {
@@ -75,6 +91,8 @@ function planBirths({ members, root, steps, ghosts }: Planning): void {
     const early = leads ? children.filter(({ session }) => session === bornIn) : [];
     for (const child of early) make(child, parent.pid, bornIn);
     if (leads) steps.push({ do: "lead", pid: parent.pid });
+    const taken = onTerminals.taken.get(parent.pid);
+    if (taken !== undefined) steps.push(taken);
     const own = (child: Relative) => child.session === parent.session || child.session === child.pid;
     const rest = children.filter((child) => !early.includes(child));
     for (const child of rest.filter(own)) make(child, parent.pid, parent.session);

@@ -12,6 +12,7 @@ import { packInts } from "../tracee/tids.js";
 import { Arguments } from "./arguments.js";
 import type { FamilyPlan, Step } from "./family-plan.js";
 import { spawnFailed, startPersonality } from "./spawn.js";
+import type { TerminalStep } from "./terminal-plan.js";
 import type { Workshop } from "./workshop.js";
 
 const CLONE_PARENT = 0x8000n;
@@ -24,6 +25,9 @@ const WALL = 0x4000_0000;
 const PR_SET_NAME = 15;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_CHILD_SUBREAPER = 36;
+const TIOCSCTTY = 0x540e;
+const TIOCSPGRP = 0x5410;
+const TIOCNOTTY = 0x5422;
 const ERRNO_MAX = 4095n;
 const SIGNAL_BITS = 0x7f;
 const REAP_MS = 10_000;
@@ -42,6 +46,8 @@ export interface FamilyParts {
   readonly members: readonly Pick<TreeMember, "pid" | "zombie">[];
   /** Process group that the root has now. */
   readonly rootGroup: number;
+  /** A slave of each of the tree's own terminals, by its number in the manifest: where all newborns have it. */
+  readonly terminals?: ReadonlyMap<string, number>;
 }
 
 /** Makes them all. PID_TAKEN, NOT_PERMITTED, LIMIT_TOO_LOW or RESTORE_FAILED with all of them gone but the root. */
@@ -73,7 +79,8 @@ export function makeFamily(parts: FamilyParts): Relatives {
       } else if (step.do === "die") {
         const zombie = members.find(({ pid }) => pid === step.pid)?.zombie;
         if (zombie) die(at(step.pid), zombie);
-      } else take(step, at, parts.rootGroup);
+      } else if ("dev" in step) onTerminal(step, at(step.pid), parts.terminals?.get(step.dev) ?? -1);
+      else take(step, at, parts.rootGroup);
     }
   } catch (error) {
     dispose();
@@ -111,7 +118,7 @@ function make(by: Workshop, { pid, sibling }: Extract<Step, { do: "make" }>): Ne
 }
 
 function take(
-  step: Exclude<Step, { do: "make" | "die" }>,
+  step: Exclude<Step, TerminalStep | { do: "make" | "die" }>,
   at: (pid: number) => Workshop,
   rootGroup: number,
 ): void {
@@ -135,6 +142,24 @@ function take(
       const action = args.words(SIG_DFL, 0n, 0n, 0n);
       const calls: RemoteCall[] = [{ name: "rt_sigaction", args: [SIGCHLD, action, 0, 8] }];
       workshop.run("forget what happened while it was made", calls, args.bytes());
+    }
+  }
+}
+
+/** ioctl_tty(2). */
+function onTerminal(step: TerminalStep, workshop: Workshop, fd: number): void {
+  const args = new Arguments(workshop.data);
+  switch (step.do) {
+    case "take-terminal":
+      workshop.run("take its controlling terminal", [{ name: "ioctl", args: [fd, TIOCSCTTY, 0] }]);
+      return;
+    case "leave-terminal":
+      workshop.run("leave its controlling terminal", [{ name: "ioctl", args: [fd, TIOCNOTTY, 0] }]);
+      return;
+    case "foreground": {
+      const group = args.words(BigInt(step.group));
+      const call: RemoteCall = { name: "ioctl", args: [fd, TIOCSPGRP, group] };
+      workshop.run("put a process group into the foreground", [call], args.bytes());
     }
   }
 }

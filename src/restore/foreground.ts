@@ -70,7 +70,7 @@ export function openForeground({
     finished: () => follow(job, wait),
     [Symbol.dispose]() {
       release();
-      job.terminal?.takeBack(group);
+      job.terminal?.takeBack(group, foreground ?? group);
       job.terminal?.[Symbol.dispose]();
     },
   };

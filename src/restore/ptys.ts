@@ -1,4 +1,4 @@
-/** Pseudo-terminals with both ends in the program: pairs made again in cr, under their number where it is free. */
+/** Pseudo-terminals of which the program or the tree has the master: pairs made again in cr, under their number where it is free. */
 import { closeSync, fchmodSync, fchownSync, fstatSync } from "node:fs";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
@@ -9,6 +9,9 @@ type Pty = FileDescription & { readonly object: ObjectOf<"pty"> };
 type Add = (description: FileDescription, fd: number, position: null) => void;
 
 const O_ACCMODE = 0o3;
+const O_RDWR = 2;
+/** /dev/tty has an owner and a mode of its own. */
+const TTY = "5:0";
 const MODE_BITS = 0o7777;
 /** The kernel gives the lowest free number: so many are taken on the way to the recorded one. */
 const TAKEN_MAX = 256;
@@ -40,9 +43,10 @@ function openPair(ends: readonly Pty[], wantedIndex: number, add: Add): number {
       const fd = isMaster ? master : openSlave(master, end.flags & O_ACCMODE);
       add(end, fd, null);
       isGiven ||= isMaster;
-      if (!isMaster) putOwner(fd, end);
+      if (!isMaster && end.rdev !== TTY) putOwner(fd, end);
       setFlags(fd, end.flags);
     }
+    if (settings?.object.hungUp) closeSync(openSlave(master, O_RDWR));
     if (settings !== undefined) setPty(master, settings.object);
   } finally {
     if (!isGiven) closeSync(master);

@@ -23,8 +23,10 @@ import { type Inheritance, inheritTogether } from "./inherit.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { spawn } from "./spawn.js";
+import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { checkMembers } from "./tree-checks.js";
 import { prepareTreeFiles } from "./tree-files.js";
 import { openSharedMemory } from "./tree-memory.js";
@@ -49,7 +51,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   const policy = options.files ?? "rollback";
   const sameBoot = tree.bootId === bootId();
-  const plan = planFamily(tree.members);
+  const plan = planOf(bundle, detach);
   const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
   const clocks = clocksOf(living, sameBoot);
   const placed = placesOf(living, options);
@@ -82,14 +84,13 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     }),
   );
   using _opened = at(inheritances, 0);
-  const { tables } = opened;
   const parts = {
     bundle,
     options,
     plan,
     placed,
     inheritances,
-    tables,
+    tables: opened.tables,
     prepared,
     shared,
     clocks,
@@ -103,6 +104,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     processes: tree.members.map(({ pid }) => pid),
     softErrors: [
       ...tree.softErrors,
+      ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
       ...[placed, shared, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
@@ -110,6 +112,13 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     totalMs: performance.now() - begin,
     foreground: started.foreground,
   };
+}
+
+function planOf({ living, tree }: Bundle, detach: boolean): FamilyPlan {
+  const terminals = terminalsOf(living.map(({ state }) => state));
+  if (!detach) requireLeader(tree.members, terminals);
+  const plan = planFamily(tree.members, terminals);
+  return { ...plan, softErrors: [...plan.softErrors, ...sessionDifferences(at(living, 0).state, detach)] };
 }
 
 interface StartParts {
@@ -150,7 +159,11 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
   });
   const workshop = openWorkshop(root, state);
   const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
-  using family = makeFamily({ root: workshop, plan, members: bundle.tree.members, rootGroup });
+  const terminals = terminalPlaces(
+    bundle.living.map((one) => one.state),
+    { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
+  );
+  using family = makeFamily({ root: workshop, plan, members: bundle.tree.members, rootGroup, terminals });
   faultPoint("restore-after-spawn");
   const softErrors = rebuildAll(family, workshop, parts);
   faultPoint("restore-after-rebuild");

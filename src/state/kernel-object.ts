@@ -50,6 +50,8 @@ const pty = z.object({
   packet: z.boolean(),
   locked: z.boolean(),
   exclusive: z.boolean(),
+  /** Only the master was open, and a slave had been: reading it ends. */
+  hungUp: z.boolean().default(false),
 });
 const socket = z.object({
   kind: z.literal("socket"),

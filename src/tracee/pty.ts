@@ -16,6 +16,8 @@ const TCSETS2 = 0x402c542b;
 const TIOCGPTN = 0x80045430;
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPKT = 0x80045438;
+const TIOCGDEV = 0x80045432;
+const TIOCGLCKTRMIOS = 0x5456;
 const TIOCGPTLCK = 0x80045439;
 const TIOCGEXCL = 0x80045440;
 /** struct termios2 (asm-generic/termbits.h), struct winsize. */
@@ -23,6 +25,7 @@ const TERMIOS2_BYTES = 44;
 const WINSIZE_BYTES = 8;
 const POLLIN = 1;
 const POLLPRI = 2;
+const POLLHUP = 0x10;
 const O_NOCTTY = 0o400;
 const O_RDWR = 2;
 const F_SETFL = 4;
@@ -59,6 +62,26 @@ export function sessionOf(master: number): number | null {
   }
 }
 
+/** Device number (stat(2)) of the terminal behind a descriptor, of /dev/tty too; null when it has hung up. */
+export function terminalDevice(end: number): bigint | null {
+  try {
+    return BigInt(get(end, TIOCGDEV, 4).readUInt32LE());
+  } catch (error) {
+    if (isNativeError(error, "EIO")) return null;
+    throw error;
+  }
+}
+
+/** Whether settings are locked against changes (TIOCSLCKTRMIOS). */
+export function hasLockedSettings(master: number): boolean {
+  return get(master, TIOCGLCKTRMIOS, TERMIOS2_BYTES).some((byte) => byte !== 0);
+}
+
+/** Whether all slaves were closed since one was open: reading the master fails with EIO then. */
+export function isHungUp(master: number): boolean {
+  return (pollFor(master, 0) & POLLHUP) !== 0;
+}
+
 /** N_TTY is 0. */
 export function lineDiscipline(master: number): number {
   return get(master, TIOCGETD, 4).readInt32LE();
@@ -66,11 +89,18 @@ export function lineDiscipline(master: number): number {
 
 /** Whether a read at this end would find something; asking makes the kernel hand over what is on its way. */
 export function hasUnread(end: number): boolean {
+  const ready = pollFor(end, POLLIN | POLLPRI);
+  // Where all slaves are closed, only the count tells bytes from the end.
+  const finds = (ready & POLLPRI) !== 0 || ((ready & POLLIN) !== 0 && (ready & POLLHUP) === 0);
+  return finds || get(end, FIONREAD, 4).readInt32LE() > 0;
+}
+
+function pollFor(end: number, events: number): number {
   const poll = Buffer.alloc(8);
   poll.writeInt32LE(end, 0);
-  poll.writeInt16LE(POLLIN | POLLPRI, 4);
+  poll.writeInt16LE(events, 4);
   ownCall("poll", poll, 1, 0);
-  return (poll.readInt16LE(6) & (POLLIN | POLLPRI)) !== 0 || get(end, FIONREAD, 4).readInt32LE() > 0;
+  return poll.readInt16LE(6);
 }
 
 /** A new pair, by its master; the kernel gives the lowest number that is free. */

@@ -93,7 +93,6 @@ describe("classifyFiles", () => {
     ],
     ["a device with state", "os.dup2(os.open('/dev/kmsg',os.O_RDONLY),20)", /^the device \/dev\/kmsg/],
     ["a terminal elsewhere", "m,s=os.openpty(); os.dup2(s,20); os.close(m)", /^the terminal \/dev\/pts/],
-    ["the master of a terminal", "m,s=os.openpty(); os.dup2(m,20); os.close(s)", /only the master is open/],
     [
       "a name that is not UTF-8",
       "os.dup2(os.open(b'n\\xff',os.O_RDWR|os.O_CREAT),20)",
@@ -111,6 +110,16 @@ describe("classifyFiles", () => {
       });
     }),
   );
+
+  test("keeps masters of pseudo-terminals alone, and whether a slave had been open", () =>
+    withScene(async (scene) => {
+      const setup =
+        "m,s=os.openpty(); os.dup2(m,20); os.close(s); os.dup2(os.open('/dev/ptmx',os.O_RDWR),21)";
+      const { of, refusals } = await classify(scene, setup);
+      expect(refusals).toEqual([]);
+      expect(of(20).object).toMatchObject({ kind: "pty", end: "master", hungUp: true });
+      expect(of(21).object).toMatchObject({ kind: "pty", end: "master", hungUp: false });
+    }));
 
   test("refuses a message queue, and a file that a mount hides", () =>
     withScene(async (scene) => {
