@@ -30,7 +30,7 @@ import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import { requireConsent } from "./consent.js";
 import type { FdPlacement } from "./fd-placement.js";
-import { type PreparedFiles, prepareFiles } from "./files.js";
+import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
@@ -58,6 +58,8 @@ export interface RestoreOptions extends Apart {
   /** What becomes of files that changed since: put back (default) or left alone. */
   readonly files?: FilesPolicy;
   readonly fds?: readonly FdPlacement[];
+  /** What becomes of TCP connections to the outside: go on with kept ones (default), or find them closed. */
+  readonly tcp?: PrepareOptions["tcp"];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
   /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
@@ -114,8 +116,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
-    policy,
-    placements: options.fds ?? [],
+    ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath: path,
     coreFd: core.fd,
     vmas: state.vmas,

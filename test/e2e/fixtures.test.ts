@@ -59,6 +59,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["inotify"],
   ["mutexes"],
   ["sockets"],
+  ["tcp"],
   ["ptys"],
   ["thread-area"],
   ["threads", "1"],
