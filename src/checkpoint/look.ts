@@ -116,7 +116,11 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
     farEnds,
   );
   const pids = [...facts.keys()];
-  const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
+  const all = [...facts.values()];
+  const ids = new ObjectIds(
+    all.reduce((sum, own) => sum + own.descriptors.length, 0),
+    all.flatMap(({ vmas }) => vmas),
+  );
   const looks = new Map<number, Look>();
   for (const [pid, own] of facts) {
     const files = classified.get(pid);
@@ -132,11 +136,11 @@ export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnd
       refusals: refusals.map((one) => of(one, pid, root)),
     });
   }
-  const all = [...looks.values()].flatMap(({ refusals }) => refusals);
+  const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
     relatives,
     looks,
-    refusals: [...all, ...refusedShares(relatives, looks), ...refusedDead(relatives)],
+    refusals: [...refused, ...refusedShares(relatives, looks), ...refusedDead(relatives)],
   };
 }
 

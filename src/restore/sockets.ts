@@ -11,6 +11,7 @@ import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
 import { type Connections, checkConnections, isConnection, makeConnections } from "./connections.js";
 import { coreOf } from "./content.js";
+import { connectAgain, isConnected } from "./named-pairs.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -76,12 +77,15 @@ export function openSockets(
         continue;
       }
       const other = sockets.find(({ ino }) => ino === peer);
-      if (other !== undefined && !made.has(one.ino)) makePair(one, other, put);
+      if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
       if (peer === null || other === undefined) {
         const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
         put(one, fd);
         bindAgain(fd, one.object, (path, aside) => bound.push({ path, aside }));
       }
+    }
+    for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
+      connectAgain(one, { sockets, made, put });
     }
     for (const one of sockets) fillQueue(one, made, coreFd);
     for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
