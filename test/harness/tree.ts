@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { describeResult, jsonOf, type RunningCr } from "./cr.js";
 import type { CheckpointOptions } from "./cycle.js";
 import { eventually } from "./eventually.js";
-import { findByEnvironment, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
+import { findOfScene, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
 import type { Scene } from "./scene.js";
 import { fixture } from "./target.js";
 
@@ -36,7 +36,7 @@ export async function checkpointTree(
 export async function killTree(scene: Scene, members: readonly number[]): Promise<void> {
   const killed = new Set(members);
   const running = () =>
-    findByEnvironment(`RECORE_SCENE=${scene.folder}`).filter(
+    findOfScene(scene.folder).filter(
       ({ command }) => !command.startsWith(fixture("launch")) && !/(^|\/)node /.test(command),
     );
   for (let left = running(); left.length > 0; left = running()) {
