@@ -7,13 +7,18 @@ import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 import { checkpointTree, killTree, membersOf, type RestoredTree, restoreTree } from "../harness/tree.js";
 
-describe("a family", () => {
+const FAMILIES = [
+  { name: "family", processes: 10 },
+  { name: "meeting", processes: 2 },
+];
+
+describe.each(FAMILIES)("$name", ({ name, processes }) => {
   test("does not notice a checkpoint", () =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("family"), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER"]);
       await target.says("ready");
       const told = await checkpointTree(scene, { target, bundle: join(scene.folder, "bundle") });
-      expect(told.processes).toBe(10);
+      expect(told.processes).toBe(processes);
       target.go();
       expect(await target.ended(), target.output()).toBe("exited 0");
       expect(target.output()).toMatch(/ok\n$/);
@@ -21,7 +26,7 @@ describe("a family", () => {
 
   test.each([1, 3])("goes on after %i restores", (times) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("family"), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER"]);
       await target.says("ready");
       const restored = await live(scene, target, times);
       target.go();
