@@ -11,7 +11,7 @@ import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
-import { mayRepair } from "../tracee/tcp-repair.js";
+import { mayRepair } from "../tracee/tcp-facts.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output } from "./bundle.js";

@@ -4,15 +4,17 @@
  * process, so that none runs even if cr dies in that instant. It is taken back right after.
  */
 import { randomBytes } from "node:crypto";
+import { faultPoint } from "../fault.js";
 import { netNamespace } from "../host/net-namespace.js";
 import type { FileDescription } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Kept, Tcp } from "../state/tcp.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { peekSocket } from "../tracee/sockets.js";
+import { isEstablished, mayRepair } from "../tracee/tcp-facts.js";
 import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
 import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
-import { mayRepair, peekQueues, readNumbers } from "../tracee/tcp-repair.js";
+import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
 import { type Frozen, takeBackStop } from "./ask.js";
 import { type Refusal, refuse } from "./refusal.js";
 import type { Sockets } from "./refused-contents.js";
@@ -71,6 +73,7 @@ export function holdConnections(root: number, holding: Holding): HeldConnections
   try {
     const untilMs = Date.now() + holding.holdMs;
     const kept = { name, untilMs, net: netNamespace() };
+    refuseEnded(root, hold);
     const dumps = inRepair(root, { keeper, running, act: () => dumpAll({ hold, look, kept }) });
     return {
       dumps: new Map([...plain, ...dumps]),
@@ -113,6 +116,16 @@ function refuseWithoutRight(root: number, connections: readonly Connection[]): v
   refuse(root, refusals);
 }
 
+/** The peer may have ended one since it was looked at; now that its packets are dropped it cannot. */
+function refuseEnded(root: number, hold: readonly Connection[]): void {
+  const ended = hold.filter(({ pid, fd }) => !withGrasp(pid, fd, isEstablished));
+  const words = (far: string) => `a connection to ${far} that its peer has just ended (TCP)`;
+  refuse(
+    root,
+    ended.map(({ fd, tcp }) => ({ kind: "descriptor", id: `fd:${fd}`, what: words(tcp.far) })),
+  );
+}
+
 function startKeeper(root: number, keeping: Parameters<typeof TcpKeeper.start>[0]): TcpKeeper {
   try {
     return TcpKeeper.start(keeping);
@@ -140,9 +153,11 @@ function inRepair<T>(
   try {
     keeper.enterRepair();
     try {
+      faultPoint("in-repair");
       return act();
     } finally {
       keeper.leaveRepair();
+      faultPoint("after-repair");
       for (const frozen of running) takeBackStop(frozen);
       keeper.stopsTakenBack();
     }

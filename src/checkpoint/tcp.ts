@@ -6,7 +6,7 @@ import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { tcpSocketAt } from "../tracee/inet-diag.js";
 import type { SocketFacts } from "../tracee/sockets.js";
-import { buffersOf, layerOf } from "../tracee/tcp-repair.js";
+import { buffersOf, layerOf } from "../tracee/tcp-facts.js";
 import type { Surroundings } from "./objects.js";
 
 const STATE = { established: 1, finWait2: 5, closeWait: 8 } as const;

@@ -14,8 +14,9 @@ import { removeLeftover } from "../tracee/inet-diag.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import { mayRepair } from "../tracee/tcp-facts.js";
 import { isHeld, releaseHeld } from "../tracee/tcp-keeper.js";
-import { goOn, type Making, makeConnection, mayRepair, type Queues, sendRest } from "../tracee/tcp-repair.js";
+import { goOn, type Making, makeConnection, type Queues, sendRest } from "../tracee/tcp-repair.js";
 import { coreOf } from "./content.js";
 import { makeResetSocket } from "./reset-socket.js";
 
@@ -76,6 +77,11 @@ function whyLost({ tcp: { kept } }: Connected, policy: TcpPolicy): string | null
   return isOver
     ? "their packets are not held any more (--tcp-hold of the checkpoint), so the peers gave up"
     : null;
+}
+
+/** What is left of the connections of the dead program (TIME_WAIT) may keep its listening sockets from their ports. */
+export function clearLeftovers(all: readonly ConnectionRecord[]): void {
+  for (const { object } of all) removeLeftover({ local: object.local, remote: object.remote });
 }
 
 /** Connections that wait to go on. */
@@ -179,15 +185,13 @@ function invented(
   };
 }
 
-/** Binds and connects, where a dead connection may still be in the way (TIME_WAIT). */
+/** Binds and connects. */
 function connectorOf({ local, remote }: Connected): (fd: number) => void {
   const [from, to] = [Buffer.from(local, "hex"), Buffer.from(remote, "hex")];
   return (fd) => {
     const bound = tryOwnCall("bind", fd, from, from.length);
     if (bound < 0) throw cannot("bind", describeAddress(from), -bound);
-    let result = tryOwnCall("connect", fd, to, to.length);
-    if (result === -EADDRNOTAVAIL && removeLeftover({ local, remote }))
-      result = tryOwnCall("connect", fd, to, to.length);
+    const result = tryOwnCall("connect", fd, to, to.length);
     if (result < 0) throw cannot("connect", `${describeAddress(from)} to ${describeAddress(to)}`, -result);
   };
 }

@@ -9,7 +9,13 @@ import type { TcpPolicy } from "../state/tcp.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
-import { type Connections, checkConnections, isConnection, makeConnections } from "./connections.js";
+import {
+  type Connections,
+  checkConnections,
+  clearLeftovers,
+  isConnection,
+  makeConnections,
+} from "./connections.js";
 import { coreOf } from "./content.js";
 import { connectAgain, isConnected } from "./named-pairs.js";
 
@@ -47,6 +53,7 @@ export function openSockets(
 ): SocketFiles {
   const connections = wanted.filter(isConnection);
   checkConnections(connections, policy);
+  clearLeftovers(connections);
   const sockets = wanted.filter(
     (one): one is Described => one.object?.kind === "socket" && !isConnection(one),
   );

@@ -2,13 +2,10 @@
  * TCP connections by their numbers (TCP_REPAIR of tcp(7); net/ipv4/tcp.c): read from a socket that somebody else has
  * put into repair mode, and made again without a packet. A close in repair mode tells the peer nothing.
  */
-import { closeSync } from "node:fs";
 import type { Tcp, TcpNumbers } from "../state/tcp.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 import { askOption, getOption } from "./socket-options.js";
 
-const AF_INET = 2;
-const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const IPPROTO_TCP = 6;
 const SOL_SOCKET = 1;
 const TCP_MAXSEG = 2;
@@ -21,7 +18,6 @@ const TCP_TIMESTAMP = 24;
 const TCP_REPAIR_WINDOW = 29;
 /** struct tcp_repair_window */
 const WINDOW_BYTES = 20;
-const TCP_ULP = 31;
 const QUEUE = { none: 0, receive: 1, send: 2 } as const;
 /** tcpi_options and tcpi_snd_wscale, tcpi_rcv_wscale of struct tcp_info. */
 const INFO_OPTIONS_AT = 5;
@@ -37,8 +33,6 @@ const SIOCOUTQNSD = 0x894b;
 const MSG_DONTWAIT = 0x40;
 const MSG_PEEK_DONTWAIT = 0x02 | MSG_DONTWAIT;
 const SO_BUF_LOCK = 72;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SEQUENCE_NUMBERS = 2 ** 32;
@@ -117,29 +111,6 @@ function peek(fd: number, expected: number): Buffer | null {
   const bytes = Buffer.alloc(Math.max(expected, 1));
   const got = expected === 0 ? 0 : tryOwnCall("recvfrom", fd, bytes, expected, MSG_PEEK_DONTWAIT, 0, 0);
   return got === expected ? bytes.subarray(0, got) : null;
-}
-
-/** Sizes of both buffers, which the kernel may have grown. */
-export function buffersOf(fd: number): Tcp["buffers"] {
-  const read = (name: number) => getOption(fd, SOL_SOCKET, name)?.readInt32LE(0) ?? 0;
-  return { send: read(SO_SNDBUF), receive: read(SO_RCVBUF), locks: read(SO_BUF_LOCK) };
-}
-
-/** Whether cr may use repair mode in this network namespace (CAP_NET_ADMIN): tried on a socket of its own. */
-export function mayRepair(): boolean {
-  const fd = tryOwnCall("socket", AF_INET, SOCK_STREAM_CLOEXEC, 0);
-  if (fd < 0) return false;
-  const on = Buffer.alloc(4);
-  on.writeInt32LE(1);
-  const result = tryOwnCall("setsockopt", fd, IPPROTO_TCP, TCP_REPAIR, on, on.length);
-  closeSync(fd);
-  return result >= 0;
-}
-
-/** The name of what has taken the connection over (`tls`); empty mostly. */
-export function layerOf(fd: number): string {
-  const name = getOption(fd, IPPROTO_TCP, TCP_ULP)?.toString("latin1") ?? "";
-  return name.replace(/\0.*$/s, "");
 }
 
 /** Sizes of the buffers without keeping the kernel from changing them later. */

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type CrResult, describeResult, jsonOf } from "../harness/cr.js";
 import { checkpoint } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
@@ -13,6 +13,9 @@ import { isAlive, killHard, runsFreely } from "../harness/process.js";
 import { expectRefusal } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
+
+// A peer asks again ever more seldom, the longer it was not answered.
+vi.setConfig({ testTimeout: 180_000 });
 
 interface Served {
   readonly target: Target;
@@ -164,7 +167,7 @@ describe("a connection to the outside", () => {
       await restoreDetached(scene, served, "--tcp", "close");
     }));
 
-  test.concurrent.each(["after-hold", "after-copy", "before-commit"])(
+  test.concurrent.each(["in-repair", "after-repair", "after-hold", "after-copy", "before-commit"])(
     "is unharmed when cr dies at %s",
     (point) =>
       withClient(async (scene, { target, client, core }) => {
@@ -192,4 +195,45 @@ describe("a connection to the outside", () => {
       await restoreDetached(scene, served);
       expect(await client.line()).toBe("2 two");
     }));
+
+  test.concurrent("is refused without CAP_NET_ADMIN, and closed on demand", () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("echo"), "FOLDER", "4", "127.0.0.1"], { asNobody: true });
+      await target.says("port");
+      const client = await lineClient(Number(/port (\d+)/.exec(target.output())?.[1]));
+      await target.says("accepted");
+      const core = join(target.folder, "core");
+      const args = ["checkpoint", `${target.pid}`, "-o", core, "--kill"];
+      const names = new RegExp(`connection to 127.0.0.1:${client.port} \\(TCP\\)`);
+      expectRefusal(await scene.cr(args, { asNobody: true }), { codes: ["UNSUPPORTED_STATE"], names });
+      const kept = await scene.cr([...args, "--tcp", "keep"], { asNobody: true });
+      expectRefusal(kept, { codes: ["UNSUPPORTED_STATE"], names: /CAP_NET_ADMIN/ });
+      expect(runsFreely(target)).toBe(true);
+      const closed = await scene.cr([...args, "--tcp", "close"], { asNobody: true });
+      expect(closed.status, describeResult(closed)).toBe(0);
+      await eventually("the client knows", () => client.ended() !== null);
+      const restored = await scene.cr(["restore", core, "--detach", "--json"], { asNobody: true });
+      expect(restored.status, describeResult(restored)).toBe(0);
+      scene.adopt(Number(jsonOf(restored).pid));
+      await target.says("ended: Connection reset by peer");
+    }));
+});
+
+describe("a program with full connections to itself", () => {
+  test.concurrent.each(["in-repair", "after-repair"])("is unharmed when cr dies at %s", (point) =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("tcp"), "FOLDER"]);
+      await target.says("ready");
+      const core = join(scene.folder, "core");
+      for (const fault of [point, `${point}:error`]) {
+        const result = await scene.cr(["checkpoint", `${target.pid}`, "-o", core], {
+          env: { CR_FAULT: fault },
+        });
+        expect(result.status, describeResult(result)).toBe(fault === point ? null : 1);
+        await eventually("it goes on", () => runsFreely(target));
+      }
+      target.go();
+      expect(await target.ended(), target.output()).toBe("exited 0");
+    }),
+  );
 });
