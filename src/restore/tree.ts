@@ -84,20 +84,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     }),
   );
   using _opened = at(inheritances, 0);
-  const { tables } = opened;
   const parts = {
-    bundle,
-    options,
-    plan,
-    placed,
-    inheritances,
-    tables,
-    prepared,
-    shared,
-    segments,
-    clocks,
-    detach,
-    policy,
+    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables },
+    ...{ prepared, shared, segments, clocks, detach, policy },
   };
   const started = tryStart(parts);
   snapshots.keep();
