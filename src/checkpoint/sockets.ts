@@ -130,9 +130,19 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 }
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
-  const { family, type, protocol, local, remote, options } = facts;
+  const { family, type, protocol, local, remote, peerUser, options } = facts;
   const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null, tcp: null };
-  const socket = { family, type, protocol, local, remote, options: [...options], ...plain, ...more };
+  const socket = {
+    family,
+    type,
+    protocol,
+    local,
+    remote,
+    peerUser,
+    options: [...options],
+    ...plain,
+    ...more,
+  };
   return { kind: "socket", object: { kind: "socket", ...socket } };
 }
 

@@ -6,6 +6,7 @@ import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { describeAddress } from "../state/socket-address.js";
+import { asUser } from "../tracee/as-user.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
@@ -50,7 +51,8 @@ export function connectAgain(one: Described, { sockets, made, put }: AmongSocket
   const fd = ownCall("socket", family, type | SOCK_CLOEXEC, protocol);
   put(connected, fd);
   const address = Buffer.from(name, "hex");
-  const result = tryOwnCall("connect", fd, address, address.length);
+  const { peerUser } = accepted.object;
+  const result = asUser(peerUser, () => tryOwnCall("connect", fd, address, address.length));
   if (result < 0) throw failed(name, errnoName(-result));
   const taken = ownCall("accept4", at, 0, 0, SOCK_CLOEXEC);
   put(accepted, taken);

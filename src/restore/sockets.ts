@@ -6,6 +6,7 @@ import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { describeAddress } from "../state/socket-address.js";
 import type { TcpPolicy } from "../state/tcp.js";
+import { asUser } from "../tracee/as-user.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
@@ -114,16 +115,17 @@ export function openSockets(
 /** One end of a pair whose other end is closed. */
 function makeWidowed(socket: Socket): number {
   const ends = Buffer.alloc(8);
-  ownCall("socketpair", socket.family, socket.type | SOCK_CLOEXEC, socket.protocol, ends);
+  const { family, type, protocol } = socket;
+  asUser(socket.peerUser, () => ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends));
   setOptions(ends.readInt32LE(0), socket);
   closeSync(ends.readInt32LE(4));
   return ends.readInt32LE(0);
 }
 
 function makePair(one: Described, other: Described, put: (one: Described, fd: number) => void): void {
-  const { family, type, protocol } = one.object;
+  const { family, type, protocol, peerUser } = one.object;
   const ends = Buffer.alloc(8);
-  ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends);
+  asUser(peerUser, () => ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends));
   put(one, ends.readInt32LE(0));
   put(other, ends.readInt32LE(4));
   for (const [index, { object }] of [one, other].entries()) setOptions(ends.readInt32LE(index * 4), object);
@@ -136,13 +138,14 @@ function setOptions(fd: number, { options }: Socket): void {
 /** Options first: some decide what an address may be shared with. */
 function bindAgain(fd: number, socket: Socket, made: (path: string, aside: string | null) => void): void {
   setOptions(fd, socket);
-  const { local, remote, file, backlog } = socket;
+  const { local, remote, file, backlog, peerUser } = socket;
   if (isBound(socket)) {
     if (file !== null) made(file.path, moveAside(file, socket));
     call("bind", fd, local);
     if (file !== null) giveBack(file);
   }
-  if (backlog !== null) ownCall("listen", fd, backlog);
+  // Whoever connects is told who has begun to listen.
+  if (backlog !== null) asUser(peerUser, () => ownCall("listen", fd, backlog));
   if (backlog === null && remote !== "") call("connect", fd, remote);
 }
 
