@@ -28,7 +28,7 @@ import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import { type Refusal, refuse } from "./refusal.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { attempt } from "./target.js";
+import { attempt, reachable } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
@@ -93,31 +93,32 @@ export interface CheckpointResult {
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
+  const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
-  const before = lookBeforeStop(pid, memory);
-  const startTicks = startOf(pid, before);
+  const before = lookBeforeStop(root, memory);
+  const startTicks = startOf(root, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
-  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
-  const vdso = attempt(pid, () => vdsoCrc32c(pid));
+  const vdso = attempt(pid, () => vdsoCrc32c(root));
   using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using family = Family.seize(pid);
+  using family = Family.seize(root);
   faultPoint("after-seize");
   const stopped = performance.now();
   const ledger = options.ledger ?? new Map();
   const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
   const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
-  requireStart(pid, startOf(pid, look), startTicks);
-  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  requireStart(pid, startOf(root, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
@@ -128,7 +129,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   faultPoint("after-hold");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, output, sockets, connections: held.dumps, options };
-  const copied = copyAll(pid, { asked, look: rest.look, ...copying });
+  const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
@@ -179,16 +180,16 @@ function forEach<T>(
   );
 }
 
-function refusedChildren({ relatives }: TreeLook, { tree = true }: CheckpointOptions): Refusal[] {
-  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
-  if (tree || children.length === 0) return [];
-  return [
-    {
-      kind: "child",
-      id: "",
-      what: `child processes (${children.join(", ")}), without --no-tree they are saved, too`,
-    },
-  ];
+function refusedChildren(
+  pid: number,
+  { relatives }: TreeLook,
+  { tree = true }: CheckpointOptions,
+): Refusal[] {
+  const root = relatives[0]?.pid;
+  const children = relatives.filter(({ parent }) => parent === root).map((one) => one.pid);
+  if ((tree && root === pid) || children.length === 0) return [];
+  const why = tree ? "of a process whose main thread has ended" : "without --no-tree they are saved, too";
+  return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
 }
 
 /** Headers, notes and durability: the program already runs again. */

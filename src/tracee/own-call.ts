@@ -50,6 +50,8 @@ const NUMBER = {
   open_by_handle_at: 304,
   kcmp: 312,
   memfd_create: 319,
+  pidfd_open: 434,
+  openat2: 437,
   pidfd_getfd: 438,
 } as const;
 export type OwnCallName = keyof typeof NUMBER;
