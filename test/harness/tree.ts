@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { describeResult, jsonOf, type RunningCr } from "./cr.js";
 import type { CheckpointOptions } from "./cycle.js";
 import { eventually } from "./eventually.js";
-import { findOfScene, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
+import { exeOf, findOfScene, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
 import type { Scene } from "./scene.js";
 import { fixture } from "./target.js";
 
@@ -77,7 +77,9 @@ export async function restoreTree(
   });
   // The members are let go one after the other.
   const areFree = () => membersOf(bundle).every((pid) => ["", "0"].includes(statusLine(pid, "TracerPid")));
-  const runs = () => statOf(root) !== null && runsFreely(identify(root)) && areFree() && identify(root);
+  // Before it is traced it is a copy of cr.
+  const isItself = () => ["", exeOf(cr.pid)].every((exe) => exeOf(root) !== exe);
+  const runs = () => isItself() && runsFreely(identify(root)) && areFree() && identify(root);
   // A large tree on a busy machine takes its time.
   const found = await eventually(`${root} runs again`, () => isDone || runs(), { timeoutMs: 60_000 });
   return { cr, root: found === true ? null : found };
