@@ -107,14 +107,17 @@ function shareOf(
   return once.unstored(vmas, own);
 }
 
+/** What is known by its mappings: a file without a name, or a segment. */
+type Shown = Pick<MappedFile, "starts">;
+
 /** What is behind mappings without a name: with the first member that maps it. */
 function copyOwnObjects(
   pid: number,
   { files, memory, once }: { readonly files: FileState; readonly memory: Memory; readonly once: StoredOnce },
   core: Place,
 ): { readonly files: FileState; readonly end: number } {
-  const vmaOf = ({ starts }: MappedFile) => memory.vmas.find(({ start }) => starts.includes(start));
-  const holderOf = (one: MappedFile): number => {
+  const vmaOf = ({ starts }: Shown) => memory.vmas.find(({ start }) => starts.includes(start));
+  const holderOf = (one: Shown): number => {
     const vma = vmaOf(one);
     if (vma === undefined) return pid;
     const holder = once.holderOf(objectKey(vma)) ?? pid;
@@ -123,11 +126,21 @@ function copyOwnObjects(
   };
   const all = (files.mapped ?? []).map((one) => ({ one, holder: holderOf(one) }));
   const mapped = all.flatMap(({ one, holder }) => (holder === pid ? [one] : []));
-  const copied = copyObjects(pid, { files: { ...files, mapped }, memory }, core);
+  const segments = files.segments?.map((one) => ({ one, holder: holderOf(one) })) ?? [];
+  const own = segments.flatMap(({ one, holder }) => (holder === pid ? [one] : []));
+  const copied = copyObjects(pid, { files: { ...files, mapped, segments: own }, memory }, core);
   const others = all.flatMap(({ one, holder }) =>
     holder === pid ? [] : [{ ...one, file: { ...one.file, contentIn: holder } }],
   );
-  return { ...copied, files: { ...copied.files, mapped: [...(copied.files.mapped ?? []), ...others] } };
+  const seen = segments.flatMap(({ one, holder }) => (holder === pid ? [] : [one]));
+  return {
+    ...copied,
+    files: {
+      ...copied.files,
+      mapped: [...(copied.files.mapped ?? []), ...others],
+      segments: [...(copied.files.segments ?? []), ...seen],
+    },
+  };
 }
 
 /** Files that another member has kept are not kept again. */

@@ -120,7 +120,11 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
     memory.farEnds,
   );
   const pids = [...facts.keys()];
-  const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
+  const all = [...facts.values()];
+  const ids = new ObjectIds(
+    all.reduce((sum, own) => sum + own.descriptors.length, 0),
+    all.flatMap(({ vmas }) => vmas),
+  );
   const looks = new Map<number, Look>();
   for (const [pid, own] of facts) {
     const files = classified.get(pid);
@@ -136,12 +140,12 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
       refusals: refusals.map((one) => of(one, pid, root)),
     });
   }
-  const all = [...looks.values()].flatMap(({ refusals }) => refusals);
+  const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
     relatives,
     looks,
     refusals: [
-      ...all,
+      ...refused,
       ...refusedShares(relatives, looks),
       ...refusedDead(relatives),
       ...refusedTerminals(relatives, looks),

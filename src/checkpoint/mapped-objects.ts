@@ -65,7 +65,7 @@ export function lookAtObjects(vmas: readonly Vma[], around: Around): ObjectsLook
   const refusals: Refusal[] = [];
   const softErrors: SoftError[] = [];
   const files = new Map<Vma, Vma["file"]>();
-  const ids = around.ids ?? new ObjectIds(around.open.length);
+  const ids = around.ids ?? new ObjectIds(around.open.length, vmas);
   const known = { ...around, ids };
   for (const [key, group] of groups) {
     const found = lookAtOne(group, known, ids.of(key));
@@ -101,9 +101,7 @@ function lookAtOne(
   const [vma] = group;
   if (vma === undefined) throw new RangeError("an object without mappings");
   if (isSegment(vma)) {
-    const isTree = pidsOf(around).length > 1;
-    if (isTree) return `a System V shared memory segment (${vma.path}) in a process tree`;
-    return lookAtSegment(vma, group, around.pid);
+    return lookAtSegment(vma, group, around);
   }
   const what = `${vma.path.startsWith(MEMFD) ? "a memfd" : "a mapping of the deleted file"} (${vma.path})`;
   if (!vma.path.startsWith("/")) return what;
@@ -230,12 +228,17 @@ function describe(
   };
 }
 
-function lookAtSegment(vma: Vma, group: readonly Vma[], pid: number): Found | string {
+function lookAtSegment(
+  vma: Vma,
+  group: readonly Vma[],
+  around: Around & { readonly ids: ObjectIds },
+): Found | string {
   const what = `a System V shared memory segment (id ${vma.ino}, ${vma.path})`;
   const info = readSegments().find(({ id }) => BigInt(id) === vma.ino);
   if (info === undefined) return `${what} that is in no list of this host`;
-  if (info.attached > group.length) {
-    const others = otherMappers(pid, vma).join(", ");
+  if (info.attached > around.ids.attachedTo(objectKey(vma))) {
+    const look = () => mappersOutside(pidsOf(around), [vma]).get(objectOf(vma)) ?? [];
+    const others = around.ids.othersOf(objectKey(vma), look).join(", ");
     return `${what}, shared with process ${others || "that cr may not see"}`;
   }
   const { attached, ...segment } = info;

@@ -73,8 +73,10 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
   }
   const isPair = told.peer !== null && open.some(({ stat }) => stat.isSocket() && stat.ino === told.peer);
   if (isPair) {
-    if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "of a pair with a name (unix)");
-    return keep({ ...facts, local: "", remote: "" }, { peer: told.peer, shutdown: told.shutdown });
+    if (!isNamed(facts.local) && !isNamed(facts.remote))
+      return keep({ ...facts, local: "", remote: "" }, { peer: told.peer, shutdown: told.shutdown });
+    const what = refusedNames(facts, told, open);
+    return what === null ? keep(facts, { peer: told.peer, shutdown: told.shutdown }) : refused(one, what);
   }
   if (facts.type === SOCK_DGRAM) {
     if (facts.readable) return refused(one, "with unread messages (unix)");
@@ -86,6 +88,18 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
   if (told.peer !== null || told.state !== TCP_CLOSE)
     return refused(one, "whose other end is not in it (unix)");
   return told.shutdown === 0 ? keep(facts, { file }) : refused(one, "whose other end is closed (unix)");
+}
+
+/** A pair with a name was made by connecting to it, which can be done again where somebody in the program listens. */
+function refusedNames(facts: SocketFacts, told: UnixSocket, open: readonly OpenDescriptor[]): string | null {
+  if (facts.type === SOCK_DGRAM) return "of a pair with a name (unix, datagrams)";
+  if (isNamed(facts.local) && isNamed(facts.remote)) return "of a pair with two names (unix)";
+  const name = isNamed(facts.local) ? told.name : unixSocket(told.peer ?? 0n)?.name;
+  const isListened = open.some(({ stat }) => {
+    const other = stat.isSocket() ? unixSocket(stat.ino) : null;
+    return other?.state === TCP_LISTEN && other.name === name;
+  });
+  return isListened ? null : "of a connection to a name where nobody in it listens any more (unix)";
 }
 
 /** The other end of a pair is closed: this one reads as ended and cannot be written to (the JVM keeps such a one). */
@@ -116,9 +130,19 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 }
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
-  const { family, type, protocol, local, remote, options } = facts;
+  const { family, type, protocol, local, remote, peerUser, options } = facts;
   const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null, tcp: null };
-  const socket = { family, type, protocol, local, remote, options: [...options], ...plain, ...more };
+  const socket = {
+    family,
+    type,
+    protocol,
+    local,
+    remote,
+    peerUser,
+    options: [...options],
+    ...plain,
+    ...more,
+  };
   return { kind: "socket", object: { kind: "socket", ...socket } };
 }
 

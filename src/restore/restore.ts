@@ -116,7 +116,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   );
   const { state } = madeAgain;
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
-  using segments = openSegments(state);
+  using segments = openSegments([{ state, coreFd: core.fd }]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath: path,
@@ -225,7 +225,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     if (parts.policy === "rollback") {
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
-    parts.segments.rollBack(core.fd);
+    parts.segments.rollBack();
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
     options.announce?.(newborn.pid);
     prepared.handOver();

@@ -24,23 +24,50 @@ const SHMEM_DEVICE = "00:01";
 
 export interface OpenedSegments extends Disposable {
   readonly softErrors: readonly SoftError[];
-  /** Puts the content in, and marks for removal what was; to be called when the newborn has attached them. */
-  rollBack(coreFd: number): void;
+  /** Puts the content in, and marks for removal what was; to be called when all newborns have attached them. */
+  rollBack(): void;
   /** They are the program's from now on. */
   keep(): void;
 }
 
-interface Opened {
+/** A program, or a member of a tree, with its core open for reading. */
+export interface SegmentOwner {
+  readonly state: Pick<ProcessState, "files" | "vmas" | "runs">;
+  readonly coreFd: number;
+}
+
+/** One segment with what the cores of its owners hold of it. */
+interface Recorded {
   readonly segment: Segment;
+  readonly coreFd: number;
+  readonly pieces: readonly Piece[];
+}
+
+interface Opened extends Recorded {
   readonly fd: number;
   readonly made: boolean;
+}
+
+/** One record of each: members of a tree attach the same. */
+function recordedBy(owners: readonly SegmentOwner[]): Recorded[] {
+  const byId = new Map<number, Recorded>();
+  for (const { state, coreFd } of owners) {
+    for (const segment of state.files.segments ?? []) {
+      const { content, starts } = segment;
+      const hidden = content === null ? [] : [{ ...content, at: 0, coreFd }];
+      const shown = piecesAt(starts, state).map((piece) => ({ ...piece, coreFd }));
+      const known = byId.get(segment.id);
+      byId.set(segment.id, { segment, coreFd, pieces: [...(known?.pieces ?? []), ...hidden, ...shown] });
+    }
+  }
+  return [...byId.values()];
 }
 
 /**
  * Takes or makes all of them. FILE_CHANGED when somebody else uses one or its id or key, NOT_PERMITTED when one cannot
  * be made again; then all are as they were.
  */
-export function openSegments(state: Pick<ProcessState, "files" | "vmas" | "runs">): OpenedSegments {
+export function openSegments(owners: readonly SegmentOwner[]): OpenedSegments {
   const opened: Opened[] = [];
   let kept = false;
   const close = () => {
@@ -51,11 +78,12 @@ export function openSegments(state: Pick<ProcessState, "files" | "vmas" | "runs"
   };
   try {
     const found = readSegments();
-    for (const segment of state.files.segments ?? []) {
+    for (const recorded of recordedBy(owners)) {
+      const { segment } = recorded;
       const now = found.find(({ id }) => id === segment.id);
       if (now === undefined) make(segment);
       else requireAlone(segment, now);
-      opened.push({ segment, made: now === undefined, fd: open(segment, now === undefined) });
+      opened.push({ ...recorded, made: now === undefined, fd: open(segment, now === undefined) });
     }
   } catch (error) {
     close();
@@ -63,9 +91,10 @@ export function openSegments(state: Pick<ProcessState, "files" | "vmas" | "runs"
   }
   return {
     softErrors: opened.filter(({ made }) => made).map(({ segment }) => remark(segment)),
-    rollBack(coreFd) {
-      for (const { segment, fd } of opened) {
-        putBack(coreFd, fd, { segment, pieces: piecesAt(segment.starts, state) });
+    rollBack() {
+      for (const one of opened) {
+        const { segment } = one;
+        putBack(one);
         if (segment.removed) removeSegment(segment.id);
       }
     },
@@ -111,16 +140,10 @@ function open(segment: Segment, made: boolean): number {
 }
 
 /** Emptied first: pages that were not there at the checkpoint are zero. */
-function putBack(
-  coreFd: number,
-  fd: number,
-  { segment, pieces }: { readonly segment: Segment; readonly pieces: readonly Piece[] },
-): void {
-  const { sizeBytes, content } = segment;
+function putBack({ segment: { sizeBytes }, fd, coreFd, pieces }: Opened): void {
   ftruncateSync(fd, 0);
   ftruncateSync(fd, sizeBytes);
-  const hidden = content === null ? [] : [{ ...content, at: 0 }];
-  writePieces(coreFd, { fd, sizeBytes }, [...hidden, ...pieces]);
+  writePieces(coreFd, { fd, sizeBytes }, pieces);
 }
 
 function keyOf(key: number): string {

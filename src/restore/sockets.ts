@@ -7,6 +7,7 @@ import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { describeAddress } from "../state/socket-address.js";
 import type { TcpPolicy } from "../state/tcp.js";
+import { asUser } from "../tracee/as-user.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
@@ -19,6 +20,7 @@ import {
 } from "./connections.js";
 import { coreOf } from "./content.js";
 import { lookAt } from "./file-look.js";
+import { connectAgain, isConnected } from "./named-pairs.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -85,12 +87,15 @@ export function openSockets(
         continue;
       }
       const other = sockets.find(({ ino }) => ino === peer);
-      if (other !== undefined && !made.has(one.ino)) makePair(one, other, put);
+      if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
       if (peer === null || other === undefined) {
         const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
         put(one, fd);
         bindAgain(fd, one.object, (path, aside) => bound.push({ path, aside }));
       }
+    }
+    for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
+      connectAgain(one, { sockets, made, put });
     }
     for (const one of sockets) fillQueue(one, made, coreFd);
     for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
@@ -112,16 +117,17 @@ export function openSockets(
 /** One end of a pair whose other end is closed. */
 function makeWidowed(socket: Socket): number {
   const ends = Buffer.alloc(8);
-  ownCall("socketpair", socket.family, socket.type | SOCK_CLOEXEC, socket.protocol, ends);
+  const { family, type, protocol } = socket;
+  asUser(socket.peerUser, () => ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends));
   setOptions(ends.readInt32LE(0), socket);
   closeSync(ends.readInt32LE(4));
   return ends.readInt32LE(0);
 }
 
 function makePair(one: Described, other: Described, put: (one: Described, fd: number) => void): void {
-  const { family, type, protocol } = one.object;
+  const { family, type, protocol, peerUser } = one.object;
   const ends = Buffer.alloc(8);
-  ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends);
+  asUser(peerUser, () => ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends));
   put(one, ends.readInt32LE(0));
   put(other, ends.readInt32LE(4));
   for (const [index, { object }] of [one, other].entries()) setOptions(ends.readInt32LE(index * 4), object);
@@ -134,13 +140,14 @@ function setOptions(fd: number, { options }: Socket): void {
 /** Options first: some decide what an address may be shared with. */
 function bindAgain(fd: number, socket: Socket, made: (path: string, aside: string | null) => void): void {
   setOptions(fd, socket);
-  const { local, remote, file, backlog } = socket;
+  const { local, remote, file, backlog, peerUser } = socket;
   if (isBound(socket)) {
     if (file !== null) made(file.path, moveAside(file, socket));
     call("bind", fd, local);
     if (file !== null) giveBack(file);
   }
-  if (backlog !== null) ownCall("listen", fd, backlog);
+  // Whoever connects is told who has begun to listen.
+  if (backlog !== null) asUser(peerUser, () => ownCall("listen", fd, backlog));
   if (backlog === null && remote !== "") call("connect", fd, remote);
 }
 

@@ -23,6 +23,7 @@ import { type Inheritance, inheritTogether } from "./inherit.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { spawn } from "./spawn.js";
@@ -64,6 +65,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     coreFd: core.fd,
     files: at(snapshots.files, index),
   }));
+  using segments = openSegments(owners);
   const asked = {
     policy,
     placements: options.fds ?? [],
@@ -85,17 +87,8 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   );
   using _opened = at(inheritances, 0);
   const parts = {
-    bundle,
-    options,
-    plan,
-    placed,
-    inheritances,
-    tables: opened.tables,
-    prepared,
-    shared,
-    clocks,
-    detach,
-    policy,
+    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables },
+    ...{ prepared, shared, segments, clocks, detach, policy },
   };
   const started = tryStart(parts);
   snapshots.keep();
@@ -107,7 +100,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
-      ...[placed, shared, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
+      ...[placed, shared, segments, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
     ],
     totalMs: performance.now() - begin,
     foreground: started.foreground,
@@ -131,6 +124,7 @@ interface StartParts {
   readonly tables: readonly DescriptorTable[];
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly segments: OpenedSegments;
   readonly clocks: string;
   readonly detach: boolean;
   readonly policy: FilesPolicy;
@@ -205,8 +199,10 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
         for (const mapping of own) rollbackSharedMapping(core.fd, mapping, state.runs);
       }
     }
+    parts.segments.rollBack();
     if (!detach) foreground = openForeground({ pid: tree.root, foreground: foregroundOf(bundle) });
     prepared.handOver();
+    parts.segments.keep();
     family.letGo();
     Newborn.releaseAll(
       living.map(({ member, state }) => ({

@@ -63,6 +63,8 @@ const socket = z.object({
   peer: u64.nullable(),
   /** It was one end of a pair and the other has been closed. */
   peerClosed: z.boolean().default(false),
+  /** User and group that SO_PEERCRED tells (unix(7)); null where it tells none, and in older cores. */
+  peerUser: z.object({ uid: z.int().nonnegative(), gid: z.int().nonnegative() }).nullable().default(null),
   /** Ends that are shut down (shutdown(2)): 1 reading, 2 writing. */
   shutdown: z.int().min(0).max(3),
   /** struct sockaddr it is bound and connected to, in hexadecimal; empty when it is not. */

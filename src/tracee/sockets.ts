@@ -4,8 +4,10 @@ import { isNativeError } from "./native-error.js";
 import { type OwnCallName, ownCall, tryOwnCall } from "./own-call.js";
 import { changedOptions, getOption, hasFilter, type SocketOption } from "./socket-options.js";
 
+const AF_UNIX = 1;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_PROTOCOL = 38;
 const SO_DOMAIN = 39;
@@ -36,6 +38,8 @@ export interface SocketFacts {
   readonly received: number;
   /** A read would find something, or an end. */
   readonly readable: boolean;
+  /** Whom SO_PEERCRED tells; null for nobody. */
+  readonly peerUser: { readonly uid: number; readonly gid: number } | null;
   readonly options: readonly SocketOption[];
   readonly filtered: boolean;
 }
@@ -53,6 +57,7 @@ export function socketFacts(fd: number): SocketFacts {
     tcp: protocol === IPPROTO_TCP ? tcpOf(fd) : null,
     received: number(fd, SO_MEMINFO),
     readable: isReadable(fd),
+    peerUser: family === AF_UNIX ? peerUserOf(fd) : null,
     options: changedOptions(fd, [family, type, protocol]),
     filtered: hasFilter(fd),
   };
@@ -84,6 +89,13 @@ function tcpOf(fd: number): SocketFacts["tcp"] {
     waiting: info.readUInt32LE(TCP_WAITING_AT),
     backlog: info.readUInt32LE(TCP_BACKLOG_AT),
   };
+}
+
+/** Of struct ucred: pid, uid, gid. */
+function peerUserOf(fd: number): SocketFacts["peerUser"] {
+  const told = getOption(fd, SOL_SOCKET, SO_PEERCRED);
+  if (told === null || told.length < 12 || told.readInt32LE(4) === -1) return null;
+  return { uid: told.readUInt32LE(4), gid: told.readUInt32LE(8) };
 }
 
 function isReadable(fd: number): boolean {

@@ -15,13 +15,15 @@ const REQUEST_BYTES = HEADER_BYTES + 24;
 /** struct unix_diag_msg: family, type, state, pad, inode, cookie. */
 const MESSAGE_BYTES = 16;
 const ANSWER_BYTES = 4096;
-/** UDIAG_SHOW_VFS, PEER and RQLEN; attributes of the answer. */
-const SHOW = 0x02 | 0x04 | 0x10;
-const ATTRIBUTE = { vfs: 1, peer: 2, queue: 4, shutdown: 6 } as const;
+/** UDIAG_SHOW_NAME, VFS, PEER and RQLEN; attributes of the answer. */
+const SHOW = 0x01 | 0x02 | 0x04 | 0x10;
+const ATTRIBUTE = { name: 0, vfs: 1, peer: 2, queue: 4, shutdown: 6 } as const;
 
 export interface UnixSocket {
   /** As of net/tcp_states.h: 1 connected, 7 closed, 10 listening. */
   readonly state: number;
+  /** What it is bound to, in hexadecimal, or was accepted at; empty without a name. */
+  readonly name: string;
   readonly peer: bigint | null;
   /** Inode of the file it is bound to. */
   readonly file: bigint | null;
@@ -71,6 +73,7 @@ export function parseUnixDiag(answer: Buffer): UnixSocket | null {
   const file = found.get(ATTRIBUTE.vfs)?.readUInt32LE(0);
   return {
     state: answer.readUInt8(HEADER_BYTES + 2),
+    name: found.get(ATTRIBUTE.name)?.toString("hex") ?? "",
     peer: peer === 0 ? null : BigInt(peer),
     file: file === undefined ? null : BigInt(file),
     waiting: found.get(ATTRIBUTE.queue)?.readUInt32LE(0) ?? 0,

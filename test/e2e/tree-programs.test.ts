@@ -1,51 +1,11 @@
 /** Real programs of many processes, killed in the middle and restored: their output is that of an undisturbed run. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { describeResult } from "../harness/cr.js";
 import { eventually } from "../harness/eventually.js";
-import { type Scene, withScene } from "../harness/scene.js";
-import type { Target } from "../harness/target.js";
-import { checkpointTree, killTree, membersOf, type RestoredTree, restoreTree } from "../harness/tree.js";
-
-/** Starts a program, which works until the file `go` appears, and takes it through `times` lives to its end. */
-async function throughLives(
-  scene: Scene,
-  {
-    argv,
-    times,
-    started,
-    extra = [],
-  }: {
-    argv: readonly string[];
-    times: number;
-    started: (target: Target) => Promise<void>;
-    extra?: readonly string[];
-  },
-): Promise<Target> {
-  const target = await scene.start(argv);
-  await started(target);
-  let life = target as { pid: number; startTicks: string };
-  let restored: RestoredTree | null = null;
-  for (let cycle = 1; cycle <= times; cycle += 1) {
-    const bundle = join(scene.folder, `bundle.${cycle}`);
-    await checkpointTree(scene, { target: life, bundle, extra });
-    await killTree(scene, membersOf(bundle));
-    restored = await restoreTree(scene, { target, bundle });
-    if (restored.root === null)
-      throw new Error(`${describeResult(await restored.cr.done)}${errorsOf(target)}`);
-    life = restored.root;
-  }
-  target.go();
-  const end = await restored?.cr.done;
-  expect(end?.status, `${end && describeResult(end)}${errorsOf(target)}`).toBe(0);
-  return target;
-}
-
-function errorsOf({ folder }: Target): string {
-  return `\nits standard error: ${readFileSync(join(folder, "stderr"), "utf8")}`;
-}
+import { throughLives } from "../harness/lives.js";
+import { withScene } from "../harness/scene.js";
 
 /** Small pipelines until it may go on, or as often as its argument says; every line of output hangs on all before it. */
 const PIPELINES = `

@@ -7,10 +7,13 @@ import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 import { checkpointTree, killTree, membersOf, type RestoredTree, restoreTree } from "../harness/tree.js";
 
-describe.each([
-  ["family", 10],
-  ["terminals", 4],
-] as const)("%s", (name, processes) => {
+const FAMILIES = [
+  { name: "family", processes: 10 },
+  { name: "terminals", processes: 4 },
+  { name: "meeting", processes: 2 },
+];
+
+describe.each(FAMILIES)("$name", ({ name, processes }) => {
   test("does not notice a checkpoint", () =>
     withScene(async (scene) => {
       const target = await scene.start([fixture(name), "FOLDER"]);

@@ -61,19 +61,42 @@ export function runsFreely(identity: Identity): boolean {
 
 /** Link of /proc/PID/exe, empty when it cannot be read. */
 export function exeOf(pid: number): string {
+  return linkOf(pid, "exe");
+}
+
+function linkOf(pid: number, name: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/exe`);
+    return readlinkSync(`/proc/${pid}/${name}`);
   } catch {
     return "";
   }
 }
 
-/** Living processes whose environment holds the text, as pid and command line. */
-export function findByEnvironment(text: string): { readonly pid: number; readonly command: string }[] {
+/** A living process and its command line. */
+export interface Found {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Living processes whose environment holds the text. */
+export function findByEnvironment(text: string): Found[] {
+  return find((pid) => readProc(pid, "environ")?.includes(text) ?? false);
+}
+
+/**
+ * Living processes of the scene with this folder: it is in their environment or, where servers have written their titles
+ * over that, they work in it.
+ */
+export function findOfScene(folder: string): Found[] {
+  const mark = `RECORE_SCENE=${folder}`;
+  return find((pid) => readProc(pid, "environ")?.includes(mark) || linkOf(pid, "cwd").startsWith(folder));
+}
+
+function find(isMeant: (pid: number) => boolean): Found[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => readProc(pid, "environ")?.includes(text) && !"ZX".includes(statOf(pid)?.state ?? "X"))
+    .filter((pid) => isMeant(pid) && !"ZX".includes(statOf(pid)?.state ?? "X"))
     .map((pid) => ({ pid, command: (readProc(pid, "cmdline") ?? "").replaceAll("\0", " ").trim() }));
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CrOptions, type CrResult, type RunningCr, spawnCr } from "./cr.js";
 import { eventually } from "./eventually.js";
-import { findByEnvironment, type Identity, identify, killHard } from "./process.js";
+import { findOfScene, type Identity, identify, killHard } from "./process.js";
 import { type LaunchOptions, launch, type Target } from "./target.js";
 
 export interface Scene {
@@ -56,7 +56,7 @@ export async function withScene(act: (scene: Scene) => Promise<void>): Promise<v
   } finally {
     try {
       for (const identity of owned) await killHard(identity);
-      await clearAway(`RECORE_SCENE=${folder}`, passed);
+      await clearAway(folder, passed);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -73,11 +73,11 @@ async function killIfThere(pid: number): Promise<void> {
 }
 
 /** What still runs gets a moment to end with its target; what does not is killed, and fails a passed test. */
-async function clearAway(mark: string, complain: boolean): Promise<void> {
+async function clearAway(folder: string, complain: boolean): Promise<void> {
   try {
-    await eventually("no process is left", () => findByEnvironment(mark).length === 0, { timeoutMs: 3_000 });
+    await eventually("no process is left", () => findOfScene(folder).length === 0, { timeoutMs: 3_000 });
   } catch {
-    const left = findByEnvironment(mark);
+    const left = findOfScene(folder);
     for (const { pid } of left) await killIfThere(pid);
     if (complain) {
       throw new Error(`left behind: ${left.map(({ pid, command }) => `${pid} ${command}`).join("; ")}`);

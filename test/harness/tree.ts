@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { describeResult, jsonOf, type RunningCr } from "./cr.js";
 import type { CheckpointOptions } from "./cycle.js";
 import { eventually } from "./eventually.js";
-import { findByEnvironment, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
+import { exeOf, findOfScene, type Identity, identify, runsFreely, statOf, statusLine } from "./process.js";
 import type { Scene } from "./scene.js";
 import { fixture } from "./target.js";
 
@@ -36,7 +36,7 @@ export async function checkpointTree(
 export async function killTree(scene: Scene, members: readonly number[]): Promise<void> {
   const killed = new Set(members);
   const running = () =>
-    findByEnvironment(`RECORE_SCENE=${scene.folder}`).filter(
+    findOfScene(scene.folder).filter(
       ({ command }) => !command.startsWith(fixture("launch")) && !/(^|\/)node /.test(command),
     );
   for (let left = running(); left.length > 0; left = running()) {
@@ -77,7 +77,9 @@ export async function restoreTree(
   });
   // The members are let go one after the other.
   const areFree = () => membersOf(bundle).every((pid) => ["", "0"].includes(statusLine(pid, "TracerPid")));
-  const runs = () => statOf(root) !== null && runsFreely(identify(root)) && areFree() && identify(root);
+  // Before it is traced it is a copy of cr.
+  const isItself = () => ["", exeOf(cr.pid)].every((exe) => exeOf(root) !== exe);
+  const runs = () => isItself() && runsFreely(identify(root)) && areFree() && identify(root);
   // A large tree on a busy machine takes its time.
   const found = await eventually(`${root} runs again`, () => isDone || runs(), { timeoutMs: 60_000 });
   return { cr, root: found === true ? null : found };

@@ -11,14 +11,14 @@ import { processState } from "./process-state.js";
 const PLACE = 3100;
 const idAt = (round: number) => round * 32_768 + PLACE;
 
-function stateWith(changes: Partial<Segment>) {
+function ownerWith(changes: Partial<Segment>) {
   const segment: Segment = {
     ...{ id: idAt(1), key: 0, sizeBytes: 4096, mode: 0o600, uid: 0, gid: 0 },
     ...{ removed: false, locked: false, starts: [], content: null },
     ...changes,
   };
   const state = processState();
-  return { ...state, files: { ...state.files, segments: [segment] } };
+  return { state: { ...state, files: { ...state.files, segments: [segment] } }, coreFd: -1 };
 }
 
 function made(id: number): void {
@@ -31,7 +31,7 @@ const isThere = (id: number) => readSegments().some((one) => one.id === id);
 describe("openSegments", () => {
   test("refuses an id that another one has by now", () => {
     made(idAt(1));
-    expect(message(() => openSegments(stateWith({ sizeBytes: 8192 })))).toBe(
+    expect(message(() => openSegments([ownerWith({ sizeBytes: 8192 })]))).toBe(
       `FILE_CHANGED: restore the System V segment ${idAt(1)} (key 0x00000000): another one has its id (key 0x00000000, 4096 bytes)`,
     );
     expect(isThere(idAt(1))).toBe(true);
@@ -39,25 +39,25 @@ describe("openSegments", () => {
 
   test("refuses an id whose place is taken", () => {
     made(idAt(2));
-    expect(message(() => openSegments(stateWith({ id: idAt(3), key: 77 })))).toBe(
+    expect(message(() => openSegments([ownerWith({ id: idAt(3), key: 77 })]))).toBe(
       `FILE_CHANGED: restore the System V segment ${idAt(3)} (key 0x0000004d): its place in the kernel's table is taken`,
     );
     expect(readSegments().some(({ key }) => key === 77)).toBe(false);
   });
 
   test("refuses one of a size that the kernel does not make", () => {
-    expect(message(() => openSegments(stateWith({ id: idAt(4), sizeBytes: 0 })))).toMatch(
+    expect(message(() => openSegments([ownerWith({ id: idAt(4), sizeBytes: 0 })]))).toMatch(
       /^FILE_CHANGED: .*: it cannot be made again \(EINVAL\)$/,
     );
   });
 
   test("removes what it made unless it is kept", () => {
-    const state = stateWith({ id: idAt(5) });
-    const opened = openSegments(state);
+    const owner = ownerWith({ id: idAt(5) });
+    const opened = openSegments([owner]);
     expect(opened.softErrors).toMatchObject([{ kind: "segment", id: String(idAt(5)) }]);
     opened[Symbol.dispose]();
     expect(isThere(idAt(5))).toBe(false);
-    const kept = openSegments(state);
+    const kept = openSegments([owner]);
     onTestFinished(() => removeSegment(idAt(5)));
     kept.keep();
     kept[Symbol.dispose]();
@@ -66,9 +66,9 @@ describe("openSegments", () => {
 
   test("says what an ordinary user lacks", () => {
     const dist = new URL("../../dist/restore/segments.js", import.meta.url).href;
-    const { files } = stateWith({ id: idAt(6) });
+    const { state } = ownerWith({ id: idAt(6) });
     const program = `import { openSegments } from ${JSON.stringify(dist)};
-      try { openSegments({ vmas: [], runs: [], files: { segments: ${JSON.stringify(files.segments)} } }); }
+      try { openSegments([{ coreFd: -1, state: { vmas: [], runs: [], files: { segments: ${JSON.stringify(state.files.segments)} } } }]); }
       catch (error) { console.log(error.code + ": " + error.message); }`;
     const as = ["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath];
     const said = execFileSync("setpriv", [...as, "--input-type=module", "-e", program], { encoding: "utf8" });

@@ -75,8 +75,11 @@ test("parseUnixDiag reads the other end, and nothing of an answer cut short", ()
   answer.writeUInt16LE(20, 4);
   answer.writeUInt8(1, 18);
   answer.set([8, 0, 2, 0, 0x39, 0x30, 0, 0, 5, 0, 6, 0, 3, 0, 0, 0], 32);
-  expect(parseUnixDiag(answer)).toMatchObject({ state: 1, peer: 12345n, file: null, shutdown: 3 });
+  expect(parseUnixDiag(answer)).toMatchObject({ state: 1, name: "", peer: 12345n, file: null, shutdown: 3 });
   expect(parseUnixDiag(answer.subarray(0, 20))).toBeNull();
+  const named = Buffer.concat([answer, Buffer.from([7, 0, 0, 0, 0, 0x61, 0x62, 0])]);
+  named.writeUInt32LE(named.length, 0);
+  expect(parseUnixDiag(named)?.name).toBe("006162");
 });
 
 test("describeAddress names addresses as people do", () => {
