@@ -1,12 +1,21 @@
 /** A core of ours is proved whole before anything is started. Its structure has been checked when it was opened. */
+import { contentsOf } from "../core/contents-of.js";
 import type { CoreFile } from "../core/reader.js";
 import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
-import { crc32cRanges } from "../tracee/native.js";
+import type { ProcessState } from "../state/process.js";
+import { checksumsOf } from "../tracee/frames.js";
+import { onlyFilled } from "./fill.js";
 
-/** Compares every checksum, because a program must not run on altered memory: CORE_CORRUPT. */
-export function requireIntact(core: CoreFile): void {
-  const { ok, problems } = verifyCore(core, crc32cRanges);
+/**
+ * Compares every checksum but those that filling the memory compares (fill.ts), because a program must not run on altered
+ * memory: CORE_CORRUPT. Afterwards `core.fd` holds the data that is not only filled in.
+ */
+export function requireIntact(core: CoreFile, { vmas, runs, files }: ProcessState): void {
+  const except = onlyFilled(vmas, runs);
+  const contents = contentsOf(files).flatMap(({ content }) => (content === null ? [] : [content]));
+  core.need([...runs.filter((run) => !except(run)), ...contents]);
+  const { ok, problems } = verifyCore(core, checksumsOf, { except });
   if (ok) return;
   throw new CrError(
     "CORE_CORRUPT",

@@ -1,5 +1,5 @@
 /**
- * What the newborn inherits from cr: the core, its working folder, every mapped file and every open file
+ * What the newborn inherits from cr: its working folder, every mapped file and every open file
  * description, each opened once here and found there at a high number.
  */
 import { closeSync, constants, openSync } from "node:fs";
@@ -19,7 +19,6 @@ export interface Inheritance extends Disposable {
   readonly fds: readonly number[];
   readonly base: number;
   /** Numbers inside the newborn. */
-  readonly core: number;
   readonly cwd: number | null;
   readonly sources: number;
   mapped(vma: Vma): number;
@@ -27,7 +26,6 @@ export interface Inheritance extends Disposable {
 
 export interface InheritanceParts {
   readonly state: ProcessState;
-  readonly coreFd: number;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
   /** The executable that stands for the recorded one. */
@@ -36,7 +34,7 @@ export interface InheritanceParts {
 
 /** Opens mapped files and the working folder and numbers everything. FILE_MISSING or NOT_PERMITTED. */
 export function inherit(parts: InheritanceParts): Inheritance {
-  const { state, coreFd, prepared, shared, exe } = parts;
+  const { state, prepared, shared, exe } = parts;
   const opened: number[] = [];
   const open = (path: string, flags: number): number => {
     try {
@@ -55,7 +53,7 @@ export function inherit(parts: InheritanceParts): Inheritance {
       LOWEST_BASE,
       ...[...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd + 1),
     );
-    const fds = [coreFd];
+    const fds: number[] = [];
     const cwd =
       state.process.cwd.path === "" ? null : base + fds.push(open(state.process.cwd.path, O_FOLDER)) - 1;
     const byPath = new Map<string, number>();
@@ -79,7 +77,6 @@ export function inherit(parts: InheritanceParts): Inheritance {
     return {
       fds,
       base,
-      core: base,
       cwd,
       sources,
       mapped: (vma) => byVma.get(vma) ?? -1,

@@ -20,6 +20,7 @@ import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 
+import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
@@ -58,6 +59,8 @@ export interface RestoreOptions extends Apart {
   /** What becomes of files that changed since: put back (default) or left alone. */
   readonly files?: FilesPolicy;
   readonly fds?: readonly FdPlacement[];
+  /** Where what is cut off files is kept: names begin with this path, that of the core when left out. */
+  readonly beside?: string | undefined;
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
   /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
@@ -84,11 +87,11 @@ export interface Restored {
  */
 export async function restore(path: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
-  using core = openCore(path);
-  checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
+  using core = openCore(path, { unpack });
+  checkOwner({ path, stat: fstatSync(core.fileFd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
   const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
-  if (!foreign) requireIntact(core);
+  if (!foreign) requireIntact(core, recorded);
   const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
@@ -108,13 +111,17 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
-  using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath: path });
+  using snapshots = putSnapshotsBack(state.files, {
+    policy,
+    coreFd: core.fd,
+    corePath: options.beside ?? path,
+  });
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
-    corePath: path,
+    corePath: options.beside ?? path,
     coreFd: core.fd,
     vmas: state.vmas,
     runs: state.runs,
@@ -122,7 +129,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
   });
   const exe = options.exe ?? state.process.exe.path;
-  using inheritance = inherit({ state, coreFd: core.fd, prepared, shared, exe });
+  using inheritance = inherit({ state, prepared, shared, exe });
   const started = tryStart({
     core,
     state,
@@ -215,7 +222,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   placed.confine(newborn.pid);
   rebuild(newborn, {
     state,
-    coreFd: core.fd,
+    pages: core.pages,
     inheritance,
     prepared,
     affinity: placed.affinity,

@@ -31,6 +31,7 @@ const NUMBER = {
   mknod: 133,
   prctl: 157,
   epoll_ctl: 233,
+  tgkill: 234,
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,
@@ -44,6 +45,7 @@ const NUMBER = {
   open_by_handle_at: 304,
   kcmp: 312,
   memfd_create: 319,
+  pidfd_send_signal: 424,
   pidfd_getfd: 438,
 } as const;
 export type OwnCallName = keyof typeof NUMBER;
