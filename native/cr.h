@@ -151,7 +151,10 @@ CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t 
 CR_API int64_t cr_pidfd_open(int32_t pid);
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
-CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace);
+#define CR_RENAME_NEW 0
+#define CR_RENAME_REPLACE 1
+#define CR_RENAME_EXCHANGE 2
+CR_API int64_t cr_rename(const char *from, const char *to, int32_t how);
 CR_API int64_t cr_peek_pipe(int32_t fd, uint8_t *out, int32_t size); /* bytes waiting, not taken; count */
 CR_API int64_t cr_pipe(uint8_t *fds, uint8_t *data, int32_t len);    /* two int32_t; with data waiting in it */
 CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid); /* sets it; with pgid 0 reads it */

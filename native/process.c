@@ -58,8 +58,11 @@ CR_API int64_t cr_link_fd(int32_t fd, const char *path) {
   return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
-CR_API int64_t cr_rename(const char *from, const char *to, int32_t replace) {
-  return renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE) < 0 ? -errno : 0;
+CR_API int64_t cr_rename(const char *from, const char *to, int32_t how) {
+  static const unsigned int flags[] = {
+      [CR_RENAME_NEW] = RENAME_NOREPLACE, [CR_RENAME_REPLACE] = 0, [CR_RENAME_EXCHANGE] = RENAME_EXCHANGE};
+  if (how < 0 || how > CR_RENAME_EXCHANGE) return -EINVAL;
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, flags[how]) < 0 ? -errno : 0;
 }
 
 CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid) {

@@ -95,7 +95,8 @@ static int64_t await_exec(pid_t pid, int report) {
     return err > 0 ? -err : -EIO;
   }
   if (cr_wait_stop(pid, &status) < 0 || !WIFSTOPPED(status)) return -ECHILD;
-  long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE; /* our own child, never a target */
+  /* Our own child, never a target; the processes that it makes are traced from birth, too, and past their exec. */
+  long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEEXEC;
   /* With CAP_SYS_ADMIN also those filters sleep that it is given before we let it go. */
   if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options | PTRACE_O_SUSPEND_SECCOMP) == 0) return pid;
   if (ptrace(PTRACE_SETOPTIONS, pid, NULL, options) < 0) {

@@ -1,6 +1,7 @@
 /**
- * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask the process; copy
- * its memory; let it go; write the rest of the core; make it durable. Leaves every step to its own file.
+ * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask each process; copy their
+ * memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
+ * to its own file.
  */
 
 import { CrError } from "../errors.js";
@@ -8,36 +9,38 @@ import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
 import { readPolicies } from "../tracee/numa-maps.js";
-import { Pagemap } from "../tracee/pagemap.js";
 import { findGadgets } from "../tracee/site.js";
-import type { Tracee } from "../tracee/tracee.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask, type Frozen } from "./ask.js";
-import { assembleState, type CapturedState, hostFacts, SKIPPED } from "./capture.js";
-import { type Copied, copyOut, finishCore } from "./copy-out.js";
+import { ask } from "./ask.js";
+import { Output, STREAM } from "./bundle.js";
+import { hostFacts } from "./capture.js";
+import { type Copied, finishCore } from "./copy-out.js";
+import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
-import { freeze, seize } from "./freeze.js";
-import { leaveOut } from "./leave-out.js";
-import { type Look, lookAtProcess } from "./look.js";
-import { lookAhead } from "./look-ahead.js";
+import { changed } from "./freeze.js";
+import { leaveOutOfTree } from "./leave-out-of-tree.js";
+import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { withPolicies } from "./memory-policies.js";
-import { OutputFile } from "./output.js";
-import { refuse } from "./refusal.js";
-import { refusedContents } from "./refused-contents.js";
-import { refusedInterior } from "./refused-interior.js";
+import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { type Refusal, refuse } from "./refusal.js";
+import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { attempt, checkTarget } from "./target.js";
+import { attempt } from "./target.js";
+import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
-  /** Path of the core; default `core.<pid>` in the current folder. */
+  /** Path of the core, or of the folder for a process with children, `-` for a stream to standard output; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
   readonly force?: boolean;
+  /** Compress the core with zstd at this level, 1 to 19; NATIVE_MISSING without libzstd. */
+  readonly compress?: number | null;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
+  /** With false a process with children is refused; otherwise they are saved with it. */
+  readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
   /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
@@ -58,7 +61,7 @@ export interface CheckpointResult {
   readonly innerPid?: number;
   /** The program's name (comm). */
   readonly name: string;
-  /** Full path of the core. */
+  /** Full path of the core, or of the folder of a tree. */
   readonly core: string;
   readonly mode: "live" | "fork" | "stop";
   /** How long the program stood still, and the whole operation, in ms. */
@@ -69,111 +72,130 @@ export interface CheckpointResult {
   readonly pages: number;
   readonly rounds: number;
   readonly threads: number;
+  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
   readonly processes: number;
   readonly softErrors: readonly SoftError[];
 }
 
 /**
- * Saves a running process into a core file. The process goes on whatever happens, unless `after` says otherwise
- * and the core is durable. Throws `CrError`: NO_SUCH_PROCESS, NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS,
- * UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
+ * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
+ * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL,
+ * OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const begin = performance.now();
-  checkTarget(pid);
-  const mappedFiles = new MappedFiles();
-  const farEnds = new FarEnds();
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
-  const before = attempt(pid, () => lookAhead(pid, { mappedFiles, farEnds, skip }));
-  requireStart(pid, before, options.startTicks ?? before.facts.stat.startTicks);
-  refuse(pid, before.refusals);
-  const gadgets = findGadgets(pid, before.facts.vmas);
-  const policies = attempt(pid, () => readPolicies(pid));
+  const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(), leave };
+  const before = lookBeforeStop(pid, memory);
+  const startTicks = startOf(pid, before);
+  requireStart(pid, startTicks, options.startTicks ?? startTicks);
+  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
+  const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(pid));
-  using output = OutputFile.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
-  using tracee = seize(pid);
+  using output = Output.create(options.output ?? `core.${pid}`, {
+    force: options.force ?? false,
+    compress: options.compress ?? null,
+  });
+  using family = Family.seize(pid);
   faultPoint("after-seize");
   const stopped = performance.now();
   const ledger = options.ledger ?? new Map();
-  const key = `${pid}:${before.facts.stat.startTicks}`;
-  const { threads, restarting } = freeze(tracee, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger, key });
+  const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
   faultPoint("after-freeze");
-  // Not before the stop: an exec would leave us with the page table of a program that is gone.
-  using pagemap = attempt(pid, () => new Pagemap(pid));
-  const { look, leftOut } = attempt(pid, () => leaveOut(lookAtProcess(pid, mappedFiles, farEnds), skip));
-  requireStart(pid, look, before.facts.stat.startTicks);
-  refuse(pid, look.refusals);
-  const frozen: Frozen = { tracee, threads, look, gadgets };
-  const answers = ask(frozen);
-  const refusals = [...refusedInterior(look, answers.process), ...refusedContents(pid, look.files)];
-  const rest = leaveOut({ ...look, refusals }, skip);
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
+  requireStart(pid, startOf(pid, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
+  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
+  const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const captured = withPolicies(assembleState({ ...frozen, look: rest.look }, answers, known), policies);
-  refuseSoft(pid, captured, options.strict ?? false);
-  const copied = copyOut(captured, {
-    tracee,
-    output,
-    pagemap,
-    interior: answers.process,
-    open: look.facts.descriptors,
-    snapshot: options.files === "snapshot",
-  });
+  const copied = copyAll(pid, { asked, look: rest.look, known, policies, output, sockets, options });
   faultPoint("after-copy");
-  for (const call of restarting) rememberRestart(call.tid, call, ledger);
-  if (options.after !== "kill") letGo(tracee, options.after);
+  for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
+  if (options.after === "stop") family.releaseStopped();
+  else if (options.after !== "kill") family.release();
   const stopMs = performance.now() - stopped;
-  finish(output, copied);
-  if (options.after === "kill") tracee.kill();
-  return {
-    pid,
-    ...(captured.process.pid !== pid && { innerPid: captured.process.pid }),
-    name: Buffer.from(captured.process.comm, "latin1").toString(),
-    core: output.path,
-    mode: "stop",
-    stopMs,
-    totalMs: performance.now() - begin,
-    bytes: copied.writtenBytes,
-    pages: copied.pages,
-    rounds: 1,
-    threads: captured.threads.length,
-    processes: 1,
-    softErrors: captured.softErrors,
-  };
+  finish(output, { copied, look });
+  if (options.after === "kill") family.kill();
+  const totalMs = performance.now() - begin;
+  return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+}
+
+/** Start time of the root in clock ticks since boot. */
+function startOf(pid: number, { looks }: TreeLook): bigint {
+  const look = looks.get(pid);
+  if (look === undefined) throw changed(pid, null);
+  return look.facts.stat.startTicks;
 }
 
 /** A pid alone does not name a process: it may be another's by now. */
-function requireStart(pid: number, look: Look, startTicks: bigint): void {
-  if (look.facts.stat.startTicks === startTicks) return;
+function requireStart(pid: number, found: bigint, startTicks: bigint): void {
+  if (found === startTicks) return;
   throw new CrError(
     "NO_SUCH_PROCESS",
     `cannot checkpoint process ${pid}: it ended and another process has its pid`,
-    {
-      hint: `look who has it now: ps -p ${pid}`,
-    },
+    { hint: `look who has it now: ps -p ${pid}` },
   );
 }
 
-function letGo(tracee: Tracee, after: CheckpointOptions["after"]): void {
-  if (after === "stop") tracee.releaseStopped();
-  else tracee.release();
+/** What takes longer than a stop should, found before it for each member; nothing for one that has just ended. */
+function forEach<T>(
+  { relatives, looks }: TreeLook,
+  find: (pid: number, look: Look) => T,
+): ReadonlyMap<number, T | null> {
+  const root = relatives[0]?.pid ?? 0;
+  return new Map(
+    [...looks].map(([pid, look]) => [pid, unlessEnded(pid, { root, look: () => find(pid, look) })]),
+  );
 }
 
-/** The program already runs again. */
-function finish(output: OutputFile, copied: Copied): void {
-  finishCore(copied);
+function refusedChildren({ relatives }: TreeLook, { tree = true, output }: CheckpointOptions): Refusal[] {
+  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
+  const isStream = output === STREAM;
+  if ((tree && !isStream) || children.length === 0) return [];
+  const why = isStream
+    ? "they are saved into a folder, not into a stream"
+    : "without --no-tree they are saved, too";
+  return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
+}
+
+/** Headers, notes and durability: the program already runs again. */
+function finish(
+  output: Output,
+  { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
+): void {
+  const cores = new Map(copied.map((one) => [one.pid, finishCore(one)]));
   faultPoint("before-commit");
-  output.commit();
+  const [first] = copied;
+  if (first === undefined || look.relatives.length === 1) output.commitFile();
+  else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
 }
 
-function refuseSoft(pid: number, captured: CapturedState, strict: boolean): void {
-  const unasked = captured.softErrors.filter(({ kind }) => kind !== SKIPPED);
-  if (!strict || unasked.length === 0) return;
-  const list = unasked.map((soft) => soft.message).join("; ");
-  throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
-    hint: "leave out --strict to accept this",
-  });
+function innerPidOf(pid: number, first: Copied | undefined) {
+  const inner = first?.state.process.pid ?? pid;
+  return inner === pid ? {} : { innerPid: inner };
+}
+
+function resultOf(pid: number, copied: readonly Copied[]) {
+  const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
+  return {
+    pid,
+    ...innerPidOf(pid, copied[0]),
+    name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
+    mode: "stop" as const,
+    bytes: sum(({ writtenBytes }) => writtenBytes),
+    pages: sum(({ pages }) => pages),
+    rounds: 1,
+    threads: sum(({ state }) => state.threads.length),
+    softErrors: copied.flatMap(({ state }) => state.softErrors),
+  };
 }

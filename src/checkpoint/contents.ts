@@ -12,8 +12,9 @@ import { crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { peekPipe } from "../tracee/pipe.js";
 import { unsupportedState } from "./refusal.js";
-import { lastSeen, pairOf } from "./refused-contents.js";
+import { lastSeen, pairOf, type Sockets } from "./refused-contents.js";
 import { queuedIn } from "./sockets.js";
+import type { StoredOnce } from "./stored-once.js";
 
 const O_ACCMODE = 0o3;
 
@@ -24,6 +25,8 @@ export interface Place {
 }
 
 interface Contents extends Place {
+  readonly once: StoredOnce;
+  readonly sockets: Sockets;
   /** Bytes that wait on standard input: without any it need not be opened, which may not be permitted. */
   readonly unreadInputBytes: number;
 }
@@ -32,35 +35,47 @@ type Described = FileDescription & { readonly fd: number };
 
 /**
  * Copies the contents behind descriptors of a stopped process to `fileOffset` on, each at a page boundary, holes
- * kept. Returns the descriptions with `content` and the offset behind the last one.
+ * kept, and without what an earlier member of its tree has. Returns the descriptions with `content` and the offset
+ * behind the last one.
  */
 export function copyContents(
   pid: number,
   files: FileState,
   core: Contents,
 ): { readonly files: FileState; readonly end: number } {
+  const { once } = core;
   let end = core.fileOffset;
-  const peeked = new Set<string>();
   const descriptions = files.descriptions.map((given) => {
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
-    const description = { ...given, object: lastSeen(pid, fd, given.object) };
+    const description = { ...given, object: once.object(given, () => lastSeen(pid, fd, given.object)) };
     if (isMapped(description, files)) return description;
-    if (isSharedContent(description)) {
-      // Descriptions of one pipe or memfd have one content between them: it stays with the first that can be read.
-      if (peeked.has(`${description.ino}`)) return description;
-      peeked.add(`${description.ino}`);
+    const pair = pairOf(description, files, core.sockets);
+    if (!isContained(description, pair !== null)) return description;
+    // Descriptions of one pipe, memfd or deleted file have one content between them: it stays with the first.
+    const name = `${description.dev}:${description.ino}`;
+    const holder = once.holderOf(name);
+    if (holder !== undefined) {
+      return holder === null || holder === pid ? description : { ...description, contentIn: holder };
     }
-    const pair = pairOf(description, files);
     const queued = pair === null ? null : queuedIn(pid, pair);
     const lengthBytes = Buffer.isBuffer(queued)
       ? copyBytes(queued, { fd: core.fd, fileOffset: end })
       : copyOne(pid, { ...description, fd }, { ...core, fileOffset: end });
+    once.hold(name, lengthBytes === null ? null : pid);
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
     end += Math.ceil(lengthBytes / PAGE_BYTES) * PAGE_BYTES;
     return { ...description, content } satisfies FileDescription;
   });
   return { files: { ...files, descriptions }, end };
+}
+
+/** Whether bytes may be behind it that are nowhere else. */
+function isContained(description: FileDescription, isPair: boolean): boolean {
+  const { kind, deleted } = description;
+  if (kind === "regular") return deleted;
+  if (kind === "pipe" || kind === "outside") return isReadablePipe(description);
+  return kind === "memfd" || isPair;
 }
 
 /** Its bytes stand with its mappings (object-contents.ts). */
@@ -104,10 +119,6 @@ function orRefuse<T>(pid: number, { fd, path }: Described, read: () => T): T {
 function copyBytes(bytes: Buffer, place: Place): number {
   writeAll(place.fd, bytes, place.fileOffset);
   return bytes.length;
-}
-
-function isSharedContent(description: FileDescription): boolean {
-  return description.kind === "memfd" || (description.kind === "pipe" && isReadablePipe(description));
 }
 
 function isReadablePipe({ mode, flags }: FileDescription): boolean {

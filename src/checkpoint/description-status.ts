@@ -15,13 +15,18 @@ interface Status<T> {
 
 /**
  * The owner for signals. Asked only where one has an effect: signal-driven I/O (O_ASYNC), urgent data of sockets,
- * and leases.
+ * and leases. It must be one of the processes `pids`, or a thread of one.
  */
-export function ownerOfDescription(pid: number, one: OpenDescriptor): Status<Owner | null> {
+export function ownerOfDescription(
+  pid: number,
+  one: OpenDescriptor,
+  pids: readonly number[],
+): Status<Owner | null> {
   const matters = (one.flags & O_ASYNC) !== 0 || one.stat.isSocket() || one.locks > 0;
   const owner = matters ? signalOwner(pid, one.fd) : null;
-  if (owner === null || owner.id === 0 || owner.id === pid) return { kept: owner, refusals: [] };
-  if (owner.type === F_OWNER_TID && threadsOf(pid).includes(owner.id)) return { kept: owner, refusals: [] };
+  if (owner === null || owner.id === 0 || pids.includes(owner.id)) return { kept: owner, refusals: [] };
+  const isThread = owner.type === F_OWNER_TID && pids.some((each) => threadsOf(each).includes(owner.id));
+  if (isThread) return { kept: owner, refusals: [] };
   return { kept: null, refusals: [`signals of ${one.link} that go to process ${owner.id} (F_SETOWN)`] };
 }
 

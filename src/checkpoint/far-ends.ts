@@ -1,18 +1,47 @@
 /**
- * Whether pipes and sockets of a process lead out of it: who else holds them. Searching all processes takes
+ * Whether pipes and sockets of a process or a tree lead out of it: who else holds them. Searching all processes takes
  * milliseconds, so what was found before the stop is remembered; a holder that comes later must be a child or be given
  * the descriptor by the program itself.
  */
-import { type Holder, holdersOf } from "../host/descriptor-holders.js";
+import { type Holder, holdersOf, holds } from "../host/descriptor-holders.js";
+import { processStatus } from "../host/process-status.js";
 
 export class FarEnds {
   readonly #known = new Map<string, Holder | null>();
+  #insiders: ReadonlySet<number> = new Set();
 
-  /** Another holder of each of these links (of /proc/PID/fd). */
-  look(pid: number, links: readonly string[]): void {
-    const unknown = new Set(links.filter((link) => !this.#known.has(link)));
-    const found = holdersOf(unknown, [pid, process.pid]);
-    for (const link of unknown) this.#known.set(link, found.get(link) ?? null);
+  /** Another holder of each of these links (of /proc/PID/fd) than `pids`. */
+  look(pids: readonly number[], links: readonly string[]): void {
+    const insiders = new Set(pids);
+    // Who left the tree since the last look may hold anything of it.
+    if ([...this.#insiders].some((pid) => !insiders.has(pid))) this.#known.clear();
+    this.#insiders = insiders;
+    const unknown = new Set(links.filter((link) => !this.#isKnown(link)));
+    const found = holdersOf(unknown, [...pids, process.pid]);
+    for (const link of unknown) {
+      const holder = found.get(link) ?? null;
+      // A child that was not there when the tree was looked at: looked for again in the stop.
+      if (holder !== null && this.#isPassing(holder.pid)) this.#known.delete(link);
+      else this.#known.set(link, holder);
+    }
+  }
+
+  /** A descendant of the tree that is not listed in it yet, or one that has ended by now. */
+  #isPassing(pid: number): boolean {
+    let status = processStatus(pid);
+    if (status === undefined || status.state === "Z") return true;
+    while (status !== undefined && status.ppid > 0) {
+      if (this.#insiders.has(status.ppid)) return true;
+      status = processStatus(status.ppid);
+    }
+    return false;
+  }
+
+  /** A holder that has come into the tree, has ended or let go is none any more; others may be behind it. */
+  #isKnown(link: string): boolean {
+    const holder = this.#known.get(link);
+    if (holder === undefined || holder === null) return holder === null;
+    return !this.#insiders.has(holder.pid) && holds(holder.pid, link);
   }
 
   /** Null when nobody else was seen with it. */

@@ -2,11 +2,12 @@
 import { statfsSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
-import { type OpenDescriptor, sameDescription, stillWatched } from "../tracee/descriptors.js";
+import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { pathInside } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { isSameFile } from "./by-name.js";
 import { locksOfDescription, ownerOfDescription } from "./description-status.js";
+import { firstHolder, groupByDescription, type Holding, watchesByMember } from "./descriptions.js";
 import { FarEnds } from "./far-ends.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
 import { ptyLinks, sortPty } from "./ptys.js";
@@ -28,68 +29,106 @@ const MQUEUE_MAGIC = 0x1980_0202;
 type Kind = FileDescription["kind"];
 type Kept = Exclude<Sort, { readonly refused: string }>;
 
-/** What the descriptors are, and the ones that cannot be saved. */
+/** Descriptors of one process, and what they are. */
+export interface Classified {
+  readonly files: FileState;
+  readonly refusals: readonly Refusal[];
+}
+
+/** What the descriptors of a lone process are, and the ones that cannot be saved. */
 export function classifyFiles(
   pid: number,
   open: readonly OpenDescriptor[],
   farEnds: FarEnds = new FarEnds(),
-): { readonly files: FileState; readonly refusals: readonly Refusal[] } {
-  const descriptions: FileDescription[] = [];
-  const descriptors: Descriptor[] = [];
-  const refusals: Refusal[] = [];
-  const first: OpenDescriptor[] = [];
-  const shared = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
-  farEnds.look(pid, [...shared, ...ptyLinks(open)]);
-  const around: Surroundings = { pid, open, farEnds };
-  for (const one of open) {
-    let index = first.findIndex((other) => mayBeSame(one, other) && sameDescription(pid, one.fd, other.fd));
-    if (index < 0) {
-      index = first.push(one) - 1;
-      const found = look(one, around);
-      if (found === null) continue;
-      const { sort, status } = found;
-      for (const what of [...("refused" in sort ? [sort.refused] : []), ...status.refusals]) {
-        refusals.push({ kind: "descriptor", id: `fd:${one.fd}`, what, skip: `fd:${one.fd}` });
-      }
-      if (!("refused" in sort)) descriptions.push({ ...describe(one, index, sort), ...status.kept });
-    }
-    descriptors.push({ fd: one.fd, description: index, cloexec: one.cloexec });
-  }
-  refusals.push(...lostWatches(pid, open));
-  return { files: { descriptions, descriptors }, refusals };
+): Classified {
+  return classifyTree([{ pid, open }], farEnds).get(pid) ?? new Findings().classified();
 }
 
-/** What it is and what hangs on it; null when it was closed in between. */
-function look(one: OpenDescriptor, around: Surroundings) {
+/**
+ * The same for all processes of a tree: what several hold has one id and a record in each, and is refused only where it
+ * leads out of the tree.
+ */
+export function classifyTree(members: readonly Holding[], farEnds: FarEnds): ReadonlyMap<number, Classified> {
+  const open = members.flatMap((member) => member.open);
+  const links = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
+  const pids = members.map(({ pid }) => pid);
+  farEnds.look(pids, [...links, ...ptyLinks(open)]);
+  const found = new Map(pids.map((pid) => [pid, new Findings()]));
+  for (const [id, holders] of groupByDescription(members).entries()) {
+    const first = firstHolder(holders);
+    const sort = orGone(() =>
+      sortOf(first.one, { pid: first.pid, open, farEnds, inTree: members.length > 1 }),
+    );
+    if (sort === null) continue;
+    if ("refused" in sort) found.get(first.pid)?.refuse(first.one.fd, sort.refused);
+    const watches = watchesByMember(holders);
+    if (watches.lost.length > 0) {
+      const list = watches.lost.join(", ");
+      found.get(first.pid)?.refuse(first.one.fd, `an epoll that watches closed descriptors (${list})`);
+    }
+    for (const { pid, one } of holders) {
+      const mine = {
+        watches: watches.of.get(pid) ?? [],
+        status: () => orGone(() => statusOf(pid, one, pids)),
+      };
+      found.get(pid)?.add(one, { id, sort, ...mine });
+    }
+  }
+  return new Map([...found].map(([pid, findings]) => [pid, findings.classified()]));
+}
+
+/** What is known of a description from one of its holders. */
+interface Found {
+  readonly id: number;
+  readonly sort: Sort;
+  readonly watches: OpenDescriptor["watches"];
+  /** Asked once a description and process. */
+  readonly status: () => ReturnType<typeof statusOf> | null;
+}
+
+/** The descriptors of one process while they are told apart. */
+class Findings {
+  readonly #descriptions = new Map<number, FileDescription>();
+  readonly #descriptors: Descriptor[] = [];
+  readonly #refusals: Refusal[] = [];
+
+  refuse(fd: number, what: string): void {
+    this.#refusals.push({ kind: "descriptor", id: `fd:${fd}`, what, skip: `fd:${fd}` });
+  }
+
+  add(one: OpenDescriptor, { id, sort, watches, status }: Found): void {
+    this.#descriptors.push({ fd: one.fd, description: id, cloexec: one.cloexec });
+    if (this.#descriptions.has(id) || "refused" in sort) return;
+    const { kept, refusals } = status() ?? { kept: {}, refusals: [] };
+    for (const what of refusals) this.refuse(one.fd, what);
+    this.#descriptions.set(id, {
+      ...describe(one, id, sort),
+      ...(sort.kind === "epoll" && { watches: watches.map(plainWatch) }),
+      ...kept,
+    });
+  }
+
+  classified(): Classified {
+    const descriptors = this.#descriptors.sort((a, b) => a.fd - b.fd);
+    return {
+      files: { descriptions: [...this.#descriptions.values()], descriptors },
+      refusals: this.#refusals,
+    };
+  }
+}
+
+function plainWatch({ fd, events, data }: OpenDescriptor["watches"][number]) {
+  return { fd, events, data };
+}
+
+/** Null for what was closed in between. */
+function orGone<T>(look: () => T): T | null {
   try {
-    return { sort: sortOf(one, around), status: statusOf(around.pid, one) };
+    return look();
   } catch (error) {
     if (isNativeError(error, "EBADF", "ESRCH")) return null;
     throw error;
   }
-}
-
-/** Epoll keeps watching a file whose descriptor was closed while a duplicate is open: nobody can add that again. */
-function lostWatches(pid: number, open: readonly OpenDescriptor[]): Refusal[] {
-  return open.flatMap(({ fd, watches }) => {
-    const twice = new Set(watches.map((watch) => watch.fd)).size < watches.length;
-    const lost = watches.filter((watch) => twice || !stillWatched(pid, fd, watch.fd));
-    if (lost.length === 0) return [];
-    const list = lost.map((watch) => watch.fd).join(", ");
-    return [
-      {
-        kind: "descriptor",
-        id: `fd:${fd}`,
-        what: `an epoll that watches closed descriptors (${list})`,
-        skip: `fd:${fd}`,
-      },
-    ];
-  });
-}
-
-/** A cheap test before asking the kernel. */
-function mayBeSame(a: OpenDescriptor, b: OpenDescriptor): boolean {
-  return a.link === b.link && a.stat.ino === b.stat.ino && a.flags === b.flags && a.position === b.position;
 }
 
 function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
@@ -115,12 +154,13 @@ function pathOnly({ link, stat }: OpenDescriptor, pid: number): Sort {
   return { refused: `a path-only descriptor (O_PATH) of ${link}, which is not found by this name` };
 }
 
-/** Owner and locks of an open file description. */
+/** Owner and locks of an open file description; `pids` are the processes of the tree. */
 function statusOf(
   pid: number,
   one: OpenDescriptor,
+  pids: readonly number[],
 ): { readonly kept: Pick<FileDescription, "owner" | "locks">; readonly refusals: readonly string[] } {
-  const owner = ownerOfDescription(pid, one);
+  const owner = ownerOfDescription(pid, one, pids);
   const locks = locksOfDescription(one);
   return {
     kept: { owner: owner.kept, locks: locks.kept },
@@ -193,7 +233,7 @@ function describe(one: OpenDescriptor, id: number, { kind, object }: Kept): File
     sizeBytes: Number(stat.size),
     mtimeNs: stat.mtimeNs,
     content: null,
-    watches: kind === "epoll" ? one.watches.map(({ fd, events, data }) => ({ fd, events, data })) : null,
+    watches: null,
     object,
     owner: null,
     locks: [],

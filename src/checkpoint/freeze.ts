@@ -22,7 +22,8 @@ export function seize(pid: number): Tracee {
   }
 }
 
-function seizeFailed(pid: number, error: unknown): unknown {
+/** The error for a process that could not be seized. */
+export function seizeFailed(pid: number, error: unknown): unknown {
   if (mainThreadHasEnded(pid)) return mainThreadEnded(pid);
   let tracer = 0;
   try {
@@ -95,7 +96,8 @@ function mend(
   return { thread: { ...thread, registers }, restarted: expired === null ? call : null };
 }
 
-function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
+/** The error for a process that could not be stopped. */
+export function freezeFailed(pid: number, error: unknown, timeoutMs: number): unknown {
   if (isNativeError(error, "ETIMEDOUT")) {
     return new CrError(
       "FREEZE_TIMEOUT",

@@ -1,15 +1,27 @@
-/** One whole look at a process and everything in it that cannot be saved: taken before the stop, and again in it. */
+/**
+ * One whole look at a process, or at a tree of them, and everything in it that cannot be saved: taken before the stop,
+ * and again in it.
+ */
+import { CrError } from "../errors.js";
+import { hex } from "../state/address.js";
 import type { FileState } from "../state/fd.js";
+import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { Vma } from "../state/vma.js";
+import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
+import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
-import type { FarEnds } from "./far-ends.js";
-import { classifyFiles } from "./files.js";
+import { FarEnds } from "./far-ends.js";
+import { classifyTree } from "./files.js";
 import { lookAtObjects } from "./mapped-objects.js";
-import { type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
+import { refusedContentsNow, socketsOf } from "./refused-contents.js";
 import { refusedThreads } from "./refused-threads.js";
+import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
-import { refusedOfProcess } from "./target.js";
+import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
@@ -19,37 +31,178 @@ export interface Look {
   readonly softErrors: readonly SoftError[];
 }
 
-/** Looks at a running process are repeated so often when something is refused. */
+/** All members of a tree, the dead among `relatives` only; a lone process is a tree of one. */
+export interface TreeLook {
+  readonly relatives: readonly Relative[];
+  readonly looks: ReadonlyMap<number, Look>;
+  readonly refusals: readonly Refusal[];
+}
+
+/** What is kept between looks. */
+export interface Memory {
+  readonly mappedFiles: MappedFiles;
+  readonly farEnds: FarEnds;
+  /** Takes what is left out by consent away. */
+  readonly leave?: (look: TreeLook) => TreeLook;
+}
+
+/** Looks at a running tree are repeated so often when something is refused. */
 const LOOKS_MAX = 3;
 
 /**
- * Looks at a process that runs on meanwhile. It may delete a file between two readings of one descriptor: what is
- * refused only once was on its way, so a refusal is looked at again.
+ * Looks at a process that runs on meanwhile, with its descendants. It may delete a file between two readings of one
+ * descriptor, or a child may be on its way to its own program: what is refused only once was on its way, so a refusal
+ * is looked at again. Throws as `checkTarget` for every member.
  */
-export function lookBeforeStop(look: () => Look): Look {
-  let found = look();
-  for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) found = look();
+export function lookBeforeStop(root: number, memory: Memory): TreeLook {
+  let found = lookWhileRunning(root, memory);
+  for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) {
+    const before = new Set(found.refusals.map(nameOf));
+    const again = lookWhileRunning(root, memory);
+    found = { ...again, refusals: again.refusals.filter((refusal) => before.has(nameOf(refusal))) };
+  }
   return found;
 }
 
-/** Reads and classifies; mappings come with the identity of their files. Throws errno errors of /proc. */
-export function lookAtProcess(pid: number, mappedFiles: MappedFiles, farEnds?: FarEnds): Look {
-  const read = readProcessFacts(pid);
-  const objects = lookAtObjects(mappedFiles.identify(pid, read.vmas), { pid, open: read.descriptors });
-  const facts = { ...read, vmas: [...objects.vmas] };
-  const { files, refusals } = classifyFiles(pid, facts.descriptors, farEnds);
+/** With what was found: at one number there may be another pipe each time. */
+function nameOf({ pid, kind, id, what }: Refusal): string {
+  return `${pid} ${kind} ${id} ${what}`;
+}
+
+function lookWhileRunning(root: number, memory: Memory): TreeLook {
+  checkTarget(root);
+  const relatives = familyOf(root).filter(({ pid, isDead }) => pid === root || isDead || isTarget(pid));
+  const look = lookAtTree(relatives, memory);
+  const sockets = socketsOf([...look.looks].map(([pid, { files }]) => [pid, files] as const));
+  const contents = [...look.looks].flatMap(([pid, { files }]) =>
+    refusedContentsNow(pid, files, sockets).map((one) => of(one, pid, root)),
+  );
+  const refusals = [...look.refusals, ...contents, ...refusedTracers([...look.looks.keys()])];
+  const { leave = (whole: TreeLook) => whole } = memory;
+  return leave({ ...look, refusals });
+}
+
+/** False for a child that has just ended; throws for one that cannot be checkpointed. */
+function isTarget(pid: number): boolean {
+  try {
+    checkTarget(pid);
+    return true;
+  } catch (error) {
+    if (error instanceof CrError && (hasEnded(pid) || isEnding(pid, error))) return false;
+    throw error;
+  }
+}
+
+/** On its way out a process has lost its memory and files before it is dead; in our stop nobody is on the way out. */
+function isEnding(pid: number, error: unknown): boolean {
+  return error instanceof CrError && error.code === "NO_SUCH_PROCESS" && !isStopped(pid);
+}
+
+/**
+ * Reads and classifies; mappings come with the identity of their files. A member that ended meanwhile is left out, the
+ * root is NO_SUCH_PROCESS then.
+ */
+export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnds }: Memory): TreeLook {
+  const root = relatives[0]?.pid ?? 0;
+  const facts = new Map<number, ProcessFacts>();
+  for (const { pid, isDead } of relatives) {
+    const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, mappedFiles) });
+    if (read !== null) facts.set(pid, read);
+  }
+  const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isAnonymousShared));
+  const mappers = mappersOutside([...facts.keys()], shared);
+  const classified = classifyTree(
+    [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
+    farEnds,
+  );
+  const pids = [...facts.keys()];
+  const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
+  const looks = new Map<number, Look>();
+  for (const [pid, own] of facts) {
+    const files = classified.get(pid);
+    if (files === undefined) continue;
+    const more = unlessEnded(pid, { root, look: () => lookInside(pid, own, { pids, ids }) });
+    // Of one that has ended since, nothing is found by its name any more.
+    if (more === null || (pid !== root && hasEnded(pid))) continue;
+    const refusals = [...more.refusals, ...files.refusals, ...sharedWithOthers(own.vmas, mappers)];
+    looks.set(pid, {
+      facts: { ...own, vmas: more.vmas },
+      files: { ...files.files, mapped: more.mapped, segments: more.segments },
+      softErrors: more.softErrors,
+      refusals: refusals.map((one) => of(one, pid, root)),
+    });
+  }
+  const all = [...looks.values()].flatMap(({ refusals }) => refusals);
   return {
-    facts,
-    files: { ...files, mapped: objects.mapped, segments: objects.segments },
-    softErrors: objects.softErrors,
-    refusals: [
-      ...refusedThreads(pid),
-      ...refusedOfProcess(pid, facts),
-      ...refusals,
-      ...refusedMappings(facts.vmas),
-      ...objects.refusals,
-      ...refusedSharedMemory(pid, facts.vmas),
-      ...sharedWithOthers(pid, facts.vmas),
-    ],
+    relatives,
+    looks,
+    refusals: [...all, ...refusedShares(relatives, looks), ...refusedDead(relatives)],
   };
+}
+
+function of(refusal: Refusal, pid: number, root: number): Refusal {
+  return pid === root ? refusal : { ...refusal, pid };
+}
+
+/** What is found of a member, with errors in the user's words; null for a child that has just ended. */
+export function unlessEnded<T>(
+  pid: number,
+  { root, look }: { readonly root: number; readonly look: () => T },
+): T | null {
+  try {
+    return attempt(pid, look);
+  } catch (error) {
+    if (pid !== root && (hasEnded(pid) || isEnding(pid, error))) return null;
+    throw error;
+  }
+}
+
+function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
+  const read = readProcessFacts(pid);
+  return { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
+}
+
+/** What is behind mappings, and what of a member is refused. */
+function lookInside(
+  pid: number,
+  facts: ProcessFacts,
+  tree: { readonly pids: readonly number[]; readonly ids: ObjectIds },
+) {
+  const objects = lookAtObjects(facts.vmas, { pid, open: facts.descriptors, ...tree });
+  const vmas = [...objects.vmas];
+  const refusals = [
+    ...refusedThreads(pid),
+    ...refusedOfProcess(pid, facts),
+    ...refusedMappings(vmas),
+    ...objects.refusals,
+    ...refusedSharedMemory(pid, vmas, tree.pids),
+    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
+  ];
+  return { ...objects, vmas, refusals };
+}
+
+/** Whose processes have two numbers each. */
+function apartInTree({ status }: ProcessFacts): Refusal[] {
+  const isApart = (status.get("NSpid") ?? "").split(/\s+/).length > 1;
+  return isApart
+    ? [{ kind: "namespace", id: "pid", what: "a process tree in a pid namespace of its own" }]
+    : [];
+}
+
+/** Each member shows another part of what cr may not open. */
+function unseenInTree(vmas: readonly Vma[]): Refusal[] {
+  return vmas
+    .filter((vma) => isNameless(vma) && vma.file === null && !isSegment(vma))
+    .map(({ start, path }) => {
+      const what = `${path}, mapped in a process tree, that cr may not open (CAP_CHECKPOINT_RESTORE)`;
+      return { kind: "mapping", id: hex(start), what };
+    });
+}
+
+/** One process without regard to its children. Throws errno errors of /proc. */
+export function lookAtProcess(pid: number, mappedFiles: MappedFiles): Look {
+  const relatives = familyOf(pid).slice(0, 1);
+  const look = lookAtTree(relatives, { mappedFiles, farEnds: new FarEnds() }).looks.get(pid);
+  if (look === undefined) throw new RangeError(`process ${pid} was not looked at`);
+  return look;
 }

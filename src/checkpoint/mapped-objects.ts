@@ -14,9 +14,10 @@ import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { type OpenDescriptor, openTargetFile } from "../tracee/descriptors.js";
 import { sealsOfFile } from "../tracee/fd-control.js";
-import { mapFile, otherMappers, plainDevice } from "../tracee/maps.js";
+import { mapFile, mappersOutside, objectOf, otherMappers, plainDevice } from "../tracee/maps.js";
 import { readSegments } from "../tracee/segments.js";
 import { refusedMappings } from "./mappings.js";
+import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
 
 const O_RDONLY = 0;
@@ -38,6 +39,9 @@ export interface ObjectsLook {
 interface Around {
   readonly pid: number;
   readonly open: readonly OpenDescriptor[];
+  /** All processes of its tree, and the ids that their files have. */
+  readonly pids?: readonly number[];
+  readonly ids?: ObjectIds;
 }
 
 interface Found {
@@ -50,7 +54,7 @@ interface Found {
 /** What stat(2) tells of a file. */
 type Seen = Pick<FileDescription, "dev" | "ino" | "mode" | "rdev" | "uid" | "gid" | "sizeBytes" | "mtimeNs">;
 
-/** Looks at every object once. Ids of files begin behind those of open file descriptions, which are indices. */
+/** Looks at every object once. */
 export function lookAtObjects(vmas: readonly Vma[], around: Around): ObjectsLook {
   const groups = new Map<string, Vma[]>();
   for (const vma of vmas.filter((one) => isNameless(one) && refusedMappings([one]).length === 0)) {
@@ -61,8 +65,10 @@ export function lookAtObjects(vmas: readonly Vma[], around: Around): ObjectsLook
   const refusals: Refusal[] = [];
   const softErrors: SoftError[] = [];
   const files = new Map<Vma, Vma["file"]>();
-  for (const group of groups.values()) {
-    const found = lookAtOne(group, around, around.open.length + mapped.length);
+  const ids = around.ids ?? new ObjectIds(around.open.length);
+  const known = { ...around, ids };
+  for (const [key, group] of groups) {
+    const found = lookAtOne(group, known, ids.of(key));
     if (typeof found === "string") {
       refusals.push({ kind: "mapping", id: hex(group[0]?.start ?? 0n), what: found });
       continue;
@@ -87,10 +93,18 @@ function unseen([vma]: readonly Vma[]): SoftError {
 }
 
 /** What it is, or why it cannot be saved. */
-function lookAtOne(group: readonly Vma[], around: Around, firstId: number): Found | string {
+function lookAtOne(
+  group: readonly Vma[],
+  around: Around & { readonly ids: ObjectIds },
+  firstId: number,
+): Found | string {
   const [vma] = group;
   if (vma === undefined) throw new RangeError("an object without mappings");
-  if (isSegment(vma)) return lookAtSegment(vma, group, around.pid);
+  if (isSegment(vma)) {
+    const isTree = pidsOf(around).length > 1;
+    if (isTree) return `a System V shared memory segment (${vma.path}) in a process tree`;
+    return lookAtSegment(vma, group, around.pid);
+  }
   const what = `${vma.path.startsWith(MEMFD) ? "a memfd" : "a mapping of the deleted file"} (${vma.path})`;
   if (!vma.path.startsWith("/")) return what;
   const fd = openMapped(vma, around);
@@ -102,7 +116,8 @@ function lookAtOne(group: readonly Vma[], around: Around, firstId: number): Foun
     if (seals & ~F_SEAL_KNOWN) return `${what} with the seals 0x${seals.toString(16)}`;
     const shared = group.find(({ kind }) => kind === "shared-file");
     if (shared !== undefined && stat.nlink > 0n) return `${what}, which has another name by now (hard link)`;
-    const others = shared === undefined ? [] : othersWith(shared, { pid: around.pid, stat });
+    const look = (vma: Vma) => () => othersWith(vma, { pids: pidsOf(around), stat });
+    const others = shared === undefined ? [] : around.ids.othersOf(objectKey(shared), look(shared));
     if (others.length > 0) return `${what}, shared with process ${others.join(", ")}`;
     const seen = seenOf(stat);
     const file = { sizeBytes: seen.sizeBytes, mtimeNs: seen.mtimeNs, buildId: null };
@@ -166,10 +181,14 @@ export function openMapped(vma: Vma, { pid, open }: Around): number | null {
 }
 
 /** Live processes that map it, or can write to it. */
-function othersWith(vma: Vma, { pid, stat }: { pid: number; stat: BigIntStats }): number[] {
+function othersWith(vma: Vma, { pids, stat }: { pids: readonly number[]; stat: BigIntStats }): number[] {
   const id = { dev: formatDevice(stat.dev), ino: stat.ino };
-  const users = otherUsersOfAll([id], [pid, process.pid]).map((user) => user.pid);
-  return [...new Set([...otherMappers(pid, vma), ...users])];
+  const users = otherUsersOfAll([id], [...pids, process.pid]).map((user) => user.pid);
+  return [...new Set([...(mappersOutside(pids, [vma]).get(objectOf(vma)) ?? []), ...users])];
+}
+
+function pidsOf({ pid, pids }: Around): readonly number[] {
+  return pids ?? [pid];
 }
 
 /** One for each way it has to be open: a mapping that was never writable must not become it. */

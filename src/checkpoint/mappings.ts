@@ -6,7 +6,7 @@ import { formatDevice } from "../host/device-number.js";
 import { hex } from "../state/address.js";
 import { isSegment } from "../state/object-mapping.js";
 import type { Vma } from "../state/vma.js";
-import { HUGE_PAGES, objectKey, otherMappersOfAll, pathInside } from "../tracee/maps.js";
+import { HUGE_PAGES, objectOf, pathInside } from "../tracee/maps.js";
 import { statByName } from "./by-name.js";
 import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
@@ -121,13 +121,19 @@ export function buildIdOf(path: string): string | null {
   }
 }
 
-/** Shared anonymous memory that another process maps too: it cannot be saved from one side. */
-export function sharedWithOthers(pid: number, vmas: readonly Vma[]): Refusal[] {
-  const shared = vmas.filter(({ kind }) => kind === "shared-anonymous");
-  const mappers = otherMappersOfAll(pid, shared);
-  return shared.flatMap((vma) => {
-    const others = mappers.get(objectKey(vma)) ?? [];
+/** Shared anonymous memory that processes outside map too (`otherMappers`): it cannot be saved from one side. */
+export function sharedWithOthers(
+  vmas: readonly Vma[],
+  mappers: ReadonlyMap<string, readonly number[]>,
+): Refusal[] {
+  return vmas.filter(isAnonymousShared).flatMap((vma) => {
+    const others = mappers.get(objectOf(vma)) ?? [];
     if (others.length === 0) return [];
     return [{ kind: "mapping", id: hex(vma.start), what: `memory shared with process ${others.join(", ")}` }];
   });
+}
+
+/** Memory that has no name and may have several mappers. */
+export function isAnonymousShared({ kind }: Vma): boolean {
+  return kind === "shared-anonymous";
 }

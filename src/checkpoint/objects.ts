@@ -1,8 +1,9 @@
 /** Kernel objects behind descriptors, recorded or refused by name; sockets are in socket-objects.ts. */
+import { describeFarEnd } from "../host/descriptor-holders.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
-import { pipeCapacity, sealsOf, waitingBytes } from "../tracee/fd-control.js";
+import { isPipeWidowed, pipeCapacity, sealsOf, waitingBytes } from "../tracee/fd-control.js";
 import {
   eventfdInfo,
   inotifyWatches,
@@ -33,6 +34,8 @@ export interface Surroundings {
   readonly pid: number;
   readonly open: readonly OpenDescriptor[];
   readonly farEnds: FarEnds;
+  /** Of more than one process. */
+  readonly inTree: boolean;
 }
 
 /** What a descriptor is, or why it cannot be saved. */
@@ -40,21 +43,27 @@ export type Sort =
   | { readonly kind: FileDescription["kind"]; readonly object: KernelObject | null }
   | { readonly refused: string };
 
-/** A pipe or FIFO: saved with both ends inside, outside on 0 to 2, else refused. */
-export function sortPipe(one: OpenDescriptor, { pid, open, farEnds }: Surroundings): Sort {
+/**
+ * A pipe or FIFO: saved with both ends inside or one of them closed, outside on 0 to 2, else refused. A pipe whose other
+ * end is closed may be the standard input of a lone process that is to have another one; in a tree it is its member's.
+ */
+export function sortPipe(one: OpenDescriptor, { pid, open, farEnds, inTree }: Surroundings): Sort {
   const ends = open.filter(({ link, stat }) => link === one.link && stat.ino === one.stat.ino);
   const reads = ends.some(({ flags }) => (flags & O_ACCMODE) !== O_WRONLY);
   const writes = ends.some(({ flags }) => (flags & O_ACCMODE) !== O_RDONLY);
   const holder = farEnds.holder(one.link);
-  if (reads && writes && holder === null) {
+  const isPipe = one.link.startsWith("pipe:");
+  const mayLack = isPipe && (inTree || one.fd > STANDARD_FDS_MAX);
+  const isWhole = (reads && writes) || (mayLack && isPipeWidowed(pid, one.fd));
+  if (isWhole && holder === null) {
     return { kind: "pipe", object: { kind: "pipe", capacityBytes: pipeCapacity(pid, one.fd) } };
   }
-  if (one.fd <= STANDARD_FDS_MAX) return { kind: "outside", object: null };
-  const what = one.link.startsWith("pipe:") ? "a pipe" : "a FIFO";
-  const who =
-    holder === null
-      ? "whose other end is not in it"
-      : `that process ${holder.pid} (${holder.comm}) holds, too`;
+  const passesInside = [O_RDONLY, O_WRONLY].every((mode) =>
+    ends.some(({ flags }) => (flags & O_ACCMODE) === mode),
+  );
+  if (one.fd <= STANDARD_FDS_MAX && !passesInside) return { kind: "outside", object: null };
+  const what = isPipe ? "a pipe" : "a FIFO";
+  const who = holder === null ? "whose other end is not in it" : `that ${describeFarEnd(holder)}, too`;
   return { refused: `${what} (${one.link}) ${who}` };
 }
 

@@ -2,6 +2,8 @@
 import { CrError } from "../errors.js";
 
 export interface Refusal {
+  /** The process that has it, where it may be another than the one that is checkpointed. */
+  readonly pid?: number;
   /** Kind of state in the words of docs/limits.md: `thread`, `descriptor`, `mapping`, … */
   readonly kind: string;
   /** Which one: `fd:7`, an address, a tid; empty when there is only one. */
@@ -19,8 +21,10 @@ export function refuse(pid: number, refusals: readonly Refusal[]): void {
 
 /** The error that names every item. */
 export function unsupportedState(pid: number, refusals: readonly Refusal[]): CrError {
-  const items = refusals.map(({ id, what, skip }) => {
-    const named = id ? `${id}: ${what}` : what;
+  const items = refusals.map((refusal) => {
+    const { id, what, skip } = refusal;
+    const whose = refusal.pid === undefined || refusal.pid === pid ? "" : `process ${refusal.pid}: `;
+    const named = `${whose}${id ? `${id}: ` : ""}${what}`;
     return skip === undefined ? named : `${named} (--skip ${skip} leaves it out)`;
   });
   return new CrError(

@@ -14,24 +14,43 @@ const O_WRONLY = 1;
 /** A pipe in packet mode: where its bytes are divided cannot be seen. */
 const O_DIRECT = 0o40000;
 
+/** A descriptor of each socket of a tree, by inode. */
+export type Sockets = ReadonlyMap<bigint, { readonly pid: number; readonly fd: number }>;
+
+/** The sockets that the processes hold. */
+export function socketsOf(all: Iterable<readonly [number, FileState]>): Sockets {
+  const sockets = new Map<bigint, { pid: number; fd: number }>();
+  for (const [pid, { descriptions, descriptors }] of all) {
+    for (const { id, kind, ino } of descriptions) {
+      const fd = descriptors.find(({ description }) => description === id)?.fd;
+      if (kind === "socket" && fd !== undefined && !sockets.has(ino)) sockets.set(ino, { pid, fd });
+    }
+  }
+  return sockets;
+}
+
 /** Pipes whose content is more than can be copied, or is divided into packets; sockets with more than one message. */
-export function refusedContents(pid: number, files: FileState): Refusal[] {
-  return [...refusedPipes(pid, files), ...refusedQueues(pid, files)];
+export function refusedContents(
+  pid: number,
+  files: FileState,
+  sockets: Sockets = socketsOf([[pid, files]]),
+): Refusal[] {
+  return [...refusedPipes(pid, files), ...refusedQueues(pid, files, sockets)];
 }
 
 /** The same of a process that runs on: what it closes meanwhile is not refused. */
-export function refusedContentsNow(pid: number, files: FileState): Refusal[] {
+export function refusedContentsNow(pid: number, files: FileState, sockets: Sockets): Refusal[] {
   try {
-    return refusedContents(pid, files);
+    return refusedContents(pid, files, sockets);
   } catch (error) {
     if (isNativeError(error, "EBADF", "ESRCH")) return [];
     throw error;
   }
 }
 
-function refusedQueues(pid: number, files: FileState): Refusal[] {
+function refusedQueues(pid: number, files: FileState, sockets: Sockets): Refusal[] {
   return files.descriptions.flatMap((description) => {
-    const pair = pairOf(description, files);
+    const pair = pairOf(description, files, sockets);
     const queued = pair === null ? null : queuedIn(pid, pair);
     if (pair === null || typeof queued !== "string") return [];
     return [
@@ -46,12 +65,11 @@ function refusedQueues(pid: number, files: FileState): Refusal[] {
 }
 
 /** A descriptor for each end of a pair, of which the description is one; null for what is none. */
-export function pairOf({ id, object }: FileDescription, { descriptions, descriptors }: FileState) {
+export function pairOf({ id, object }: FileDescription, { descriptors }: FileState, sockets: Sockets) {
   if (object?.kind !== "socket" || object.peer === null) return null;
-  const peer = descriptions.find(({ kind, ino }) => kind === "socket" && ino === object.peer);
+  const peer = sockets.get(object.peer);
   const fd = descriptors.find(({ description }) => description === id)?.fd;
-  const peerFd = descriptors.find(({ description }) => description === peer?.id)?.fd;
-  return fd === undefined || peerFd === undefined ? null : { fd, peerFd, object };
+  return fd === undefined || peer === undefined ? null : { fd, peerPid: peer.pid, peerFd: peer.fd, object };
 }
 
 function refusedPipes(pid: number, { descriptions, descriptors }: FileState): Refusal[] {

@@ -1,5 +1,6 @@
 /** Sockets: pairs with both ends inside, and those without connections; all others are refused by name. */
 import { lstatSync } from "node:fs";
+import { describeFarEnd } from "../host/descriptor-holders.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { passedDescriptors } from "../tracee/fdinfo.js";
@@ -26,7 +27,7 @@ type Socket = ObjectOf<"socket">;
 /** What a socket is, or why it cannot be saved. */
 export function sortSocket(one: OpenDescriptor, around: Surroundings): Sort {
   const holder = around.farEnds.holder(one.link);
-  if (holder !== null) return refused(one, `that process ${holder.pid} (${holder.comm}) holds, too`);
+  if (holder !== null) return refused(one, `that ${describeFarEnd(holder)}, too`);
   const facts = withGrasp(around.pid, one.fd, socketFacts);
   if (facts.filtered) return refused(one, "with a filter (SO_ATTACH_FILTER)");
   if (facts.family === AF_UNIX) return sortUnix(one, facts, around);
@@ -117,10 +118,20 @@ function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
 /** The bytes or the one message that wait in one end of a pair; null when nothing does, a string when it cannot be had. */
 export function queuedIn(
   pid: number,
-  { fd, peerFd, object }: { readonly fd: number; readonly peerFd: number; readonly object: KernelObject },
+  {
+    fd,
+    peerPid,
+    peerFd,
+    object,
+  }: {
+    readonly fd: number;
+    readonly peerPid: number;
+    readonly peerFd: number;
+    readonly object: KernelObject;
+  },
 ): Buffer | null | string {
   if (object.kind !== "socket") return null;
-  const account = withGrasp(pid, peerFd, unreadByPeer);
+  const account = withGrasp(peerPid, peerFd, unreadByPeer);
   if (account === 0) return null;
   const { bytes, expected } = withGrasp(pid, fd, peekSocket);
   if (object.type === SOCK_STREAM) {

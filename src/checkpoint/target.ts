@@ -4,7 +4,7 @@ import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
-import { childrenOf, elfClass, type ProcessFacts } from "../tracee/process-facts.js";
+import { elfClass, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
@@ -70,8 +70,6 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
   const { status } = facts;
-  const children = childrenOf(pid);
-  if (children.length > 0) add("child", "", `child processes (${children.join(", ")})`);
   refusals.push(...refusedSeccomp(facts.seccompMode));
   if (status.get("x86_Thread_features")?.includes("shstk")) {
     add("shadow-stack", "", "a user shadow stack (CET)");

@@ -1,5 +1,6 @@
 /** `cr checkpoint <pid>`: save a running process into a core. */
-import { type Command, Option } from "commander";
+import { isatty } from "node:tty";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
 import { CrError } from "../errors.js";
 import { parseDurationMs, parsePid } from "./duration.js";
@@ -12,7 +13,9 @@ interface Flags {
   readonly force?: boolean;
   readonly kill?: boolean;
   readonly stop?: boolean;
+  readonly tree: boolean;
   readonly files?: "snapshot";
+  readonly compress: number | null;
   readonly skip: readonly string[];
   readonly strict?: boolean;
   readonly timeout: number;
@@ -22,18 +25,36 @@ interface Flags {
 export function register(program: Command): void {
   program
     .command("checkpoint")
-    .description("save a running process into a core file; it goes on unless told otherwise")
+    .description(
+      "save a running process into a core file, with children into a folder; it goes on unless told otherwise",
+    )
     .argument("<pid>", "process to save", parsePid)
-    .addOption(new Option("-o, --output <file>", "the core (default: core.<pid> here)").env("CR_OUTPUT"))
+    .addOption(
+      new Option(
+        "-o, --output <path>",
+        "the core, or the folder for a tree; - streams it (default: core.<pid> here)",
+      ).env("CR_OUTPUT"),
+    )
     .addOption(new Option("--force", "replace an existing core").env("CR_FORCE"))
     .addOption(
       new Option("--kill", "kill the program once the core is durable").env("CR_KILL").conflicts("stop"),
     )
     .addOption(new Option("--stop", "leave the program stopped (SIGSTOP)").env("CR_STOP"))
     .addOption(
+      new Option("--no-tree", "refuse a program with children instead of saving them with it").env(
+        "CR_NO_TREE",
+      ),
+    )
+    .addOption(
       new Option("--files <policy>", "keep the files it can write to in the core, to be put back whole")
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
+    )
+    .addOption(
+      new Option("--compress <how>", "compress the core: none, zstd or zstd:LEVEL (1 to 19)")
+        .default(null, "none")
+        .argParser(parseCompression)
+        .env("CR_COMPRESS"),
     )
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
@@ -48,10 +69,14 @@ export function register(program: Command): void {
 }
 
 async function run(pid: number, flags: Flags): Promise<void> {
+  const isStream = flags.output === "-";
+  if (isStream) requireReader(flags);
   const options: CheckpointOptions = {
-    ...(flags.output !== undefined && { output: fileName(flags.output) }),
+    ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.files !== undefined && { files: flags.files }),
     force: flags.force ?? false,
+    compress: flags.compress,
+    tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
@@ -59,22 +84,49 @@ async function run(pid: number, flags: Flags): Promise<void> {
   };
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
-  if (flags.json) printJson(result);
-  else tell(result, options.after);
+  // Where standard output is the stream, news are not.
+  const news = isStream ? process.stderr : process.stdout;
+  if (flags.json) printJson(result, news);
+  else tell(result, { after: options.after, news });
 }
 
-function fileName(output: string): string {
-  if (output !== "-") return output;
-  throw new CrError("USAGE", "cannot stream a checkpoint to standard output in this version", {
-    hint: "name a file with -o",
+/** A stream is for a program; and what became of it there is not known here. */
+function requireReader({ kill }: Flags): void {
+  if (kill) {
+    throw new CrError("USAGE", "--kill with -o -: nobody can tell here whether the core arrives", {
+      hint: "use --stop, and kill the program when the other side has it",
+    });
+  }
+  if (!isatty(1)) return;
+  throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
+    hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
+}
+
+/** `none`, `zstd` or `zstd:LEVEL`, as a level of zstd. */
+function parseCompression(text: string): number | null {
+  if (text === "none") return null;
+  const level = Number(
+    /^zstd(?::(\d+))?$/
+      .exec(text)
+      ?.slice(1)
+      .map((digits) => digits ?? "3")[0],
+  );
+  if (level >= 1 && level <= 19) return level;
+  throw new InvalidArgumentError("required is none, zstd or zstd:LEVEL, with a level from 1 to 19");
 }
 
 const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };
 
-function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void {
-  process.stdout.write(
-    `saved ${result.name} (process ${result.pid}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
+function tell(
+  result: CheckpointResult,
+  { after, news }: { readonly after: CheckpointOptions["after"]; readonly news: NodeJS.WriteStream },
+): void {
+  const others = result.processes - 1;
+  const family = others === 0 ? "" : ` and ${others} ${others === 1 ? "descendant" : "descendants"}`;
+  const where = result.core === "-" ? "to standard output" : `in ${result.core}`;
+  news.write(
+    `saved ${result.name} (process ${result.pid}${family}) ${where}: ${formatBytes(result.bytes)}, ` +
       `stopped for ${formatMs(result.stopMs)}, ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );

@@ -1,4 +1,5 @@
 /** `cr inspect <core>`: what a core holds, whoever wrote it. */
+import { statSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { printJson, runVerb } from "./report.js";
 
@@ -6,7 +7,7 @@ export function register(program: Command): void {
   program
     .command("inspect")
     .description("show what a core holds: threads, maps with a picture of memory, notes, descriptors")
-    .argument("<core>", "core written by cr checkpoint, gcore or the kernel")
+    .argument("<core>", "core or folder written by cr checkpoint, core of gcore or the kernel")
     .addOption(new Option("--json", "one JSON object on standard output").env("CR_JSON"))
     .action((core: string, options: { json?: boolean }) =>
       runVerb(options, () => inspect(core, options.json ?? false)),
@@ -14,6 +15,11 @@ export function register(program: Command): void {
 }
 
 async function inspect(path: string, json: boolean): Promise<void> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    const { inspectTree } = await import("./inspect-tree.js");
+    inspectTree(path, json);
+    return;
+  }
   const [{ openCore }, { summarize }] = await Promise.all([
     import("../core/reader.js"),
     import("./core-summary.js"),

@@ -27,7 +27,10 @@ export function register(program: Command): void {
   program
     .command("restore")
     .description("restart the program of a core file where it was saved")
-    .argument("<core>", "core written by cr checkpoint, gcore or the kernel")
+    .argument(
+      "<core>",
+      "core written by cr checkpoint, gcore or the kernel; - for a stream on standard input",
+    )
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
@@ -58,12 +61,13 @@ export function register(program: Command): void {
 }
 
 async function run(core: string, exe: string | undefined, flags: Flags): Promise<void> {
-  const [{ restoreOn }, { parseFdPlacement }] = await Promise.all([
+  const [{ restoreOn }, { restoreStream }, { parseFdPlacement }] = await Promise.all([
     import("../supervise/restore-on.js"),
+    import("../supervise/from-stream.js"),
     import("../restore/fd-placement.js"),
   ]);
   const fds: FdPlacement[] = flags.fd.map(parseFdPlacement);
-  const restored = await restoreOn(core, {
+  const restored = await (core === "-" ? restoreStream : restoreOn.bind(null, core))({
     exe,
     detach: flags.detach ?? false,
     stopped: flags.stopped ?? false,
@@ -82,9 +86,12 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
 
 /** In the foreground standard output is the program's own. */
 function tell(restored: Restored, flags: Flags): void {
-  const { pid, innerPid, softErrors, totalMs, foreground } = restored;
+  const { pid, innerPid, processes, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
-    printJson({ pid, innerPid, totalMs, softErrors }, foreground === null ? process.stdout : process.stderr);
+    printJson(
+      { pid, innerPid, ...(processes && { processes }), totalMs, softErrors },
+      foreground === null ? process.stdout : process.stderr,
+    );
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);

@@ -1,6 +1,8 @@
 /** `cr verify <core|job>`: whether a core, or every core of a job, is whole, byte for byte. */
 import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
+import { MANIFEST_NAME } from "../core/manifest.js";
 import type { CoreOrigin } from "../core/reader.js";
 import type { Verdict } from "../core/verify.js";
 import { CrError } from "../errors.js";
@@ -11,17 +13,20 @@ export function register(program: Command): void {
   program
     .command("verify")
     .description("prove that a core is whole: structure and the checksum of every byte")
-    .argument("<core|job>", "core written by cr checkpoint, gcore or the kernel; or a job, for all its cores")
+    .argument(
+      "<core|job>",
+      "core or folder written by cr checkpoint, core of gcore or the kernel; or a job, for all its cores",
+    )
     .addOption(new Option("--json", "one JSON object on standard output").env("CR_JSON"))
     .action((name: string, options: { json?: boolean }) =>
       runVerb(options, () => verify(name, options.json ?? false)),
     );
 }
 
-type Checked = Verdict & { readonly core: string; readonly origin: CoreOrigin };
+type Checked = Verdict & { readonly core: string; readonly origin: CoreOrigin; readonly processes?: number };
 
 async function verify(name: string, json: boolean): Promise<void> {
-  if (existsSync(name) && !statSync(name).isDirectory()) {
+  if (existsSync(name) && (!statSync(name).isDirectory() || existsSync(join(name, MANIFEST_NAME)))) {
     const checked = await check(name);
     if (!checked.ok) throw broken(checked);
     if (json) printJson(checked);
@@ -69,6 +74,10 @@ async function check(path: string): Promise<Checked> {
     import("../tracee/frames.js"),
     import("../tracee/unpack.js"),
   ]);
+  if (statSync(path).isDirectory()) {
+    const { verifyBundle } = await import("../core/verify-bundle.js");
+    return { core: path, origin: "recore", ...verifyBundle(path, { checksum: checksumsOf, unpack }) };
+  }
   using core = openCore(path, { unpack });
   return { core: path, origin: core.origin, ...verifyCore(core, checksumsOf) };
 }
@@ -94,7 +103,10 @@ function tell(result: Awaited<ReturnType<typeof checkAnyway>>): void {
   else say(`${broken(result).code}: ${broken(result).message}`);
 }
 
-function describe({ core, origin, checkedBytes }: Checked): string {
+function describe({ core, origin, checkedBytes, processes }: Checked): string {
+  if (processes !== undefined) {
+    return `${core}: whole, ${processes} processes, ${formatBytes(checkedBytes)} checked`;
+  }
   if (origin === "recore") return `${core}: whole, ${formatBytes(checkedBytes)} checked`;
   return `${core}: its structure is sound; cores of other tools carry no checksums`;
 }

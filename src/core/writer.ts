@@ -22,16 +22,22 @@ export interface CoreTail {
   readonly tailOffset: number;
 }
 
+/** A core as a manifest names it: its size in bytes and the digits of its note CHECKSUM. */
+export interface WrittenCore {
+  readonly sizeBytes: number;
+  readonly checksum: string;
+}
+
 /**
- * Writes notes, program headers and header of a core; returns its size in bytes. Failures of the system (ENOSPC,
+ * Writes notes, program headers and header of a core. Failures of the system (ENOSPC,
  * EIO, …) are thrown as Node reports them.
  */
-export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTail): number {
+export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTail): WrittenCore {
   if (tailOffset % PAGE_BYTES !== 0) throw new RangeError(`tail offset ${tailOffset} is not a whole page`);
   const parts = [...encodeStandardNotes(state), ...encodeRecoreNotes(state)];
-  const checksum = encodeChecksumNote();
-  const digitsAt = sizeOf(parts) + checksum.digitsAt;
-  parts.push(checksum.bytes);
+  const note = encodeChecksumNote();
+  const digitsAt = sizeOf(parts) + note.digitsAt;
+  parts.push(note.bytes);
   const noteBytes = sizeOf(parts);
   const tableAt = Math.ceil(noteBytes / 8) * 8;
   parts.push(Buffer.alloc(tableAt - noteBytes));
@@ -40,12 +46,13 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   const tail = Buffer.concat(parts);
   const headerPage = Buffer.alloc(PAGE_BYTES);
   encodeCoreHeader(tailOffset + tableAt, segments.length).copy(headerPage);
-  tail.write(checksumDigits(crc32c(tail, crc32c(headerPage))), digitsAt, "latin1");
+  const checksum = checksumDigits(crc32c(tail, crc32c(headerPage)));
+  tail.write(checksum, digitsAt, "latin1");
   writeAll(fd, tail, tailOffset);
   const sizeBytes = tailOffset + tail.length;
   ftruncateSync(fd, sizeBytes);
   writeAll(fd, headerPage, 0);
-  return sizeBytes;
+  return { sizeBytes, checksum };
 }
 
 /** A checksum as its note spells it: eight hex digits. */

@@ -5,6 +5,13 @@ import { processStatus } from "./process-status.js";
 export interface Holder {
   readonly pid: number;
   readonly comm: string;
+  /** The number of its descriptor. */
+  readonly fd: number;
+}
+
+/** A phrase for messages: `process 812 (sleep) has as descriptor 3`. */
+export function describeFarEnd({ pid, comm, fd }: Holder): string {
+  return `process ${pid} (${comm}) has as descriptor ${fd}`;
 }
 
 /**
@@ -25,10 +32,15 @@ export function holdersOf(
     for (const fd of entries(`/proc/${pid}/fd`)) {
       const link = linkOf(pid, fd);
       if (!links.has(link) || found.has(link)) continue;
-      found.set(link, { pid, comm: processStatus(pid)?.comm ?? "?" });
+      found.set(link, { pid, comm: processStatus(pid)?.comm ?? "?", fd: Number(fd) });
     }
   }
   return found;
+}
+
+/** True while a process has a descriptor with this link. */
+export function holds(pid: number, link: string): boolean {
+  return entries(`/proc/${pid}/fd`).some((fd) => linkOf(pid, fd) === link);
 }
 
 /** Nothing for a process that ended or belongs to somebody else. */

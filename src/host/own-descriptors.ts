@@ -32,3 +32,8 @@ function linkOf(fd: number): string | null {
     return null;
   }
 }
+
+/** A path by which this process, or one that was given the descriptor under the same number, opens the file behind it. */
+export function descriptorPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}

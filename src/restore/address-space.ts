@@ -102,18 +102,20 @@ export type FileDescriptorOf = (vma: Vma) => number;
 
 /** Makes every recorded mapping, writable for now where pages are to be filled in. */
 export function mapAll(workshop: Workshop, vmas: readonly Vma[], fdOf: FileDescriptorOf): void {
-  const plain = vmas.filter((vma) => vma.kind !== "special" && !isSharedObject(vma) && !isSegment(vma));
+  // Shared memory that has a descriptor is that of several processes.
+  const isOwnObject = (vma: Vma) => isSharedObject(vma) && fdOf(vma) < 0;
+  const plain = vmas.filter((vma) => vma.kind !== "special" && !isOwnObject(vma) && !isSegment(vma));
   const calls = plain.map((vma): RemoteCall => mapCall(vma, fdOf));
   workshop.run("map its memory", calls);
-  mapSharedObjects(workshop, vmas);
+  mapSharedObjects(workshop, vmas, isOwnObject);
   attachSegments(workshop, vmas);
   workshop.run("advise its memory", adviceCalls(vmas, ADVICE_BEFORE));
 }
 
 function mapCall(vma: Vma, fdOf: FileDescriptorOf): RemoteCall {
-  const isFile = vma.kind === "file" || vma.kind === "shared-file";
+  const isFile = vma.kind !== "anonymous";
   const flags =
-    (vma.kind === "shared-file" ? MAP_SHARED : MAP_PRIVATE) |
+    (vma.kind === "file" || vma.kind === "anonymous" ? MAP_PRIVATE : MAP_SHARED) |
     MAP_FIXED |
     (isFile ? 0 : MAP_ANONYMOUS) |
     (vma.flags.includes("nr") ? MAP_NORESERVE : 0) |
@@ -165,8 +167,12 @@ function sharedObjects(vmas: readonly Vma[]): Vma[][] {
 }
 
 /** Every object is mapped whole at a free place, duplicated part by part (mremap(2) with old size 0), then unmapped. */
-function mapSharedObjects(workshop: Workshop, vmas: readonly Vma[]): void {
-  const groups = sharedObjects(vmas);
+function mapSharedObjects(
+  workshop: Workshop,
+  vmas: readonly Vma[],
+  isOwnObject: (vma: Vma) => boolean,
+): void {
+  const groups = sharedObjects(vmas.filter(isOwnObject));
   if (groups.length === 0) return;
   const sizes = groups.map(sizeOf);
   const taken = [

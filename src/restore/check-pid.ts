@@ -9,9 +9,9 @@ const POLL_MS = 20;
 
 /**
  * Refuses a pid that something else has: PID_TAKEN, which says what and whose it is. A zombie that is only
- * waiting to be reaped is waited for, up to 2 seconds.
+ * waiting to be reaped is waited for, up to 2 seconds. `inTree`: another number is no way out.
  */
-export async function checkPidFree(pid: number, waitMs: number = REAP_WAIT_MS): Promise<void> {
+export async function checkPidFree(pid: number, waitMs = REAP_WAIT_MS, inTree = false): Promise<void> {
   const deadline = performance.now() + waitMs;
   let holder = whoHolds(pid);
   while (holder !== undefined && isZombie(holder) && performance.now() < deadline) {
@@ -23,12 +23,17 @@ export async function checkPidFree(pid: number, waitMs: number = REAP_WAIT_MS): 
   throw new CrError(
     "PID_TAKEN",
     `restore the program as pid ${pid}: the number belongs to ${describeHolder(holder)}, it must be free`,
-    { hint: hintFor(holder), data: { pid, holderPid, as, comm, user, state } },
+    { hint: hintFor(holder, inTree), data: { pid, holderPid, as, comm, user, state } },
   );
 }
 
-function hintFor(holder: PidHolder): string {
-  if (isZombie(holder)) return `let its parent ${holder.ppid} reap it or end, or restore with --pid ns`;
+/** The processes of a tree know one another by their numbers. */
+function hintFor(holder: PidHolder, inTree: boolean): string {
+  if (isZombie(holder)) {
+    const parent = `let its parent ${holder.ppid} reap it or end`;
+    return inTree ? parent : `${parent}, or restore with --pid ns`;
+  }
+  if (inTree) return "end the other process, and try again";
   return "restore with --pid ns, in a pid namespace of its own, or end the other process";
 }
 

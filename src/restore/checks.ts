@@ -29,6 +29,8 @@ export interface CheckOptions {
   readonly sameBoot: boolean;
   /** A core of another tool. */
   readonly foreign: boolean;
+  /** It is restored with the process tree that it was saved with. */
+  readonly inTree?: boolean;
   /** `--pid keep`: the recorded pid has to be free. */
   readonly keepPid: boolean;
 }
@@ -39,6 +41,7 @@ export interface CheckOptions {
  * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
+  if (!options.inTree) requireNoTree(state);
   const own = ownCredentials();
   for (const { credentials = state.credentials } of state.threads) {
     checkCredentials(credentials, { own, foreign: options.foreign });
@@ -48,11 +51,21 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);
   soft.push(...checkWorkingFolder(state.process.cwd, options));
-  if (options.keepPid) for (const { tid } of state.threads) await checkPidFree(tid);
+  if (options.keepPid)
+    for (const { tid } of state.threads) await checkPidFree(tid, undefined, options.inTree);
   else requireLoneThread(state);
   checkHugePages(state.vmas);
   soft.push(...lostNames(state.vmas));
   return soft;
+}
+
+/** What members of a tree share is only whole in the bundle. */
+function requireNoTree({ process: { pid, tree } }: ProcessState): void {
+  if (!tree) return;
+  const message = `restore process ${pid} alone: it was saved with the process tree of ${tree}`;
+  throw new CrError("UNSUPPORTED_STATE", message, {
+    hint: "restore the folder that the core is in: cr restore FOLDER",
+  });
 }
 
 /** Threads know one another by their ids, so only a lone one can do with another. */

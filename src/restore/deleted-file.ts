@@ -22,6 +22,7 @@ import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { ownCall } from "../tracee/own-call.js";
+import { coreOf } from "./content.js";
 import { openFailed } from "./file-look.js";
 import { type Piece, writePieces } from "./mapped-files.js";
 import { openFlags } from "./open-flags.js";
@@ -116,7 +117,7 @@ function checkContent({ content, path }: FileDescription, coreFd: number): void 
     fileOffset: content.fileOffset + index * RUN_BYTES_MAX,
     lengthBytes: Math.min(RUN_BYTES_MAX, content.lengthBytes - index * RUN_BYTES_MAX),
   }));
-  const found = crc32cRanges(coreFd, ranges);
+  const found = crc32cRanges(coreOf(content, coreFd), ranges);
   const bad = ranges.find((_, index) => found[index] !== content.crc32c[index]);
   if (bad === undefined) return;
   throw new CrError(
@@ -144,9 +145,10 @@ function copyFromCore(stored: FileDescription, coreFd: number, fd: number): void
   const { content, sizeBytes, path } = stored;
   const lengthBytes = Math.min(content?.lengthBytes ?? 0, sizeBytes);
   const chunk = Buffer.alloc(CHUNK_BYTES);
+  const from = content ? coreOf(content, coreFd) : coreFd;
   for (let at = 0; at < lengthBytes; ) {
     const wanted = Math.min(CHUNK_BYTES, lengthBytes - at);
-    const read = readSync(coreFd, chunk, 0, wanted, (content?.fileOffset ?? 0) + at);
+    const read = readSync(from, chunk, 0, wanted, (content?.fileOffset ?? 0) + at);
     if (read === 0) {
       throw new CrError(
         "CORE_TRUNCATED",

@@ -24,6 +24,10 @@ export interface PlanOptions {
   readonly placements: readonly FdPlacement[];
   /** A core of another tool, which has no descriptors: the program gets the caller's 0 to 2. */
   readonly foreign: boolean;
+  /** In a tree: what has been decided for a description, by `id`, and for all that have it. */
+  readonly given?: ReadonlyMap<number, FdPlacement>;
+  /** In a tree: the member it is about, for messages. */
+  readonly pid?: number;
 }
 
 const STANDARD = [0, 1, 2] as const;
@@ -48,17 +52,18 @@ export function planDescriptors(files: FileState, options: PlanOptions): Planned
       );
     }
     const asked = placements.get(fd);
-    if (asked === undefined && isOutside(description) && description.content !== null)
+    const given = asked ?? options.given?.get(id);
+    if (given === undefined && isOutside(description) && description.content !== null)
       return [{ fd, cloexec, to: "feed", description }];
-    if (asked === undefined && isMadeInside(description)) return [{ fd, cloexec, to: "inside", description }];
-    if (asked === undefined && isObject(description)) return [{ fd, cloexec, to: "object", description }];
-    const placement = asked ?? inheritance(files, description);
+    if (given === undefined && isMadeInside(description)) return [{ fd, cloexec, to: "inside", description }];
+    if (given === undefined && isObject(description)) return [{ fd, cloexec, to: "object", description }];
+    const placement = given ?? inheritance(files, description);
     if (placement !== undefined)
       return [{ fd, cloexec, to: "placement", placement, flags: description.flags }];
     if (isOutside(description) && !isOwnTerminal(description)) outside.push({ fd, description });
     return [{ fd, cloexec, to: "description", description }];
   });
-  refuseOutside(outside);
+  refuseOutside(outside, options.pid);
   for (const fd of placements.keys()) {
     if (files.descriptors.some((descriptor) => descriptor.fd === fd)) continue;
     throw new CrError("USAGE", `--fd ${fd}: the program had no descriptor ${fd}`, {
@@ -110,14 +115,17 @@ function isOwnTerminal({ kind, rdev }: FileDescription): boolean {
   return kind === "terminal" && rdev === "5:0";
 }
 
-function refuseOutside(outside: readonly { fd: number; description: FileDescription }[]): void {
+function refuseOutside(
+  outside: readonly { fd: number; description: FileDescription }[],
+  pid: number | undefined,
+): void {
   const [first] = outside;
   if (first === undefined) return;
   const list = outside.map(({ fd, description }) => `${fd} (${describe(description)})`).join(", ");
   const [plural, verb] = outside.length > 1 ? ["s", "lead"] : ["", "leads"];
   throw new CrError(
     "FD_OUTSIDE",
-    `restore descriptor${plural} ${list}: ${verb} outside the checkpoint and must be placed`,
+    `restore descriptor${plural} ${list}${pid === undefined ? "" : ` of process ${pid}`}: ${verb} outside the checkpoint and must be placed`,
     {
       hint: `add --fd ${first.fd}=PATH, --fd ${first.fd}=inherit or --fd ${first.fd}=null`,
       data: {

@@ -1,6 +1,6 @@
 /** Moves the inherited descriptors of a newborn to their recorded numbers and closes the rest. */
 import type { RemoteCall } from "../tracee/remote.js";
-import type { PreparedFiles } from "./files.js";
+import type { DescriptorTable } from "./files.js";
 import type { Workshop } from "./workshop.js";
 
 const O_CLOEXEC = 0o2000000;
@@ -8,9 +8,12 @@ const SEEK_SET = 0;
 const LAST_FD = 0xffff_ffff;
 
 /** `base` is where the first of `prepared.sources` stands in the newborn. */
-export function placeDescriptors(workshop: Workshop, prepared: PreparedFiles, base: number): void {
+export function placeDescriptors(workshop: Workshop, prepared: DescriptorTable, base: number): void {
+  const used = new Set(prepared.descriptors.map(({ source }) => source));
   const seeks = prepared.sources.flatMap(({ position }, index): RemoteCall[] =>
-    position === null ? [] : [{ name: "lseek", args: [base + index, position, SEEK_SET] }],
+    position === null || !used.has(index)
+      ? []
+      : [{ name: "lseek", args: [base + index, position, SEEK_SET] }],
   );
   const taken = new Set([...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd));
   const unwanted = [0, 1, 2].filter((fd) => !taken.has(fd));
@@ -24,7 +27,8 @@ export function placeDescriptors(workshop: Workshop, prepared: PreparedFiles, ba
   workshop.run("place its descriptors", [
     ...seeks,
     ...dups,
-    ...unwanted.map((fd): RemoteCall => ({ name: "close", args: [fd] })),
+    // Unlike close(2) it does not mind when there is none.
+    ...unwanted.map((fd): RemoteCall => ({ name: "close_range", args: [fd, fd, 0] })),
   ]);
 }
 

@@ -9,6 +9,7 @@ import { readPadded } from "../file-bytes.js";
 import type { FileDescription } from "../state/fd.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { makePipe } from "../tracee/pipe.js";
+import { coreOf } from "./content.js";
 
 const STANDARD_INPUT = 0;
 
@@ -23,7 +24,9 @@ export interface Feed extends Disposable {
 export function openFeed(description: FileDescription, coreFd: number): Feed {
   const { content } = description;
   if (content === null) throw new RangeError(`no bytes are recorded for ${description.path}`);
-  const { readFd, writeFd } = pipeWith(readPadded(coreFd, content.lengthBytes, content.fileOffset));
+  const { readFd, writeFd } = pipeWith(
+    readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset),
+  );
   let open = [readFd, writeFd];
   const close = (...fds: number[]) => {
     for (const fd of open.filter((one) => fds.includes(one))) closeSync(fd);

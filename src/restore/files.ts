@@ -12,7 +12,7 @@ import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
 import { type Feed, openFeed } from "./feed.js";
 import { takeLocks } from "./locks.js";
-import { mappedOf } from "./mapped-files.js";
+import { type Mapped, mappedOf } from "./mapped-files.js";
 import { isObject, type OpenedObjects, openObjects } from "./objects.js";
 import { type FileSource, type OpenedDescriptions, openDescriptions } from "./open-descriptions.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -50,8 +50,8 @@ export interface InsideDescriptor {
   readonly description: FileDescription;
 }
 
-/** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
-export interface PreparedFiles extends Disposable {
+/** What one process gets. */
+export interface DescriptorTable {
   readonly sources: readonly FileSource[];
   readonly descriptors: readonly RestoredDescriptor[];
   /** Files without a name that are to be mapped: descriptors in cr by `id` (`MappedFile`). */
@@ -59,6 +59,14 @@ export interface PreparedFiles extends Disposable {
   readonly inside: readonly InsideDescriptor[];
   /** Descriptors that lead to what was recorded, one for each description. */
   readonly restored: readonly InsideDescriptor[];
+  /** Epoll instances that it inherits, with what it has to add to them; only in a tree. */
+  readonly watching?: readonly InsideDescriptor[];
+}
+
+/** Everything that was opened. Dispose it in any case: before `commit` that also undoes what was made. */
+export interface PreparedFiles extends DescriptorTable, Disposable {
+  /** The table of a process of a tree, out of those that were opened together. */
+  tableOf(planned: readonly PlannedDescriptor[]): DescriptorTable;
   readonly softErrors: readonly SoftError[];
   /** Pipes that feed recorded input; to be started with the program. */
   readonly feeds: readonly Feed[];
@@ -81,12 +89,22 @@ export interface PreparedFiles extends Disposable {
  * NOT_PERMITTED, CORE_CORRUPT or USAGE with nothing left open.
  */
 export function prepareFiles(files: FileState, options: PrepareOptions): PreparedFiles {
-  const planned = planDescriptors(files, options);
+  const mapped = { files: (files.mapped ?? []).map(({ file }) => file), inMemory: mappedOf(files, options) };
+  return openPlanned(planDescriptors(files, options), options, mapped);
+}
+
+/**
+ * Opens what was planned, for one process or all of a tree, and files that are only mapped; one description is one
+ * object. Throws as `prepareFiles`.
+ */
+export function openPlanned(
+  planned: readonly PlannedDescriptor[],
+  options: PrepareOptions,
+  { files: mapped, inMemory }: { readonly files: readonly FileDescription[]; readonly inMemory: Mapped },
+): PreparedFiles {
   const wanted = [
     ...new Set(planned.flatMap((plan) => (plan.to === "description" ? [plan.description] : []))),
   ];
-  const mapped = (files.mapped ?? []).map(({ file }) => file);
-  const inMemory = mappedOf(files, options);
   const opened = openDescriptions([...wanted, ...mapped.filter((one) => !isObject(one))], {
     ...options,
     mapped: inMemory,
@@ -131,24 +149,27 @@ interface Parts {
 function assemble(parts: Parts): PreparedFiles {
   const { planned, opened, objects, placed, feeds, corePath, mapped } = parts;
   const sources: FileSource[] = [];
-  const inside = planned.flatMap((plan) => (plan.to === "inside" ? [plan] : []));
-  const descriptors = planned.filter(isInherited).map((plan): RestoredDescriptor => {
-    const source = sourceOf(plan, parts);
-    if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
-    return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
+  const byMapping = new Map(
+    mapped.flatMap(({ id }) => {
+      const source = opened.byId.get(id) ?? objects.byId.get(id);
+      return source ? [[id, source.fd] as const] : [];
+    }),
+  );
+  const tableOf = (some: readonly PlannedDescriptor[]): DescriptorTable => ({
+    sources,
+    mapped: byMapping,
+    descriptors: some.filter(isInherited).map((plan): RestoredDescriptor => {
+      const source = sourceOf(plan, parts);
+      if (source === undefined) throw new RangeError(`descriptor ${plan.fd} was planned but not opened`);
+      return { fd: plan.fd, cloexec: plan.cloexec, source: indexOf(sources, source) };
+    }),
+    inside: some.flatMap((plan) => (plan.to === "inside" ? [plan] : [])),
+    restored: restoredOf(some),
   });
   let cuts: CutsDone | null = null;
   return {
-    sources,
-    descriptors,
-    mapped: new Map(
-      mapped.flatMap(({ id }) => {
-        const source = opened.byId.get(id) ?? objects.byId.get(id);
-        return source ? [[id, source.fd] as const] : [];
-      }),
-    ),
-    inside,
-    restored: restoredOf(planned),
+    ...tableOf(planned),
+    tableOf,
     softErrors: [...opened.softErrors, ...objects.softErrors],
     feeds: [...feeds.values()],
     commit() {

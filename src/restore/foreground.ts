@@ -12,6 +12,8 @@ import { type JobTerminal, openJobTerminal } from "./job-terminal.js";
 export interface ForegroundChild {
   /** Our child, not yet reaped, in a process group of its own or in cr's. */
   readonly pid: number;
+  /** The group of its tree that has the terminal, when that is not its own. */
+  readonly foreground?: number | undefined;
   /** Where it is somebody else's child: what becomes of it, as that one tells. */
   readonly wait?: () => Promise<ChildEvent>;
 }
@@ -54,12 +56,16 @@ const HANDLER_MS = 20;
  * Takes over the duties of a parent in the foreground: signals, and the terminal if cr is in its foreground.
  * Call it before the program is let go; disposing it gives everything back.
  */
-export function openForeground({ pid, wait = () => waitChild(pid) }: ForegroundChild): Foreground {
+export function openForeground({
+  pid,
+  foreground,
+  wait = () => waitChild(pid),
+}: ForegroundChild): Foreground {
   const group = processStatus(pid)?.pgid ?? pid;
   const sharesGroup = processStatus(process.pid)?.pgid === group;
   const job: Job = { pid, group, sharesGroup, terminal: openJobTerminal(), continued: 0 };
   const release = handleSignals(job);
-  if (!sharesGroup) job.terminal?.giveTo(group);
+  if (foreground !== undefined || !sharesGroup) job.terminal?.giveTo(foreground ?? group);
   return {
     finished: () => follow(job, wait),
     [Symbol.dispose]() {

@@ -7,7 +7,7 @@ import { isSegment } from "../state/object-mapping.js";
 import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { openFailed } from "./file-look.js";
-import type { PreparedFiles } from "./files.js";
+import type { DescriptorTable } from "./files.js";
 import { mappedFileOf } from "./mapped-files.js";
 import type { SharedMappings } from "./shared-mappings.js";
 
@@ -26,62 +26,69 @@ export interface Inheritance extends Disposable {
 
 export interface InheritanceParts {
   readonly state: ProcessState;
-  readonly prepared: PreparedFiles;
+  readonly prepared: DescriptorTable;
   readonly shared: SharedMappings;
   /** The executable that stands for the recorded one. */
   readonly exe: string;
+  /** Shared anonymous memory that several processes of a tree have, open in cr. */
+  readonly memory?: (vma: Vma) => number | undefined;
 }
 
 /** Opens mapped files and the working folder and numbers everything. FILE_MISSING or NOT_PERMITTED. */
 export function inherit(parts: InheritanceParts): Inheritance {
-  const { state, prepared, shared, exe } = parts;
-  const opened: number[] = [];
+  const [inheritance] = inheritTogether([parts]);
+  if (inheritance === undefined) throw new RangeError("nobody inherits");
+  return inheritance;
+}
+
+/**
+ * The same for the processes of a tree, whose `prepared` have the same sources: all inherit all, and each has its own
+ * numbers for what it needs. Disposing one closes what all need.
+ */
+export function inheritTogether(all: readonly InheritanceParts[]): Inheritance[] {
+  const opened = new Map<string, number>();
   const open = (path: string, flags: number): number => {
+    const key = `${flags} ${path}`;
+    const known = opened.get(key);
+    if (known !== undefined) return known;
     try {
       const fd = openSync(path, flags);
-      opened.push(fd);
+      opened.set(key, fd);
       return fd;
     } catch (error) {
       throw openFailed(path, error);
     }
   };
   const close = () => {
-    for (const fd of opened) closeSync(fd);
+    for (const fd of opened.values()) closeSync(fd);
+    opened.clear();
   };
   try {
-    const base = Math.max(
-      LOWEST_BASE,
-      ...[...prepared.descriptors, ...prepared.inside].map(({ fd }) => fd + 1),
-    );
+    const numbers = all.flatMap(({ prepared }) => [...prepared.descriptors, ...prepared.inside]);
+    const base = numbers.reduce((highest, { fd }) => Math.max(highest, fd + 1), LOWEST_BASE);
     const fds: number[] = [];
-    const cwd =
-      state.process.cwd.path === "" ? null : base + fds.push(open(state.process.cwd.path, O_FOLDER)) - 1;
-    const byPath = new Map<string, number>();
-    const byVma = new Map<Vma, number>();
-    for (const { vma, fd } of shared.mappings) byVma.set(vma, base + indexOrPush(fds, fd));
-    for (const vma of state.vmas) {
-      if (vma.kind !== "file" && vma.kind !== "shared-file") continue;
-      if (byVma.has(vma) || isSegment(vma)) continue;
-      const mapped = mappedFileOf(state.files, vma);
-      if (mapped !== null) {
-        byVma.set(vma, base + indexOrPush(fds, prepared.mapped.get(mapped.file.id) ?? -1));
-        continue;
+    const number = (fd: number) => base + indexOrPush(fds, fd);
+    const own = all.map(({ state, prepared, shared, exe, memory }) => {
+      const { cwd } = state.process;
+      const byVma = new Map<Vma, number>(shared.mappings.map(({ vma, fd }) => [vma, number(fd)]));
+      for (const vma of state.vmas) {
+        const known = memory?.(vma);
+        if (known !== undefined) byVma.set(vma, number(known));
+        if ((vma.kind !== "file" && vma.kind !== "shared-file") || byVma.has(vma) || isSegment(vma)) continue;
+        const mapped = mappedFileOf(state.files, vma);
+        if (mapped !== null) {
+          byVma.set(vma, number(prepared.mapped.get(mapped.file.id) ?? -1));
+          continue;
+        }
+        const path = vma.path === state.process.exe.path ? exe : vma.path;
+        byVma.set(vma, number(open(path, constants.O_RDONLY)));
       }
-      const path = vma.path === state.process.exe.path ? exe : vma.path;
-      const known = byPath.get(path) ?? base + fds.push(open(path, constants.O_RDONLY)) - 1;
-      byPath.set(path, known);
-      byVma.set(vma, known);
-    }
+      const folder = cwd.path === "" ? null : number(open(cwd.path, O_FOLDER));
+      return { cwd: folder, mapped: (vma: Vma) => byVma.get(vma) ?? -1 };
+    });
     const sources = base + fds.length;
-    fds.push(...prepared.sources.map(({ fd }) => fd));
-    return {
-      fds,
-      base,
-      cwd,
-      sources,
-      mapped: (vma) => byVma.get(vma) ?? -1,
-      [Symbol.dispose]: close,
-    };
+    fds.push(...(all[0]?.prepared.sources ?? []).map(({ fd }) => fd));
+    return own.map((one) => ({ fds, base, sources, ...one, [Symbol.dispose]: close }));
   } catch (error) {
     close();
     throw error;

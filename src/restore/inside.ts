@@ -6,7 +6,7 @@ import { procPathFor } from "../tracee/proc-path.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
 import { fillEpolls } from "./epoll.js";
-import type { InsideDescriptor } from "./files.js";
+import type { DescriptorTable, InsideDescriptor } from "./files.js";
 import type { Workshop } from "./workshop.js";
 
 const O_CLOEXEC = 0o2000000;
@@ -20,7 +20,7 @@ const NOT_AGAIN = 0o100 | 0o200 | 0o1000 | 0o20000;
 /** Makes them at their numbers, then lets epoll instances watch. `recordedPid` is the pid that paths name. */
 export function makeInside(
   workshop: Workshop,
-  inside: readonly InsideDescriptor[],
+  { inside, watching = [] }: Pick<DescriptorTable, "inside" | "watching">,
   recordedPid: number,
 ): void {
   for (const id of new Set(inside.map(({ description }) => description.id))) {
@@ -30,7 +30,7 @@ export function makeInside(
       recordedPid,
     );
   }
-  fillEpolls(workshop, inside);
+  fillEpolls(workshop, [...inside, ...watching]);
 }
 
 /** The kernel chooses the number; it is one of the wanted, or free, since all others are in place. */

@@ -6,6 +6,7 @@ import { readPadded, writeAll } from "../file-bytes.js";
 import type { FileDescription, FileState, MappedFile } from "../state/fd.js";
 import type { PageRun } from "../state/pages.js";
 import type { Vma } from "../state/vma.js";
+import type { PlacedContent } from "./content.js";
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -14,6 +15,8 @@ export interface Piece {
   readonly fileOffset: number;
   readonly at: number;
   readonly lengthBytes: number;
+  /** The core that it is in, in a tree; else the one that is asked for. */
+  readonly coreFd?: number;
 }
 
 export interface Memory {
@@ -45,6 +48,24 @@ export function mappedOf({ mapped = [] }: Pick<FileState, "mapped">, memory: Mem
   return { pieces: all, ids: new Set(mapped.map(({ file }) => file.id)) };
 }
 
+/** The same for the members of a tree, each with its core: what one member's core holds is what all map. */
+export function mappedOfAll(
+  members: readonly { readonly state: Memory & { readonly files: FileState }; readonly coreFd: number }[],
+): { readonly inMemory: Mapped; readonly files: readonly FileDescription[] } {
+  const pieces = new Map<string, Piece[]>();
+  const files = new Map<number, FileDescription>();
+  for (const { state, coreFd } of members) {
+    for (const [key, own] of mappedOf(state.files, state).pieces) {
+      pieces.set(key, [...(pieces.get(key) ?? []), ...own.map((piece) => ({ ...piece, coreFd }))]);
+    }
+    for (const { file } of state.files.mapped ?? []) {
+      const content: PlacedContent | null = file.content && { ...file.content, coreFd };
+      if (content !== null || !files.has(file.id)) files.set(file.id, { ...file, content });
+    }
+  }
+  return { inMemory: { pieces, ids: new Set(files.keys()) }, files: [...files.values()] };
+}
+
 /** What the shared mappings that start there showed of their object. */
 export function piecesAt(starts: readonly bigint[], { vmas, runs }: Memory): Piece[] {
   const showing = vmas.filter(({ start, kind }) => kind === "shared-file" && starts.includes(start));
@@ -65,10 +86,14 @@ export function writePieces(
   { fd, sizeBytes }: { readonly fd: number; readonly sizeBytes: number },
   pieces: readonly Piece[],
 ): void {
-  for (const { fileOffset, at, lengthBytes } of pieces) {
+  for (const { fileOffset, at, lengthBytes, ...piece } of pieces) {
     const inFile = Math.min(lengthBytes, sizeBytes - at);
     for (let done = 0; done < inFile; done += CHUNK_BYTES) {
-      const bytes = readPadded(coreFd, Math.min(CHUNK_BYTES, inFile - done), fileOffset + done);
+      const bytes = readPadded(
+        piece.coreFd ?? coreFd,
+        Math.min(CHUNK_BYTES, inFile - done),
+        fileOffset + done,
+      );
       if (bytes.equals(readPadded(fd, bytes.length, at + done))) continue;
       writeAll(fd, bytes, at + done);
     }

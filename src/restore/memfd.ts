@@ -6,6 +6,7 @@ import { RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { ownCall } from "../tracee/own-call.js";
+import { coreOf } from "./content.js";
 import { fileKey, type Piece, type Pieces, writePieces } from "./mapped-files.js";
 
 const MFD_CLOEXEC = 1;
@@ -36,9 +37,10 @@ export function openMemfds(
     const descriptions = wanted.filter((one) => one.ino === ino);
     const [first] = descriptions;
     if (first?.object?.kind !== "memfd") continue;
+    const content = descriptions.find((one) => one.content)?.content;
     const fd = make(first, first.object, {
-      content: descriptions.find((one) => one.content)?.content,
-      coreFd: core.fd,
+      content,
+      coreFd: content ? coreOf(content, core.fd) : core.fd,
       pieces: core.pieces.get(fileKey(first)) ?? [],
     });
     const { seals } = first.object;

@@ -60,6 +60,8 @@ export function openObjects(
     byId.set(id, { fd, position, descriptionId: id });
   const ofKind = (kind: FileDescription["kind"]) => wanted.filter((one) => one.kind === kind);
   try {
+    // One that processes of a tree share; others are made by the program itself.
+    for (const one of ofKind("epoll")) add(one, ownCall("epoll_create1", 0), null);
     for (const one of ofKind("path")) add(one, openPath(one), null);
     for (const one of wanted) {
       const fd = one.object === null ? null : makeOne(one, one.object);

@@ -8,6 +8,7 @@ import type { FileDescription } from "../state/fd.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { makePipe } from "../tracee/pipe.js";
+import { coreOf } from "./content.js";
 import { lookAt, openFailed } from "./file-look.js";
 
 const O_ACCMODE = 0o3;
@@ -61,7 +62,9 @@ function openAll(
     const [first] = descriptions;
     if (first === undefined) continue;
     const content = descriptions.find((one) => one.content !== null)?.content ?? null;
-    const bytes = content ? readPadded(coreFd, content.lengthBytes, content.fileOffset) : Buffer.alloc(0);
+    const bytes = content
+      ? readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset)
+      : Buffer.alloc(0);
     const spare = first.path.startsWith("pipe:") ? newPipe(bytes) : openFifo(first, bytes, made);
     try {
       const [end] = spare;

@@ -14,7 +14,7 @@ import { mapAll, settle, vacate } from "./address-space.js";
 import { putCredentials } from "./credentials.js";
 import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
-import type { PreparedFiles } from "./files.js";
+import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
@@ -42,11 +42,13 @@ export interface RebuildParts {
   /** Where the recorded memory is. */
   readonly pages: PageSource;
   readonly inheritance: Inheritance;
-  readonly prepared: PreparedFiles;
+  readonly prepared: DescriptorTable;
   /** Of each thread, in the order of the recorded ones. */
   readonly affinity: readonly (readonly number[])[];
   /** A core of another tool: it has no settings to put back. */
   readonly foreign: boolean;
+  /** Where it stands already: the root of a tree, whose children were made from there. */
+  readonly workshop?: Workshop;
   /** The program's vdso is another kernel's. */
   readonly vdso: ForeignVdso | null;
 }
@@ -55,7 +57,7 @@ export interface RebuildParts {
 export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
   const threads = threadsOf(state, newborn.pid);
-  const workshop = openWorkshop(newborn, state);
+  const workshop = parts.workshop ?? openWorkshop(newborn, state);
   vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
@@ -65,7 +67,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putMm(workshop, state);
   enterFolder(workshop, inheritance);
   placeDescriptors(workshop, prepared, inheritance.sources);
-  makeInside(workshop, prepared.inside, state.process.pid);
+  makeInside(workshop, prepared, state.process.pid);
   closeInherited(workshop, inheritance.base);
   putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
@@ -120,7 +122,8 @@ function threadsOf(state: ProcessState, pid: number): ThreadState[] {
   return all.map((thread) => ({ ...thread, pending: thread.pending.filter((info) => !isTick(info, state)) }));
 }
 
-function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
+/** Runs a newborn to its entry point and makes room there that neither its present nor its recorded memory needs. */
+export function openWorkshop(newborn: Newborn, state: ProcessState): Workshop {
   const entry = newborn.runToEntry();
   const dataBytes = settingsBytes(state);
   const taken = [...state.vmas, ...readMappings(newborn.pid)];

@@ -71,6 +71,8 @@ export interface RestoreOptions extends Apart {
 
 export interface Restored {
   readonly pid: number;
+  /** All pids of a process tree, the root's first. */
+  readonly processes?: readonly number[];
   /** Its pid in a pid namespace of its own, where it has one. */
   readonly innerPid?: number;
   readonly softErrors: readonly SoftError[];
@@ -191,18 +193,19 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   try {
     return start(parts);
   } catch (error) {
-    const isOfNewborn =
-      error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
-    if (!isOfNewborn) throw error;
-    throw new CrError(
-      "RESTORE_FAILED",
-      `cannot rebuild the program of ${parts.core.path}: ${error.message}`,
-      {
-        hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
-        cause: error,
-      },
-    );
+    throw explained(error, parts.core.path);
   }
+}
+
+/** What went wrong inside a newborn, in the user's words; other errors as they are. */
+export function explained(error: unknown, path: string): unknown {
+  const isOfNewborn =
+    error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
+  if (!isOfNewborn) return error;
+  return new CrError("RESTORE_FAILED", `cannot rebuild the program of ${path}: ${error.message}`, {
+    hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
+    cause: error,
+  });
 }
 
 /** From the fork to the first instruction; the newborn dies with anything that fails in here. */

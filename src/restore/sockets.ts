@@ -7,6 +7,7 @@ import type { ObjectOf } from "../state/kernel-object.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import { coreOf } from "./content.js";
 import { describeAddress } from "./socket-address.js";
 
 const AF_UNIX = 1;
@@ -162,7 +163,7 @@ function inUse(path: string, why: string): CrError {
 function fillQueue({ object, content }: Described, made: ReadonlyMap<bigint, number>, coreFd: number): void {
   const from = object.peer === null ? undefined : made.get(object.peer);
   if (content === null || from === undefined) return;
-  const bytes = readPadded(coreFd, content.lengthBytes, content.fileOffset);
+  const bytes = readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset);
   let sent = 0;
   do {
     sent += ownCall("sendto", from, bytes.subarray(sent), bytes.length - sent, MSG_DONTWAIT, 0, 0);

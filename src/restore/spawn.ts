@@ -27,7 +27,7 @@ export function spawn({ state, exe, keepPid, group, inheritance, clocks }: Spawn
       exe,
       pid: keepPid ? pid : null,
       group,
-      personality: (personality & ~READ_IMPLIES_EXEC) | ADDR_NO_RANDOMIZE,
+      personality: startPersonality(personality),
       fds: inheritance.fds,
       fdBase: inheritance.base,
       clocks,
@@ -37,7 +37,13 @@ export function spawn({ state, exe, keepPid, group, inheritance, clocks }: Spawn
   }
 }
 
-function spawnFailed(error: unknown, exe: string, pid: number): unknown {
+/** Under what personality an image is started that is to become a program with the recorded one. */
+export function startPersonality(recorded: number): number {
+  return (recorded & ~READ_IMPLIES_EXEC) | ADDR_NO_RANDOMIZE;
+}
+
+/** What went wrong when a process was made or its executable was started, in the user's words. */
+export function spawnFailed(error: unknown, exe: string, pid: number): unknown {
   if (!isNativeError(error)) return error;
   const known: Readonly<Record<string, CrError>> = {
     EEXIST: new CrError("PID_TAKEN", `cannot start the program as process ${pid}: the pid was just taken`, {

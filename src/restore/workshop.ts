@@ -72,6 +72,11 @@ export class Workshop {
     return workshop;
   }
 
+  /** The same place in a process that was forked while this one stood there. */
+  copiedTo(newborn: Newborn): Workshop {
+    return new Workshop(newborn, this.start, this.end);
+  }
+
   /** Where arguments are put; room for `dataBytes`. */
   get data(): Address {
     return this.start + BigInt(PAGE_BYTES);

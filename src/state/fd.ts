@@ -35,6 +35,8 @@ export const fileDescriptionSchema = z.object({
   mtimeNs: u64,
   /** Bytes of a deleted file, kept in the core: page-aligned offset, and CRC32C of each `RUN_BYTES_MAX`. */
   content: z.object({ fileOffset: z.int(), lengthBytes: z.int(), crc32c: z.array(z.int()) }).nullable(),
+  /** In a process tree: the member whose core keeps the bytes instead (tree.ts). */
+  contentIn: z.int().positive().optional(),
   /** What an epoll instance watches (epoll_ctl(2)): descriptor, events, user data; null for other kinds. */
   watches: z.array(z.object({ fd: z.int().nonnegative(), events: z.int(), data: u64 })).nullable(),
   /** What is behind a descriptor that leads to no file, of the same kind. */

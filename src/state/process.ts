@@ -61,6 +61,8 @@ export const processSchema = z.object({
   membarriers: z.int().default(0),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
+  /** Pid of the root of the process tree it was saved with (tree.ts): to be restored with the others only. */
+  tree: z.int().positive().optional(),
   /** What was left out by consent: the words behind `--skip`, which a restore must repeat, and what it was. */
   leftOut: z.array(z.object({ skip: z.string(), what: z.string() })).default([]),
 });

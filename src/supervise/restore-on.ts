@@ -5,11 +5,13 @@
 import { formatCpuList, parseCpuList } from "../cpus/cpu-list.js";
 import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
+import { CrError } from "../errors.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
 import type { Apart } from "../restore/apart.js";
 import type { Placed } from "../restore/placed.js";
 import { type Restored, restore } from "../restore/restore.js";
+import { isBundle, restoreTree } from "../restore/tree.js";
 import type { SoftError } from "../state/soft-error.js";
 import { restoreApart } from "./restore-apart.js";
 import type { RestoreOnOptions } from "./restore-options.js";
@@ -20,8 +22,16 @@ import { planSurroundings } from "./surroundings.js";
  * CPU_UNAVAILABLE, CGROUP and NOT_PERMITTED.
  */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
-  const surroundings = planSurroundings(path, options);
+  const surroundings = isBundle(path) ? noSurroundings(options) : planSurroundings(path, options);
   return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
+}
+
+/** A process tree is restored where cr is. */
+function noSurroundings({ pid }: RestoreOnOptions): null {
+  if (pid !== "ns") return null;
+  throw new CrError("UNSUPPORTED_STATE", "restore a process tree in a pid namespace of its own", {
+    hint: "leave out --pid ns",
+  });
 }
 
 /** The same in the surroundings that this process is in. */
@@ -29,7 +39,7 @@ export async function restoreHere(path: string, options: RestoreOnOptions & Apar
   const { cpus, pid, ...rest } = options;
   let cpuset: Cpuset | null = null;
   try {
-    return await restore(path, {
+    return await (isBundle(path) ? restoreTree : restore)(path, {
       ...rest,
       pid: pid === "new" ? "new" : "keep",
       place: (recorded) => {

@@ -72,9 +72,16 @@ export function parseFdinfo(
   };
 }
 
-/** True when two descriptors of a process share one open file description (kcmp(2)). Throws `NativeError`. */
-export function sameDescription(pid: number, fd1: number, fd2: number): boolean {
-  return compare(pid, [KCMP_FILE, fd1, fd2]);
+/**
+ * Compares the open file descriptions behind two descriptors, each a pid and a number: 0 when they are one, else -1 or
+ * 1 in an order of the kernel's that does not change (kcmp(2)). Throws `NativeError` EPERM.
+ */
+export function orderOfDescriptions(
+  one: readonly [number, number],
+  other: readonly [number, number],
+): number {
+  const order = compare([one[0], other[0]], [KCMP_FILE, one[1], other[1]]);
+  return order === 1 ? -1 : Math.sign(order);
 }
 
 /** True when what an epoll instance watches as `fd` is still what the process has as `fd` (KCMP_EPOLL_TFD). */
@@ -82,15 +89,18 @@ export function stillWatched(pid: number, epoll: number, fd: number): boolean {
   const slot = Buffer.alloc(12);
   slot.writeUInt32LE(epoll, 0);
   slot.writeUInt32LE(fd, 4);
-  return compare(pid, [KCMP_EPOLL_TFD, fd, slot]);
+  return compare([pid, pid], [KCMP_EPOLL_TFD, fd, slot]) === 0;
 }
 
-function compare(pid: number, [type, one, other]: readonly [number, number, number | Buffer]): boolean {
-  const order = tryOwnCall("kcmp", pid, pid, type, one, other);
-  // A descriptor or watch that went meanwhile (EBADF, ENOENT) is another one, too.
+function compare(
+  [pid, other]: readonly [number, number],
+  [type, one, another]: readonly [number, number, number | Buffer],
+): number {
+  const order = tryOwnCall("kcmp", pid, other, type, one, another);
+  // What went meanwhile (EBADF, ENOENT, or with its process, ESRCH) is another one, too.
   const errno = order < 0 ? errnoName(-order) : "";
-  if (errno === "EPERM" || errno === "ESRCH") throw new NativeError("cr_own_call", errno);
-  return order === 0;
+  if (errno === "EPERM") throw new NativeError("cr_own_call", errno);
+  return order < 0 ? 3 : order;
 }
 
 /** Opens the very file behind a descriptor for reading, deleted or not; a new description with its own offset. */

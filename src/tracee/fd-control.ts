@@ -9,10 +9,22 @@ const F_GETOWN_EX = 16;
 const F_GETPIPE_SZ = 1032;
 const F_GET_SEALS = 1034;
 const FIONREAD = 0x541b;
+const POLLERR = 8;
+const POLLHUP = 0x10;
 
 /** Room in a pipe, in bytes. */
 export function pipeCapacity(pid: number, fd: number): number {
   return withGrasp(pid, fd, (own) => ownCall("fcntl", own, F_GETPIPE_SZ, 0));
+}
+
+/** True when nobody has the other end of a pipe any more: poll(2) tells a hang-up at the one, an error at the other. */
+export function isPipeWidowed(pid: number, fd: number): boolean {
+  const poll = Buffer.alloc(8);
+  withGrasp(pid, fd, (own) => {
+    poll.writeInt32LE(own, 0);
+    ownCall("poll", poll, 1, 0);
+  });
+  return (poll.readInt16LE(6) & (POLLERR | POLLHUP)) !== 0;
 }
 
 /** Seals of a memfd (F_GET_SEALS). */

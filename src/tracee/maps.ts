@@ -24,31 +24,31 @@ export function mapFile(pid: number, vma: Pick<Vma, "start" | "end">): string {
   return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
+/** Processes other than `pid` that map the same object (`dev` and `ino` as maps prints them). */
+export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): readonly number[] {
+  return mappersOutside([pid], [vma]).get(objectOf(vma)) ?? [];
+}
+
 /**
- * Processes other than `pid` that map the same objects, by `objectKey`. Every process is read once, however many
- * objects there are.
+ * Processes other than `pids` that map the same objects, by object (`objectOf`). Every process is read once, however
+ * many objects there are.
  */
-export function otherMappersOfAll(
-  pid: number,
+export function mappersOutside(
+  pids: readonly number[],
   vmas: readonly Pick<Vma, "dev" | "ino">[],
-): ReadonlyMap<string, number[]> {
-  const found = new Map(vmas.map((vma): [string, number[]] => [objectKey(vma), []]));
+): ReadonlyMap<string, readonly number[]> {
+  const found = new Map(vmas.map((vma): [string, number[]] => [objectOf(vma), []]));
   if (found.size === 0) return found;
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  for (const other of pids.map(Number).filter((one) => one !== pid)) {
+  const others = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && !pids.includes(Number(name)));
+  for (const other of others.map(Number)) {
     const mapped = mapsText(other).matchAll(/^\S+ \S+ \S+ (\S+ \d+) /gm);
     for (const key of new Set(Array.from(mapped, ([, object = ""]) => object))) found.get(key)?.push(other);
   }
   return found;
 }
 
-/** Processes other than `pid` that map the same object. */
-export function otherMappers(pid: number, vma: Pick<Vma, "dev" | "ino">): number[] {
-  return otherMappersOfAll(pid, [vma]).get(objectKey(vma)) ?? [];
-}
-
-/** Device and inode as maps prints them. */
-export function objectKey({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
+/** Names what a mapping shows: device and inode as maps of any process prints them. */
+export function objectOf({ dev, ino }: Pick<Vma, "dev" | "ino">): string {
   return `${dev} ${ino}`;
 }
 

@@ -77,6 +77,18 @@ export class Newborn {
     );
   }
 
+  /** Takes charge of a process that a newborn's remote clone3 has just made: it stands in its first stop (PTRACE_O_TRACEFORK). */
+  static born(pid: number): Newborn {
+    const newborn = new Newborn(pid);
+    try {
+      newborn.#expect(pid, SIGSTOP);
+    } catch (error) {
+      newborn[Symbol.dispose]();
+      throw error;
+    }
+    return newborn;
+  }
+
   /**
    * Runs to the entry point of the image that the kernel starts (the interpreter's for a dynamic program, its own
    * for a static one) by a breakpoint there, and blocks all signals. Returns the entry point's address.
@@ -138,12 +150,41 @@ export class Newborn {
     writeThread(thread.tid, thread);
   }
 
+  /**
+   * Ends it by a signal, with default disposition, whose death its parent in the tree can then wait for: all but our own
+   * part of the zombie stays.
+   */
+  dieOf(signal: number): void {
+    if (signal === SIGKILL) sendSignal(this.pid, SIGKILL);
+    else {
+      setSigmask(this.pid, ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
+      ownCall("tgkill", this.pid, this.pid, signal);
+      this.#resumeTo(this.pid, signal);
+      call("cr_resume", this.pid, signal);
+    }
+    const stop = this.#next(this.pid);
+    this.#held = stop.kind !== "signaled" && stop.kind !== "exited";
+    if (stop.kind !== "signaled" || stop.signal !== signal) throw new NewbornLost(stop);
+  }
+
+  /** Ends it by a remote exit_group, at a `syscall` instruction; the zombie stays for its parent in the tree. */
+  exit(syscallAt: Address, status: number): void {
+    const left = tryRun(() => this.run(this.pid, syscallAt, [{ name: "exit_group", args: [status] }]));
+    if (left) throw new RangeError(`process ${this.pid} is there after its exit`);
+    this.#held = false;
+  }
+
   /** Lets all its threads go at once, running or stopped by SIGSTOP; from here on it is an ordinary child. */
   release(options: { readonly stopped: boolean }): void {
-    if (options.stopped) sendSignal(this.pid, SIGSTOP);
-    const tids = [this.pid, ...this.#threads];
+    Newborn.releaseAll([{ newborn: this, ...options }]);
+  }
+
+  /** The same for all members of a tree, in one go. */
+  static releaseAll(all: readonly { readonly newborn: Newborn; readonly stopped: boolean }[]): void {
+    for (const { newborn, stopped } of all) if (stopped) sendSignal(newborn.pid, SIGSTOP);
+    const tids = all.flatMap(({ newborn }) => [newborn.pid, ...newborn.#threads]);
     call("cr_detach", packInts(tids), tids.length, Buffer.alloc(tids.length * 4));
-    this.#held = false;
+    for (const { newborn } of all) newborn.#held = false;
   }
 
   #resumeTo(tid: number, signal: number): void {
@@ -151,13 +192,17 @@ export class Newborn {
     this.#expect(tid, signal);
   }
 
-  /** Waits for the delivery of a signal. */
-  #expect(tid: number, signal: number): void {
+  #next(tid: number): Stop {
     const status = Buffer.alloc(4);
     call("cr_wait", packInts([tid]), 1, status, WAIT_MS);
     const got = status.readInt32LE();
     if (got < 0) throw new NativeError("cr_wait", errnoName(-got));
-    const stop = decodeStatus(got);
+    return decodeStatus(got);
+  }
+
+  /** Waits for the delivery of a signal. */
+  #expect(tid: number, signal: number): void {
+    const stop = this.#next(tid);
     if (stop.kind !== "stopped" || stop.signal !== signal) throw new NewbornLost(stop);
   }
 
@@ -169,6 +214,17 @@ export class Newborn {
     // The main thread's end is only told after that of all others.
     const tids = [...this.#threads, this.pid];
     tryCall("cr_wait", packInts(tids), tids.length, Buffer.alloc(tids.length * 4), WAIT_MS);
+  }
+}
+
+/** False when the tracee ended in its system call. */
+function tryRun(run: () => unknown): boolean {
+  try {
+    run();
+    return true;
+  } catch (error) {
+    if (error instanceof NativeError && error.errno === "ESRCH") return false;
+    throw error;
   }
 }
 

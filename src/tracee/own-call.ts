@@ -9,6 +9,8 @@ const NUMBER = {
   read: 0,
   write: 1,
   poll: 7,
+  mmap: 9,
+  munmap: 11,
   ioctl: 16,
   shmget: 29,
   shmat: 30,

@@ -12,9 +12,16 @@ export interface ProcStat {
   readonly ppid: number;
   readonly pgid: number;
   readonly sid: number;
+  /** Device number of the controlling terminal as the kernel packs it, 0 for none, and its foreground group. */
+  readonly ttyNumber: number;
+  readonly foregroundGroup: number;
   readonly flags: number;
   readonly threads: number;
   readonly startTicks: bigint;
+  /** What its parent gets when it ends. */
+  readonly exitSignal: number;
+  /** Of one that has ended, as wait(2) tells it; 0 where we may not look. */
+  readonly exitCode: number;
   readonly mm: Omit<MmBounds, "brk">;
 }
 
@@ -35,9 +42,13 @@ export function parseStat(text: string): ProcStat {
     ppid: Number(field(4)),
     pgid: Number(field(5)),
     sid: Number(field(6)),
+    ttyNumber: Number(field(7)),
+    foregroundGroup: Math.max(0, Number(field(8))),
     flags: Number(field(9)),
     threads: Number(field(20)),
     startTicks: word(22),
+    exitSignal: Number(field(38)),
+    exitCode: Number(field(52)),
     mm: {
       startCode: word(26),
       endCode: word(27),

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { lookAtObjects } from "../../src/checkpoint/mapped-objects.js";
 import { MappedFiles, refusedMappings, sharedWithOthers } from "../../src/checkpoint/mappings.js";
 import { readDescriptors } from "../../src/tracee/descriptors.js";
-import { parseSmaps, readMappings } from "../../src/tracee/maps.js";
+import { mappersOutside, parseSmaps, readMappings } from "../../src/tracee/maps.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
@@ -185,7 +185,10 @@ test("shared memory is refused while another process maps it, and only that", ()
     ].join("\n");
     const target = await pythonWith(scene, setup);
     const child = scene.adopt(Number(target.output().match(/child (\d+)/)?.[1]));
-    const refusals = () => sharedWithOthers(target.pid, readMappings(target.pid));
+    const refusals = () => {
+      const vmas = readMappings(target.pid);
+      return sharedWithOthers(vmas, mappersOutside([target.pid], vmas));
+    };
     expect(refusals()).toMatchObject([{ what: `memory shared with process ${child.pid}` }]);
     process.kill(child.pid, "SIGKILL");
     await expect.poll(refusals).toEqual([]);

@@ -37,7 +37,12 @@ describe("a timed call", () => {
     withScene(async (scene) => {
       const target = await begin(scene, call, LATE_MS.checkpoint + (BEGIN_ANEW.includes(call) ? TIME_MS : 0));
       await checkpoint(scene, { target, core: join(scene.folder, "core") });
-      await checkpoint(scene, { target, core: join(scene.folder, "core.2") });
+      // On a slow machine the call may be over before the second one.
+      const again = await scene.cr(["checkpoint", String(target.pid), "-o", join(scene.folder, "core.2")]);
+      expect(
+        again.status === 0 || /NO_SUCH_PROCESS|TARGET_CHANGED/.test(again.stderr),
+        describeResult(again),
+      ).toBe(true);
       await expectOk(target);
     }),
   );

@@ -70,7 +70,17 @@ const FIXTURES: readonly (readonly string[])[] = [
 ];
 
 /** What nobody may not have, or what only root can save. */
-const ROOTS: readonly string[] = ["policy fifo", "policy rr", "policy deadline", "seccomp", "inotify"];
+const ROOTS: readonly string[] = [
+  "policy fifo",
+  "policy rr",
+  "policy deadline",
+  "seccomp",
+  "seccomp few",
+  "inotify",
+  "memfds",
+  "segments",
+  "locked",
+];
 
 /** How a program was built makes no difference to who it is. */
 function suitsNobody(argv: readonly string[]): boolean {

@@ -129,8 +129,6 @@ describe("cr checkpoint refuses", () => {
 const UNSUPPORTED: readonly (readonly [string, RegExp])[] = [
   ["thread-folder", /working folder or umask of its own/],
   ["thread-files", /descriptors of its own/],
-  ["child", /child/],
-  ["zombie", /child/],
   ["passed", /fd:\d+.*SCM_RIGHTS/],
   ["messages", /fd:\d+.*more than one unread message/],
   ["pending", /fd:\d+.*connections to accept/],

@@ -63,13 +63,22 @@ export async function withScene(act: (scene: Scene) => Promise<void>): Promise<v
   }
 }
 
+/** It may have ended since it was found. */
+async function killIfThere(pid: number): Promise<void> {
+  try {
+    await killHard(identify(pid));
+  } catch {
+    return;
+  }
+}
+
 /** What still runs gets a moment to end with its target; what does not is killed, and fails a passed test. */
 async function clearAway(mark: string, complain: boolean): Promise<void> {
   try {
     await eventually("no process is left", () => findByEnvironment(mark).length === 0, { timeoutMs: 3_000 });
   } catch {
     const left = findByEnvironment(mark);
-    for (const { pid } of left) await killHard(identify(pid)).catch(() => {});
+    for (const { pid } of left) await killIfThere(pid);
     if (complain) {
       throw new Error(`left behind: ${left.map(({ pid, command }) => `${pid} ${command}`).join("; ")}`);
     }

@@ -47,6 +47,27 @@ describe("cr watch", () => {
       expect(runsFreely(target)).toBe(true);
     }));
 
+  test("keeps a folder a generation of a program with children, which cr verify proves", () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("swarm"), "FOLDER", "fork"]);
+      await target.says("ready");
+      const env = { CR_HOME: join(scene.folder, "home"), CR_KEEP_LAST: "2" };
+      const running = scene.startCr(["watch", `${target.pid}`, "--every", "100ms", "--name", "many"], {
+        env,
+      });
+      const folder = join(env.CR_HOME, "many");
+      await eventually("three generations were taken", () =>
+        readIfThere(folder).includes(`core.${target.pid}.000003`),
+      );
+      process.kill(running.pid, "SIGINT");
+      expect((await running.done).status).toBe(0);
+      expect(cores(folder)).toHaveLength(2);
+      const verified = await scene.cr(["verify", "many"], { env });
+      expect(verified.stdout).toMatch(/^(.*: whole, \d+ processes, .* checked\n){2}$/);
+      target.go();
+      expect(await target.ended(), target.output()).toBe("exited 0");
+    }));
+
   test("keeps the files of the program with --files snapshot", () =>
     withScene(async (scene) => {
       const target = await startCounter(scene);

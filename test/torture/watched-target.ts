@@ -38,6 +38,39 @@ export function startTarget(kind: TargetKind, folder: string): WatchedTarget {
   return { pid: Number(printed.toString()), control, stopped: kind.stopped ?? false };
 }
 
+/** A process and targets that are its children. */
+export interface WatchedTree {
+  readonly root: number;
+  readonly targets: readonly WatchedTarget[];
+}
+
+/** Starts one target in each mode under a common parent, in the background. */
+export function startTree(modes: readonly TargetKind["mode"][], folder: string): WatchedTree {
+  const controls = modes.map((mode, index) => [mode, `${folder}/control.${index}`] as const);
+  const args = [String(process.pid), programPath("target"), ...controls.flat()];
+  const pids = execFileSync(programPath("nest"), args).toString().trim().split("\n").map(Number);
+  const targets = controls.map(([, control], index) => ({ pid: pids[index] ?? 0, control, stopped: false }));
+  return { root: pids[controls.length] ?? 0, targets };
+}
+
+/** What is wrong with a tree, in one sentence; null when every member goes on. */
+export async function findHarmInTree({ root, targets }: WatchedTree): Promise<string | null> {
+  for (const target of targets) {
+    const harm = await findHarm(target);
+    if (harm !== null) return `process ${target.pid}: ${harm}`;
+  }
+  const gone = !existsSync(`/proc/${root}/status`);
+  const held = gone ? "the target is gone" : findHold(root);
+  return held && `the root ${root}: ${held}`;
+}
+
+/** Ends a tree. */
+export function endTree({ root, targets }: WatchedTree): void {
+  for (const pid of [root, ...targets.map((target) => target.pid)]) {
+    if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
+  }
+}
+
 /** Ends a target. */
 export function endTarget(target: WatchedTarget): void {
   if (existsSync(`/proc/${target.pid}`)) process.kill(target.pid, "SIGKILL");
@@ -106,7 +139,7 @@ function readControl(target: WatchedTarget): { heartbeat: bigint; complaint: str
 }
 
 /** Why a process cannot go on: it is stopped or traced. */
-function findHold(pid: number): string | null {
+export function findHold(pid: number): string | null {
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
     const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
     const state = stateOf(status);

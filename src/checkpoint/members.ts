@@ -1,0 +1,124 @@
+/** The members of a tree while they stand, one after the other: stopped, asked, copied into a core each. */
+import { CrError } from "../errors.js";
+import type { Address } from "../state/address.js";
+import { objectOf } from "../tracee/maps.js";
+import type { MemoryPolicy } from "../tracee/numa-maps.js";
+import { Pagemap } from "../tracee/pagemap.js";
+import type { Gadgets } from "../tracee/site.js";
+import type { Tracee } from "../tracee/tracee.js";
+import type { Answers, Frozen } from "./ask.js";
+import type { Output } from "./bundle.js";
+import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
+import { type Copied, copyOut } from "./copy-out.js";
+import type { Family } from "./family.js";
+import { changed, freeze, type Stopped } from "./freeze.js";
+import type { TreeLook } from "./look.js";
+import { withPolicies } from "./memory-policies.js";
+import type { Refusal } from "./refusal.js";
+import { refusedContents, type Sockets } from "./refused-contents.js";
+import { refusedInterior } from "./refused-interior.js";
+import type { RestartLedger } from "./restarted-calls.js";
+import { StoredOnce } from "./stored-once.js";
+import { attempt } from "./target.js";
+import { sharedMemory } from "./tree-manifest.js";
+
+interface Stopping {
+  readonly timeoutMs: number;
+  readonly ledger: RestartLedger;
+}
+
+/** Stops all, then reads the registers of each. */
+export function freezeAll(
+  family: Family,
+  { timeoutMs, ledger }: Stopping,
+): (Stopped & { readonly tracee: Tracee })[] {
+  family.stop(timeoutMs);
+  const starts = new Map(family.relatives.map(({ pid, stat }) => [pid, stat.startTicks]));
+  return family.tracees.map((tracee) => {
+    const key = `${tracee.pid}:${starts.get(tracee.pid)}`;
+    return { tracee, ...freeze(tracee, { timeoutMs, ledger, key }) };
+  });
+}
+
+/** What is known of a member before it is asked. */
+export function frozenOf(
+  { looks }: TreeLook,
+  {
+    tracee,
+    threads,
+    gadgets,
+  }: Pick<Frozen, "tracee" | "threads"> & { gadgets: ReadonlyMap<number, Gadgets | null> },
+): Frozen {
+  const look = looks.get(tracee.pid);
+  if (look === undefined) throw changed(tracee.pid, null);
+  return { tracee, threads, look, gadgets: gadgets.get(tracee.pid) ?? null };
+}
+
+/** A member that has told what only it can tell. */
+export interface Asked {
+  readonly frozen: Frozen;
+  readonly answers: Answers;
+}
+
+/** What of a member has to be refused once it has told; kept apart by pid in a tree. */
+export function refusedInside(
+  root: number,
+  { frozen, answers, sockets }: Asked & { readonly sockets: Sockets },
+): Refusal[] {
+  const { pid } = frozen.tracee;
+  const found = [
+    ...refusedInterior(frozen.look, answers.process),
+    ...refusedContents(pid, frozen.look.files, sockets),
+  ];
+  return pid === root ? found : found.map((refusal) => ({ ...refusal, pid }));
+}
+
+interface Copying {
+  readonly asked: readonly Asked[];
+  readonly look: TreeLook;
+  readonly known: KnownBefore;
+  readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
+  readonly output: Output;
+  readonly sockets: Sockets;
+  readonly options: { readonly files?: "snapshot"; readonly strict?: boolean };
+}
+
+/** Copies one member after the other; what several hold goes into the core of the first. */
+export function copyAll(
+  root: number,
+  { asked, look, known, policies, output, sockets, options }: Copying,
+): Copied[] {
+  const captured = asked.map(({ frozen, answers }) => {
+    const { pid } = frozen.tracee;
+    const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
+    const state = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
+    return look.relatives.length === 1 ? state : { ...state, process: { ...state.process, tree: root } };
+  });
+  refuseSoft(root, captured, options.strict ?? false);
+  const once = new StoredOnce(sharedMemory(look.looks).map(objectOf));
+  return captured.map((state, index) => {
+    const pid = asked[index]?.frozen.tracee.pid ?? 0;
+    using pagemap = attempt(pid, () => new Pagemap(pid));
+    const unreadInputBytes = asked[index]?.answers.process.unreadInputBytes ?? 0;
+    const snapshot = options.files === "snapshot";
+    const open = asked[index]?.frozen.look.facts.descriptors ?? [];
+    return copyOut(pid, state, {
+      open,
+      output: output.core(index),
+      pagemap,
+      once,
+      sockets,
+      unreadInputBytes,
+      snapshot,
+    });
+  });
+}
+
+function refuseSoft(pid: number, captured: readonly CapturedState[], strict: boolean): void {
+  const soft = captured.flatMap(({ softErrors }) => softErrors.filter(({ kind }) => kind !== SKIPPED));
+  if (!strict || soft.length === 0) return;
+  const list = soft.map(({ message }) => message).join("; ");
+  throw new CrError("UNSUPPORTED_STATE", `cannot checkpoint process ${pid} strictly: ${list}`, {
+    hint: "leave out --strict to accept this",
+  });
+}

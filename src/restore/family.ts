@@ -1,0 +1,168 @@
+/**
+ * The members of a process tree, made by one another as family-plan.ts says: remote clone3 with the recorded pids,
+ * setsid, setpgid, deaths of those that were dead. All are copies of the root at its entry point until `startImage`
+ * gives each its own executable. cr is the tracer of all; disposing kills all, parents before children.
+ */
+import type { TreeMember } from "../state/tree.js";
+import { errnoName, NativeError, tryCall } from "../tracee/native.js";
+import { Newborn } from "../tracee/newborn.js";
+import { tryOwnCall } from "../tracee/own-call.js";
+import type { RemoteCall } from "../tracee/remote.js";
+import { packInts } from "../tracee/tids.js";
+import { Arguments } from "./arguments.js";
+import type { FamilyPlan, Step } from "./family-plan.js";
+import { spawnFailed, startPersonality } from "./spawn.js";
+import type { Workshop } from "./workshop.js";
+
+const CLONE_PARENT = 0x8000n;
+/** struct clone_args up to set_tid_size. */
+const CLONE_ARGS_BYTES = 80;
+const SIGCHLD = 17;
+const SIGKILL = 9;
+const SIG_DFL = 0n;
+const WALL = 0x4000_0000;
+const PR_SET_NAME = 15;
+const PR_SET_DUMPABLE = 4;
+const PR_SET_CHILD_SUBREAPER = 36;
+const ERRNO_MAX = 4095n;
+const SIGNAL_BITS = 0x7f;
+const REAP_MS = 10_000;
+
+export interface Relatives extends Disposable {
+  /** Where a living member stands, in its copy of the root's workshop. */
+  at(pid: number): Workshop;
+  /** After the last member was let go: they are ordinary processes. */
+  letGo(): void;
+}
+
+export interface FamilyParts {
+  /** The root at its entry point. */
+  readonly root: Workshop;
+  readonly plan: FamilyPlan;
+  readonly members: readonly Pick<TreeMember, "pid" | "zombie">[];
+  /** Process group that the root has now. */
+  readonly rootGroup: number;
+}
+
+/** Makes them all. PID_TAKEN, NOT_PERMITTED, LIMIT_TOO_LOW or RESTORE_FAILED with all of them gone but the root. */
+export function makeFamily(parts: FamilyParts): Relatives {
+  const { root, plan, members } = parts;
+  const standing = new Map<number, Workshop>([[root.newborn.pid, root]]);
+  const made: number[] = [];
+  // Whoever loses its parent when all are killed becomes our child, and can be waited for.
+  tryOwnCall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const letGo = () => {
+    tryOwnCall("prctl", PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    made.length = 0;
+  };
+  const dispose = () => {
+    if (made.length > 0) killAll(root.newborn, made, standing);
+    letGo();
+  };
+  const at = (pid: number): Workshop => {
+    const workshop = standing.get(pid);
+    if (workshop === undefined) throw new RangeError(`process ${pid} was not made`);
+    return workshop;
+  };
+  try {
+    for (const step of plan.steps) {
+      if (step.do === "make") {
+        const newborn = make(at(step.by), step);
+        made.push(step.pid);
+        standing.set(step.pid, at(step.by).copiedTo(newborn));
+      } else if (step.do === "die") {
+        const zombie = members.find(({ pid }) => pid === step.pid)?.zombie;
+        if (zombie) die(at(step.pid), zombie);
+      } else take(step, at, parts.rootGroup);
+    }
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return { at, letGo, [Symbol.dispose]: dispose };
+}
+
+/** Starts a member's executable, at whose first instruction it then stands. As `spawn` of spawn.ts. */
+export function startImage(
+  workshop: Workshop,
+  { exe, personality }: { exe: string; personality: number },
+): void {
+  const { newborn } = workshop;
+  const args = new Arguments(workshop.data);
+  const path = args.put(Buffer.from(`${exe}\0`));
+  const argv = args.words(path, 0n);
+  const envp = args.words(0n);
+  newborn.write(workshop.data, args.bytes());
+  workshop.run("set its personality", [{ name: "personality", args: [startPersonality(personality) >>> 0] }]);
+  const result = workshop.attempt({ name: "execve", args: [path, argv, envp] });
+  if (isError(result)) throw spawnFailed(nativeError(result), exe, newborn.pid);
+}
+
+function make(by: Workshop, { pid, sibling }: Extract<Step, { do: "make" }>): Newborn {
+  const args = new Arguments(by.data);
+  const wanted = args.words(BigInt(pid));
+  const [flags, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(SIGCHLD)];
+  // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
+  const clone = args.words(flags, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, 1n);
+  by.newborn.write(by.data, args.bytes());
+  const result = by.attempt({ name: "clone3", args: [clone, CLONE_ARGS_BYTES] });
+  if (isError(result)) throw spawnFailed(nativeError(result), "a process of the tree", pid);
+  return Newborn.born(pid);
+}
+
+function take(
+  step: Exclude<Step, { do: "make" | "die" }>,
+  at: (pid: number) => Workshop,
+  rootGroup: number,
+): void {
+  switch (step.do) {
+    case "lead":
+      at(step.pid).run("begin its session", [{ name: "setsid", args: [] }]);
+      return;
+    case "join":
+      at(step.pid).run("join its process group", [{ name: "setpgid", args: [0, step.group ?? rootGroup] }]);
+      return;
+    case "vanish": {
+      at(step.pid).newborn.dieOf(SIGKILL);
+      const reap: RemoteCall = { name: "wait4", args: [step.pid, 0, WALL, 0] };
+      at(step.parent).run("take leave of a process that had ended", [reap]);
+      return;
+    }
+    case "forget": {
+      // The default of SIGCHLD is to be ignored, and that empties the queue (sigaction(2)); its handler comes later.
+      const workshop = at(step.pid);
+      const args = new Arguments(workshop.data);
+      const action = args.words(SIG_DFL, 0n, 0n, 0n);
+      const calls: RemoteCall[] = [{ name: "rt_sigaction", args: [SIGCHLD, action, 0, 8] }];
+      workshop.run("forget what happened while it was made", calls, args.bytes());
+    }
+  }
+}
+
+/** Its name and owner show in /proc; the status is what its parent will be told. */
+function die(workshop: Workshop, { comm, uid, waitStatus }: NonNullable<TreeMember["zombie"]>): void {
+  const args = new Arguments(workshop.data);
+  const calls: RemoteCall[] = [{ name: "prctl", args: [PR_SET_NAME, args.text(comm)] }];
+  if (uid !== process.getuid?.()) calls.push({ name: "setresuid", args: [uid, uid, uid] });
+  // No core file of this death.
+  calls.push({ name: "prctl", args: [PR_SET_DUMPABLE, 0] });
+  workshop.run("name a dead child", calls, args.bytes());
+  const signal = waitStatus & SIGNAL_BITS;
+  if (signal === 0) workshop.newborn.exit(workshop.start, (waitStatus >> 8) & 0xff);
+  else workshop.newborn.dieOf(signal);
+}
+
+/** Parents first: their children, the dead ones too, then are ours and can be reaped. */
+function killAll(root: Newborn, made: readonly number[], standing: ReadonlyMap<number, Workshop>): void {
+  root[Symbol.dispose]();
+  for (const pid of made) standing.get(pid)?.newborn[Symbol.dispose]();
+  tryCall("cr_wait", packInts(made), made.length, Buffer.alloc(made.length * 4), REAP_MS);
+}
+
+function isError(result: bigint): boolean {
+  return result < 0n && result >= -ERRNO_MAX;
+}
+
+function nativeError(result: bigint): NativeError {
+  return new NativeError("cr_remote", errnoName(Number(-result)));
+}

@@ -1,0 +1,233 @@
+/**
+ * `restoreTree`: the recipe for a bundle. All checks for all members; everything they have open, opened once; the root
+ * started as a process alone is, the others made by one another (family.ts); each rebuilt; all let go at once. Until
+ * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
+ */
+import { statSync } from "node:fs";
+import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
+import { faultPoint } from "../fault.js";
+import { bootId } from "../host/boot.js";
+import { hasCapability } from "../host/capabilities.js";
+import { processStatus } from "../host/process-status.js";
+import type { SoftError } from "../state/soft-error.js";
+import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
+import { Newborn } from "../tracee/newborn.js";
+import { unpack } from "../tracee/unpack.js";
+import { checkOwner } from "./check-owner.js";
+import { planClocks } from "./clocks.js";
+import { makeFamily, type Relatives, startImage } from "./family.js";
+import { type FamilyPlan, planFamily } from "./family-plan.js";
+import type { DescriptorTable, PreparedFiles } from "./files.js";
+import { type Foreground, openForeground } from "./foreground.js";
+import { rejoinGroups } from "./groups.js";
+import { type Inheritance, inheritTogether } from "./inherit.js";
+import { openWorkshop, rebuild } from "./rebuild.js";
+import type { FilesPolicy } from "./regular-file.js";
+import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { spawn } from "./spawn.js";
+import { checkMembers } from "./tree-checks.js";
+import { prepareTreeFiles } from "./tree-files.js";
+import { openSharedMemory } from "./tree-memory.js";
+import { placesOf, type TreePlaces } from "./tree-places.js";
+import { putAllBack } from "./tree-snapshots.js";
+import type { Workshop } from "./workshop.js";
+
+/** True for a bundle, which `restoreTree` takes; false for a core, or what is neither. */
+export function isBundle(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/**
+ * Restarts the process tree of a bundle. Throws as `restore` of restore.ts does, with nothing left behind; what is
+ * wrong with the manifest or its cores is told with the file's name.
+ */
+export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
+  const begin = performance.now();
+  checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
+  using bundle = openBundle(folder, { unpack });
+  const { living, tree } = bundle;
+  const detach = (options.detach ?? false) || (options.stopped ?? false);
+  const policy = options.files ?? "rollback";
+  const sameBoot = tree.bootId === bootId();
+  const plan = planFamily(tree.members);
+  const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
+  const clocks = clocksOf(living, sameBoot);
+  const placed = placesOf(living, options);
+  using snapshots = putAllBack(living, { policy, folder });
+  const vmas = living.flatMap(({ state }) => state.vmas);
+  using shared = openSharedMappings(vmas, policy);
+  const owners = living.map(({ member, core, state }, index) => ({
+    pid: member.pid,
+    state,
+    coreFd: core.fd,
+    files: at(snapshots.files, index),
+  }));
+  const asked = {
+    policy,
+    placements: options.fds ?? [],
+    corePath: folder,
+    vmas,
+    runs: [],
+    sameBoot,
+    foreign: false,
+  };
+  const opened = prepareTreeFiles(owners, { ...asked, coreFd: at(owners, 0).coreFd });
+  using prepared = opened.prepared;
+  using memory = openSharedMemory(tree);
+  const inheritances = inheritTogether(
+    living.map(({ state }, index) => {
+      const own = { state, exe: state.process.exe.path, prepared: at(opened.tables, index) };
+      return { ...own, shared, memory: memory.of };
+    }),
+  );
+  using _opened = at(inheritances, 0);
+  const { tables } = opened;
+  const parts = {
+    bundle,
+    options,
+    plan,
+    placed,
+    inheritances,
+    tables,
+    prepared,
+    shared,
+    clocks,
+    detach,
+    policy,
+  };
+  const started = tryStart(parts);
+  snapshots.keep();
+  return {
+    pid: tree.root,
+    processes: tree.members.map(({ pid }) => pid),
+    softErrors: [
+      ...tree.softErrors,
+      ...living.flatMap(({ state }) => state.softErrors),
+      ...soft,
+      ...[placed, shared, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
+    ],
+    totalMs: performance.now() - begin,
+    foreground: started.foreground,
+  };
+}
+
+interface StartParts {
+  readonly bundle: Bundle;
+  readonly options: RestoreOptions;
+  readonly plan: FamilyPlan;
+  readonly placed: TreePlaces;
+  /** These and the tables in the order of the living members. */
+  readonly inheritances: readonly Inheritance[];
+  readonly tables: readonly DescriptorTable[];
+  readonly prepared: PreparedFiles;
+  readonly shared: SharedMappings;
+  readonly clocks: string;
+  readonly detach: boolean;
+  readonly policy: FilesPolicy;
+}
+
+function tryStart(parts: StartParts): ReturnType<typeof start> {
+  try {
+    return start(parts);
+  } catch (error) {
+    throw explained(error, parts.bundle.folder);
+  }
+}
+
+/** From the first fork to the first instruction; all newborns die with anything that fails in here. */
+function start(parts: StartParts): { foreground: Foreground | null; softErrors: SoftError[] } {
+  const { bundle, detach, inheritances, plan } = parts;
+  const { state } = at(bundle.living, 0);
+  const ledGroup = state.process.pgid === state.process.pid;
+  using root = spawn({
+    state,
+    exe: state.process.exe.path,
+    keepPid: true,
+    group: detach ? "session" : ledGroup ? "own" : "shared",
+    inheritance: at(inheritances, 0),
+    clocks: parts.clocks,
+  });
+  const workshop = openWorkshop(root, state);
+  const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
+  using family = makeFamily({ root: workshop, plan, members: bundle.tree.members, rootGroup });
+  faultPoint("restore-after-spawn");
+  const softErrors = rebuildAll(family, workshop, parts);
+  faultPoint("restore-after-rebuild");
+  return letGo(family, softErrors, parts);
+}
+
+function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): SoftError[] {
+  const { bundle, placed, inheritances, tables } = parts;
+  return bundle.living.flatMap(({ member, state, core }, index) => {
+    const isRoot = index === 0;
+    const { newborn } = family.at(member.pid);
+    const { exe, personality } = state.process;
+    if (!isRoot) startImage(family.at(member.pid), { exe: exe.path, personality });
+    const soft = rejoinGroups(newborn.pid, state);
+    placed.confine(newborn.pid);
+    rebuild(newborn, {
+      state,
+      pages: core.pages,
+      inheritance: at(inheritances, index),
+      prepared: at(tables, index),
+      affinity: at(placed.affinities, index),
+      foreign: false,
+      vdso: null,
+      ...(isRoot ? { workshop } : {}),
+    });
+    return soft;
+  });
+}
+
+function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts): ReturnType<typeof start> {
+  const { bundle, detach, options, prepared, shared } = parts;
+  const { living, tree } = bundle;
+  let foreground: Foreground | null = null;
+  const softErrors = [...soft, ...prepared.commit()];
+  try {
+    if (parts.policy === "rollback") {
+      for (const { core, state } of living) {
+        const own = shared.mappings.filter(({ vma }) => state.vmas.includes(vma));
+        for (const mapping of own) rollbackSharedMapping(core.fd, mapping, state.runs);
+      }
+    }
+    if (!detach) foreground = openForeground({ pid: tree.root, foreground: foregroundOf(bundle) });
+    prepared.handOver();
+    family.letGo();
+    Newborn.releaseAll(
+      living.map(({ member, state }) => ({
+        newborn: family.at(member.pid).newborn,
+        stopped: (options.stopped ?? false) || state.process.stopSignal !== 0,
+      })),
+    );
+    for (const feed of prepared.feeds) feed.start({ follow: !detach });
+  } catch (error) {
+    foreground?.[Symbol.dispose]();
+    prepared.undo();
+    throw error;
+  }
+  return { foreground, softErrors };
+}
+
+/** The group that had the root's terminal, when it is one of the tree's. */
+function foregroundOf({ tree }: Bundle): number | undefined {
+  const group = tree.members[0]?.terminal?.foregroundGroup ?? 0;
+  return tree.members.some((member) => member.group === group) ? group : undefined;
+}
+
+/** All members see the clocks of the root's time namespace. */
+function clocksOf(living: readonly LivingMember[], sameBoot: boolean): string {
+  return planClocks(at(living, 0).state.host, {
+    sameBoot,
+    host: hostClocks(),
+    own: readTimeOffsets("self"),
+    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
+  });
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`there is no member ${index}`);
+  return item;
+}

@@ -1,0 +1,70 @@
+/** A process and its descendants as /proc lists them; stable only once none of them runs. */
+import { isErrno } from "../errors.js";
+import { tryOwnCall } from "./own-call.js";
+import { type ProcStat, readStat } from "./proc-status.js";
+import { childrenOf } from "./process-facts.js";
+
+/** linux/kcmp.h */
+const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
+/** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND). */
+export type SharedKind = keyof typeof KCMP;
+export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand"];
+
+/** One process of a tree; a dead one stays in it until its parent has waited for it. */
+export interface Relative {
+  readonly pid: number;
+  /** Its parent in the tree, 0 for the root. */
+  readonly parent: number;
+  readonly stat: ProcStat;
+  /** Ended with all its threads, and not waited for. */
+  readonly isDead: boolean;
+}
+
+/** `root` and all its descendants, parents before their children; empty when `root` is gone. */
+export function familyOf(root: number): Relative[] {
+  const family: Relative[] = [];
+  const seen = new Set<number>();
+  const queue = [{ pid: root, parent: 0 }];
+  for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
+    const stat = statOrNull(one.pid);
+    // A child that moved to another parent between two readings is listed twice.
+    if (stat === null || stat.state === "X" || seen.has(one.pid)) continue;
+    seen.add(one.pid);
+    const isDead = stat.state === "Z" && stat.threads <= 1;
+    family.push({ ...one, stat, isDead });
+    const { pid } = one;
+    if (!isDead) queue.push(...childrenOf(pid).map((child) => ({ pid: child, parent: pid })));
+  }
+  return family;
+}
+
+/** True when a process is gone, or a zombie as a whole. */
+export function hasEnded(pid: number): boolean {
+  const stat = statOrNull(pid);
+  return stat === null || stat.state === "X" || (stat.state === "Z" && stat.threads <= 1);
+}
+
+/** True in a stop of a tracer's. */
+export function isStopped(pid: number): boolean {
+  return statOrNull(pid)?.state === "t";
+}
+
+function statOrNull(pid: number): ProcStat | null {
+  try {
+    return readStat(pid);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return null;
+    throw error;
+  }
+}
+
+/** True when both have one address space: a vfork in progress, or a clone with CLONE_VM. */
+export function sharesMemory(pid: number, other: number): boolean {
+  return orderOfShared("vm", pid, other) === 0;
+}
+
+/** 0 when two processes share it, else -1 or 1 in an order of the kernel's (kcmp(2)); 1 where one has ended. */
+export function orderOfShared(what: SharedKind, pid: number, other: number): number {
+  const order = tryOwnCall("kcmp", pid, other, KCMP[what], 0, 0);
+  return order === 0 ? 0 : order === 1 ? -1 : 1;
+}
