@@ -19,13 +19,11 @@ import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-
 import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
 import { requireIntact } from "./check-intact.js";
-
 import { checkOwner } from "./check-owner.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
@@ -38,10 +36,8 @@ import { type Inheritance, inherit } from "./inherit.js";
 import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
-
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { groupFor, sessionDifferences } from "./session.js";
-
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
@@ -113,17 +109,14 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
   const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
-  using snapshots = putSnapshotsBack(state.files, {
-    policy,
-    coreFd: core.fd,
-    corePath: options.beside ?? path,
-  });
+  const corePath = options.beside ?? path;
+  using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath });
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
     policy,
     placements: options.fds ?? [],
-    corePath: options.beside ?? path,
+    corePath,
     coreFd: core.fd,
     vmas: state.vmas,
     runs: state.runs,

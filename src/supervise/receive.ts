@@ -3,7 +3,6 @@
  * it: a stream that was cut short or altered is never restored.
  */
 import { closeSync, ftruncateSync, openSync, readSync } from "node:fs";
-import { crc32c } from "../core/crc32c.js";
 import {
   type DataRecord,
   decodeHeader,
@@ -11,6 +10,7 @@ import {
   PREAMBLE_BYTES,
   RECORD_HEADER_BYTES,
   STREAM_VERSION,
+  sumHeader,
 } from "../core/stream.js";
 import { CrError, type ErrorCode, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
@@ -73,7 +73,7 @@ function receiveInto(fd: number): void {
     if (lengthBytes > RUN_BYTES_MAX || fileOffset > SIZE_MAX) {
       throw refusal("CORE_CORRUPT", `record ${count} is for ${lengthBytes} bytes at ${fileOffset}`);
     }
-    headers = crc32c(header, headers);
+    headers = sumHeader(header, headers);
     // What comes later wins, so earlier bytes are compared before that.
     const isBehind = pending.every((other) => other.fileOffset + other.lengthBytes <= fileOffset);
     if (!isBehind || pending.length === RECORDS_AT_ONCE) {
