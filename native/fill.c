@@ -94,7 +94,7 @@ static int64_t fill_one(struct filling *job, struct cr_source *source, int32_t i
 static void *fill_some(void *arg) {
   struct filling *job = arg;
   struct cr_source source = {.fd = job->fd, .count = job->frame_count, .frames = job->frames};
-  uint8_t *data = malloc(CR_RUN_MAX);
+  uint8_t *data = malloc(CR_FRAME_MAX);
   int64_t err = data ? cr_source_open(&source) : -ENOMEM;
   while (err >= 0 && atomic_load(&job->error) == 0) {
     int32_t first = atomic_fetch_add(&job->next, BATCH);
@@ -116,7 +116,7 @@ static int64_t fill(struct filling *job, int32_t threads) {
   int32_t started = 0;
   uint64_t bytes = 0;
   for (int32_t i = 0; i < job->count; i++) {
-    if (job->ranges[i].len == 0 || job->ranges[i].len > CR_RUN_MAX) return -EINVAL;
+    if (job->ranges[i].len == 0 || job->ranges[i].len > CR_FRAME_MAX) return -EINVAL;
     bytes += job->ranges[i].len;
   }
   if (threads > THREADS_MAX) threads = THREADS_MAX;

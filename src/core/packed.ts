@@ -15,6 +15,8 @@ import { FRAMES_NOTE, NO_CHECKSUM, RECORE_OWNER } from "./recore-notes.js";
 import { checksumDigits } from "./writer.js";
 
 const CHUNK_BYTES = 1 << 20;
+/** What cannot be compressed grows a little (CR_FRAME_MAX of native/cr.h). */
+const PACKED_BYTES_MAX = FRAME_BYTES_MAX + FRAME_BYTES_MAX / 128;
 
 /** A part of the plain core. */
 export interface PlainRange {
@@ -61,7 +63,8 @@ function checkShape(source: ByteSource, { frames, tailOffset, tailAt, sizeBytes,
     const name = `the frame of the bytes from ${plainOffset} on`;
     if (plainOffset < plainEnd) refuse(`${name} overlaps the one before it or is out of order`);
     if (plainBytes <= 0 || plainBytes > FRAME_BYTES_MAX) refuse(`${name} is for ${plainBytes} bytes`);
-    if (lengthBytes <= 0 || sum < 0 || sum > 0xffff_ffff) refuse(`${name} makes no sense`);
+    if (lengthBytes <= 0 || lengthBytes > PACKED_BYTES_MAX || sum < 0 || sum > 0xffff_ffff)
+      refuse(`${name} makes no sense`);
     plainEnd = plainOffset + plainBytes;
   }
   let end = DATA_OFFSET;

@@ -1,5 +1,15 @@
 /** Compressed cores: everything in them reads as in the plain one, and a flipped bit is found wherever it is. */
-import { closeSync, ftruncateSync, openSync, readFileSync, statSync, truncateSync, writeSync } from "node:fs";
+import { randomFillSync } from "node:crypto";
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { packCore } from "../../src/checkpoint/pack.js";
@@ -11,8 +21,11 @@ import { checksumsOf } from "../../src/tracee/frames.js";
 import { unpack } from "../../src/tracee/unpack.js";
 import { flipped, withFolder, writeCore, writeSample } from "./sample-core.js";
 
-/** Compresses the core at `path` into the folder; gives the path of the result. */
-function pack(path: string, folder: string): string {
+/** Compresses the core at `path`, its bytes changed, into the folder; gives the path of the result. */
+function pack(path: string, folder: string, change: (bytes: Buffer) => void = () => {}): string {
+  const bytes = readFileSync(path);
+  change(bytes);
+  writeFileSync(path, bytes);
   const packed = join(folder, "packed");
   const [from, to] = [openSync(path, "r"), openSync(packed, "w+", 0o600)];
   try {
@@ -121,6 +134,19 @@ describe("a compressed core", () => {
       expect(checksumsOf(core.pages, [{ fileOffset: 4096, lengthBytes: 4096 }])).toEqual(
         checksumsOf({ path: plain, fd: core.fd, frames: null }, [{ fileOffset: 4096, lengthBytes: 4096 }]),
       );
+    }));
+
+  test("of memory that cannot be compressed verifies, too", () =>
+    withFolder((folder) => {
+      const plain = join(folder, "plain");
+      writeSample(plain);
+      const path = pack(plain, folder, (bytes) => randomFillSync(bytes, 4096, 1 << 20));
+      using core = openCore(path, { unpack });
+      const [frame] = core.pages.frames ?? [];
+      expect(frame?.lengthBytes).toBeGreaterThan(1 << 20);
+      const { message } = problemsOf(path)[0] ?? {};
+      // The frames are whole; the checksums are those of the bytes before.
+      expect(message).toMatch(/the pages at 0x400000/);
     }));
 
   test("that was opened without a way to unpack it gives no memory", () =>
