@@ -122,7 +122,8 @@ CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t cou
 CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads);
 
 /* fill.c: ranges of a core into a process (pid), into a file (out_fd; addr is the place there) or nowhere, and their
- * checksums; of at most CR_FRAME_MAX bytes each. Frames in order of plain_off, none for a plain core. -EBADMSG: a damaged frame; bytes written. */
+ * checksums. Ranges are of at most CR_FRAME_MAX bytes; frames in order of plain_off, none for a plain core. Bytes
+ * written; -EBADMSG: a damaged frame. */
 #define CR_FILL_FRESH 1 /* what is written to is zero so far */
 CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                        uint8_t *frames, int32_t frame_count, int32_t flags, int32_t threads);

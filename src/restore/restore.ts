@@ -86,10 +86,8 @@ export interface Restored {
 export async function restore(path: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
   using core = openCore(path, { unpack });
-  checkOwner({ path, stat: fstatSync(core.fileFd) }, { trust: options.trust ?? false });
   const foreign = core.origin !== "recore";
-  const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
-  if (!foreign) requireIntact(core, recorded);
+  const recorded = readWhole(core, options);
   const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
@@ -153,6 +151,14 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...started.softErrors,
   ];
   return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+}
+
+/** What the core of a rightful owner says, and proved. */
+function readWhole(core: CoreFile, { trust = false, callerGroups = null }: RestoreOptions): ProcessState {
+  checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust });
+  const recorded = asSeenHere(readState(core), callerGroups);
+  if (core.origin === "recore") requireIntact(core, recorded);
+  return recorded;
 }
 
 /** The state as it can be on this host, with what the caller consents to lack. */
