@@ -40,7 +40,7 @@ export const ERROR_TABLE = {
     "A file the program had open was changed in a way that cannot be rolled back. --files keep leaves all files as they are.",
   FILE_MISSING: "A file or folder the program had open, or worked in, is not there any more.",
   FD_OUTSIDE:
-    "A descriptor was connected to something outside the checkpoint (pipe, socket, terminal) that a restore cannot make again. --fd N=PATH|inherit|null places it.",
+    "A descriptor was connected to something outside the checkpoint (pipe, socket, terminal) that a restore cannot make again. --fd N=PATH|inherit|null places it. A TCP connection goes on only after checkpoint --kill and while its packets are held (--tcp-hold); --tcp close lets the program find it closed.",
   PID_TAKEN:
     "Another process has the pid. The program may know its own pid, so it gets another only with --pid new; --pid ns gives it its own in a pid namespace.",
   CREDENTIALS:

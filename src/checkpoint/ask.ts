@@ -44,6 +44,7 @@ import {
 } from "./seldom.js";
 
 const SIGSTOP = 19;
+const PR_GET_DUMPABLE = 3;
 
 /** What is known from outside before the interior is asked. */
 export interface Frozen {
@@ -96,6 +97,25 @@ export function ask(frozen: Frozen): Answers {
   if (interior === null || seldom === null) throw new RangeError(`process ${tracee.pid} has no main thread`);
   refuse(tracee.pid, [...seldom.refusals, ...kept]);
   return { process: interior, threads: answers, posixTimers: timersOf(frozen, site), filters, seldom };
+}
+
+/**
+ * Takes back a SIGSTOP that waits for a stopped process, as if it had never been sent: any batch of calls ends in its
+ * delivery, and what is not handed on is gone.
+ */
+export function takeBackStop(frozen: Frozen): void {
+  const { tracee, threads } = frozen;
+  const registers = threads.get(tracee.pid);
+  if (registers === undefined) throw new RangeError(`process ${tracee.pid} has no main thread`);
+  const { gadgets, place, placeBytes } = attemptIn(tracee, () => findSite(frozen));
+  const site = guardedSite(gadgets, place, { placeBytes, registers: registers.registers });
+  const calls: RemoteCall[] = [{ name: "prctl", args: [PR_GET_DUMPABLE, 0, 0, 0, 0] }];
+  try {
+    runGuarded(tracee.pid, site, { calls, scratch: Buffer.alloc(INTERIOR_SCRATCH_BYTES) });
+  } catch (error) {
+    if (!(error instanceof RemoteInterrupted && error.signal === SIGSTOP))
+      throw askFailed(tracee, tracee.pid, error);
+  }
 }
 
 /** The main thread can ask for the timers of all. */

@@ -8,12 +8,15 @@ import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
+import { mayRepair } from "../tracee/tcp-facts.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
 import { Output, STREAM } from "./bundle.js";
 import { hostFacts } from "./capture.js";
+import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
 import { type Copied, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
@@ -43,6 +46,12 @@ export interface CheckpointOptions {
   readonly tree?: boolean;
   /** Keep the regular files that it can write to in the core, to be put back whole. */
   readonly files?: "snapshot";
+  /**
+   * TCP connections to the outside: `keep` (default with CAP_NET_ADMIN) with `after: "kill"`, `close`, or `refuse`.
+   */
+  readonly tcp?: TcpPolicy;
+  /** How long packets of kept connections are held back for a restore, in ms; default 60 s. */
+  readonly tcpHoldMs?: number;
   /** What may be left out where it cannot be saved: `KIND:ID` as a refusal names it, such as `fd:7`. */
   readonly skip?: readonly string[];
   /** Refuse when anything can only be saved with a soft error. */
@@ -89,7 +98,7 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(), leave };
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
   const before = lookBeforeStop(pid, memory);
   const startTicks = startOf(pid, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
@@ -117,17 +126,34 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
+  using held = holdConnections(pid, {
+    ...{ members, sockets, kill: options.after === "kill" },
+    holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
+  });
+  faultPoint("after-hold");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const copied = copyAll(pid, { asked, look: rest.look, known, policies, output, sockets, options });
+  const copying = { known, policies, output, sockets, connections: held.dumps, options };
+  const copied = copyAll(pid, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
   const stopMs = performance.now() - stopped;
   finish(output, { copied, look });
-  if (options.after === "kill") family.kill();
+  if (options.after === "kill") killAll(family, held);
   const totalMs = performance.now() - begin;
   return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+}
+
+/** Kept connections outlive the program only in the hands of their keeper. */
+function killAll(family: Family, held: HeldConnections): void {
+  held.killing();
+  family.kill();
+  held.commit();
+}
+
+function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
+  return tcp ?? (mayRepair() ? "keep" : "refuse");
 }
 
 /** Start time of the root in clock ticks since boot. */

@@ -11,6 +11,7 @@ import { openTargetFile } from "../tracee/descriptors.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { peekPipe } from "../tracee/pipe.js";
+import type { Dump } from "./connections.js";
 import { unsupportedState } from "./refusal.js";
 import { lastSeen, pairOf, type Sockets } from "./refused-contents.js";
 import { queuedIn } from "./sockets.js";
@@ -27,6 +28,8 @@ export interface Place {
 interface Contents extends Place {
   readonly once: StoredOnce;
   readonly sockets: Sockets;
+  /** What is on its way in TCP connections, by inode. */
+  readonly connections: ReadonlyMap<bigint, Dump>;
   /** Bytes that wait on standard input: without any it need not be opened, which may not be permitted. */
   readonly unreadInputBytes: number;
 }
@@ -49,15 +52,19 @@ export function copyContents(
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
     const description = { ...given, object: once.object(given, () => lastSeen(pid, fd, given.object)) };
     if (isMapped(description, files)) return description;
+    const connection = core.connections.get(description.ino);
+    if (connection !== undefined && description.object?.kind === "socket")
+      description.object = { ...description.object, tcp: connection.tcp };
     const pair = pairOf(description, files, core.sockets);
-    if (!isContained(description, pair !== null)) return description;
+    const isQueued = pair !== null || (connection?.bytes.length ?? 0) > 0;
+    if (!isContained(description, isQueued)) return description;
     // Descriptions of one pipe, memfd or deleted file have one content between them: it stays with the first.
     const name = `${description.dev}:${description.ino}`;
     const holder = once.holderOf(name);
     if (holder !== undefined) {
       return holder === null || holder === pid ? description : { ...description, contentIn: holder };
     }
-    const queued = pair === null ? null : queuedIn(pid, pair);
+    const queued = pair === null ? (connection?.bytes ?? null) : queuedIn(pid, pair);
     const lengthBytes = Buffer.isBuffer(queued)
       ? copyBytes(queued, { fd: core.fd, fileOffset: end })
       : copyOne(pid, { ...description, fd }, { ...core, fileOffset: end });

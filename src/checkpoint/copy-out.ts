@@ -12,6 +12,7 @@ import { copyMemoryTo } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { Pagemap } from "../tracee/pagemap.js";
 import type { CapturedState } from "./capture.js";
+import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
 import { changed } from "./freeze.js";
 import { aliasesOf, copyObjects, type Memory } from "./object-contents.js";
@@ -32,6 +33,7 @@ export interface Destination {
   readonly open: readonly OpenDescriptor[];
   readonly once: StoredOnce;
   readonly sockets: Sockets;
+  readonly connections: ReadonlyMap<bigint, Dump>;
   readonly unreadInputBytes: number;
   /** Keep the regular files it can write to. */
   readonly snapshot: boolean;

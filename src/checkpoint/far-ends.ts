@@ -3,12 +3,23 @@
  * milliseconds, so what was found before the stop is remembered; a holder that comes later must be a child or be given
  * the descriptor by the program itself.
  */
-import { type Holder, holdersOf, holds } from "../host/descriptor-holders.js";
+import { describeFarEnd, type Holder, holdersOf, holds } from "../host/descriptor-holders.js";
 import { processStatus } from "../host/process-status.js";
+import type { TcpPolicy } from "../state/tcp.js";
+
+/** Peers of connections beyond these are named by their addresses only: each is a search of milliseconds. */
+const DESCRIBED_MAX = 16;
 
 export class FarEnds {
+  /** What becomes of TCP connections that lead out. */
+  readonly tcp: TcpPolicy;
   readonly #known = new Map<string, Holder | null>();
+  readonly #described = new Map<string, string | null>();
   #insiders: ReadonlySet<number> = new Set();
+
+  constructor(tcp: TcpPolicy = "refuse") {
+    this.tcp = tcp;
+  }
 
   /** Another holder of each of these links (of /proc/PID/fd) than `pids`. */
   look(pids: readonly number[], links: readonly string[]): void {
@@ -42,6 +53,16 @@ export class FarEnds {
     const holder = this.#known.get(link);
     if (holder === undefined || holder === null) return holder === null;
     return !this.#insiders.has(holder.pid) && holds(holder.pid, link);
+  }
+
+  /** Words for the socket with this link at the other end of a connection; searched for once. */
+  describe(link: string): string | null {
+    const known = this.#described.get(link);
+    if (known !== undefined || this.#described.size >= DESCRIBED_MAX) return known ?? null;
+    const holder = holdersOf(new Set([link]), [...this.#insiders, process.pid]).get(link);
+    const words = holder === undefined ? null : describeFarEnd(holder);
+    this.#described.set(link, words);
+    return words;
   }
 
   /** Null when nobody else was seen with it. */

@@ -9,6 +9,7 @@ import type { Tracee } from "../tracee/tracee.js";
 import type { Answers, Frozen } from "./ask.js";
 import type { Output } from "./bundle.js";
 import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
+import { type Dump, unkeptConnections } from "./connections.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
@@ -80,18 +81,25 @@ interface Copying {
   readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
   readonly output: Output;
   readonly sockets: Sockets;
-  readonly options: { readonly files?: "snapshot"; readonly strict?: boolean };
+  readonly connections: ReadonlyMap<bigint, Dump>;
+  readonly options: {
+    readonly after?: "continue" | "kill" | "stop";
+    readonly files?: "snapshot";
+    readonly strict?: boolean;
+  };
 }
 
 /** Copies one member after the other; what several hold goes into the core of the first. */
 export function copyAll(
   root: number,
-  { asked, look, known, policies, output, sockets, options }: Copying,
+  { asked, look, known, policies, output, sockets, connections, options }: Copying,
 ): Copied[] {
   const captured = asked.map(({ frozen, answers }) => {
     const { pid } = frozen.tracee;
     const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
-    const state = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
+    const assembled = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
+    const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
+    const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return look.relatives.length === 1 ? state : { ...state, process: { ...state.process, tree: root } };
   });
   refuseSoft(root, captured, options.strict ?? false);
@@ -108,6 +116,7 @@ export function copyAll(
       pagemap,
       once,
       sockets,
+      connections,
       unreadInputBytes,
       snapshot,
     });

@@ -1,4 +1,7 @@
-/** Sockets: pairs with both ends inside, and those without connections; all others are refused by name. */
+/**
+ * Sockets: pairs with both ends inside, those without connections, and TCP connections (tcp.ts); all others are refused
+ * by name.
+ */
 import { lstatSync } from "node:fs";
 import { describeFarEnd } from "../host/descriptor-holders.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
@@ -9,6 +12,7 @@ import { pathInside } from "../tracee/maps.js";
 import { accountOf, peekSocket, type SocketFacts, socketFacts, unreadByPeer } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
 import type { Sort, Surroundings } from "./objects.js";
+import { sortConnection } from "./tcp.js";
 
 const AF_UNIX = 1;
 const AF_INET = 2;
@@ -31,7 +35,7 @@ export function sortSocket(one: OpenDescriptor, around: Surroundings): Sort {
   const facts = withGrasp(around.pid, one.fd, socketFacts);
   if (facts.filtered) return refused(one, "with a filter (SO_ATTACH_FILTER)");
   if (facts.family === AF_UNIX) return sortUnix(one, facts, around);
-  if (facts.family === AF_INET || facts.family === AF_INET6) return sortInternet(one, facts);
+  if (facts.family === AF_INET || facts.family === AF_INET6) return sortInternet(one, facts, around);
   return refused(one, `of the address family ${facts.family}`);
 }
 
@@ -39,12 +43,15 @@ function refused({ link }: OpenDescriptor, what: string): Sort {
   return { refused: `a socket (${link}) ${what}` };
 }
 
-function sortInternet(one: OpenDescriptor, facts: SocketFacts): Sort {
+function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundings): Sort {
   if (facts.tcp !== null) {
     const { state, waiting, backlog } = facts.tcp;
     if (state === TCP_LISTEN && waiting > 0)
       return refused(one, `with ${waiting} connections to accept (TCP)`);
-    if (state !== TCP_LISTEN && state !== TCP_CLOSE) return refused(one, "with a connection (TCP)");
+    if (state !== TCP_LISTEN && state !== TCP_CLOSE) {
+      const connection = sortConnection(one, facts, around);
+      return typeof connection === "string" ? refused(one, connection) : keep(facts, connection);
+    }
     return keep(facts, { backlog: state === TCP_LISTEN ? backlog : null });
   }
   if (facts.protocol !== IPPROTO_UDP) return refused(one, `of the protocol ${facts.protocol}`);
@@ -110,7 +117,7 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
   const { family, type, protocol, local, remote, options } = facts;
-  const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null };
+  const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null, tcp: null };
   const socket = { family, type, protocol, local, remote, options: [...options], ...plain, ...more };
   return { kind: "socket", object: { kind: "socket", ...socket } };
 }

@@ -3,6 +3,7 @@ import { isatty } from "node:tty";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
 import { CrError } from "../errors.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
@@ -16,6 +17,8 @@ interface Flags {
   readonly tree: boolean;
   readonly files?: "snapshot";
   readonly compress: number | null;
+  readonly tcp?: TcpPolicy;
+  readonly tcpHold: number;
   readonly skip: readonly string[];
   readonly strict?: boolean;
   readonly timeout: number;
@@ -56,6 +59,20 @@ export function register(program: Command): void {
         .argParser(parseCompression)
         .env("CR_COMPRESS"),
     )
+    .addOption(
+      new Option(
+        "--tcp <policy>",
+        "connections to the outside: keep them with --kill, have them closed, or refuse",
+      )
+        .choices(["keep", "close", "refuse"])
+        .env("CR_TCP"),
+    )
+    .addOption(
+      new Option("--tcp-hold <time>", "how long packets of kept connections are held for a restore")
+        .default(60_000, "60s")
+        .argParser(parseDurationMs)
+        .env("CR_TCP_HOLD"),
+    )
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
     .addOption(
@@ -74,6 +91,8 @@ async function run(pid: number, flags: Flags): Promise<void> {
   const options: CheckpointOptions = {
     ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.files !== undefined && { files: flags.files }),
+    ...(flags.tcp !== undefined && { tcp: flags.tcp }),
+    tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
     compress: flags.compress,
     tree: flags.tree,

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { parseCpuList } from "../cpus/cpu-list.js";
 import type { FdPlacement } from "../restore/fd-placement.js";
 import type { Restored } from "../restore/restore.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { printJson, runVerb, say } from "./report.js";
 import { skipOption } from "./skip.js";
 
@@ -14,6 +15,7 @@ interface Flags {
   readonly trust?: boolean;
   readonly fd: readonly string[];
   readonly files: "rollback" | "keep";
+  readonly tcp: TcpPolicy;
   readonly skip: readonly string[];
   readonly json?: boolean;
 }
@@ -29,7 +31,7 @@ export function register(program: Command): void {
     .description("restart the program of a core file where it was saved")
     .argument(
       "<core>",
-      "core written by cr checkpoint, gcore or the kernel; - for a stream on standard input",
+      "core or folder written by cr checkpoint, core of gcore or the kernel; - for a stream on standard input",
     )
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
@@ -53,6 +55,15 @@ export function register(program: Command): void {
         .default("rollback")
         .env("CR_FILES"),
     )
+    .addOption(
+      new Option(
+        "--tcp <policy>",
+        "connections to the outside: go on with kept ones, or let it find them closed",
+      )
+        .choices(["keep", "close", "refuse"])
+        .default("keep")
+        .env("CR_RESTORE_TCP"),
+    )
     .addOption(skipOption("go on without this: what was left out at the checkpoint, cpu:avx512f"))
     .addOption(new Option("--json", "one JSON object (on standard error in the foreground)").env("CR_JSON"))
     .action((core: string, exe: string | undefined, flags: Flags) =>
@@ -74,6 +85,7 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
     pid: flags.pid,
     trust: flags.trust ?? false,
     files: flags.files,
+    tcp: flags.tcp,
     fds,
     skip: flags.skip,
     cpus: flags.cpus === undefined ? undefined : parseCpuList(flags.cpus),

@@ -1,10 +1,13 @@
 /** A core of ours is proved whole before anything is started. Its structure has been checked when it was opened. */
+import { fstatSync } from "node:fs";
 import { contentsOf } from "../core/contents-of.js";
+import { readState } from "../core/read-state.js";
 import type { CoreFile } from "../core/reader.js";
 import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
 import { checksumsOf } from "../tracee/frames.js";
+import { checkOwner } from "./check-owner.js";
 import { onlyFilled } from "./fill.js";
 
 /**
@@ -25,4 +28,12 @@ export function requireIntact(core: CoreFile, { vmas, runs, files }: ProcessStat
       data: { problems },
     },
   );
+}
+
+/** The state in a core of a rightful owner, proved. CORE_NOT_OWNED, BAD_CORE, CORE_CORRUPT, …. */
+export function readWhole(core: CoreFile, { trust = false }: { readonly trust?: boolean }): ProcessState {
+  checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust });
+  const state = readState(core);
+  if (core.origin === "recore") requireIntact(core, state);
+  return state;
 }

@@ -7,6 +7,7 @@ import { closeSync } from "node:fs";
 import type { FileDescription, FileState } from "../state/fd.js";
 import type { PageRun } from "../state/pages.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import type { Vma } from "../state/vma.js";
 import { type PlannedDescriptor, planDescriptors } from "./descriptor-plan.js";
 import { discardPlacement, type FdPlacement, openPlacement, type PlacedDescriptor } from "./fd-placement.js";
@@ -33,6 +34,7 @@ export interface PrepareOptions {
   readonly sameBoot: boolean;
   /** A core of another tool, which has no descriptors. */
   readonly foreign: boolean;
+  readonly tcp?: TcpPolicy | undefined;
 }
 
 /** One descriptor that the program is to have. */
@@ -115,7 +117,8 @@ export function openPlanned(
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
     const made = [...new Set(kernel), ...mapped.filter(isObject)];
-    objects = openObjects(made, { fd: options.coreFd, pieces: inMemory.pieces });
+    const core = { fd: options.coreFd, pieces: inMemory.pieces, tcp: options.tcp };
+    objects = openObjects(made, core);
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));

@@ -7,6 +7,7 @@ import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
@@ -43,7 +44,7 @@ export function isObject({ kind }: FileDescription): boolean {
 /** Makes all of them. Throws LIMIT_TOO_LOW, FILE_MISSING, FILE_CHANGED or RESTORE_FAILED with nothing left open. */
 export function openObjects(
   wanted: readonly FileDescription[],
-  core: { readonly fd: number; readonly pieces: Pieces },
+  core: { readonly fd: number; readonly pieces: Pieces; readonly tcp?: TcpPolicy | undefined },
 ): OpenedObjects {
   const byId = new Map<number, FileSource>();
   let sockets: SocketFiles | null = null;
@@ -70,7 +71,7 @@ export function openObjects(
     fifos = openPipes(ofKind("pipe"), core.fd, add);
     putSeals = openMemfds(ofKind("memfd"), core, add);
     softErrors.push(...openPtys(ofKind("pty"), add));
-    sockets = openSockets(ofKind("socket"), core.fd, add);
+    sockets = openSockets(ofKind("socket"), { coreFd: core.fd, tcp: core.tcp ?? "keep" }, add);
   } catch (error) {
     close();
     throw isNativeError(error) ? cannotMake(error) : error;
@@ -87,6 +88,7 @@ export function openObjects(
       }
       excludeOthers(wanted, (id) => byId.get(id)?.fd);
       putSeals();
+      sockets?.goOn();
       sockets?.keep();
       fifos?.keep();
     },

@@ -3,9 +3,7 @@
  * start a newborn; rebuild it; roll files back; let it go. Until the last step nothing of the program runs, and
  * whatever fails leaves no process and no changed file behind.
  */
-import { fstatSync } from "node:fs";
 import { coreMemory } from "../core/core-memory.js";
-import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
@@ -23,13 +21,12 @@ import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
-import { requireIntact } from "./check-intact.js";
-import { checkOwner } from "./check-owner.js";
+import { readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import { requireConsent } from "./consent.js";
 import type { FdPlacement } from "./fd-placement.js";
-import { type PreparedFiles, prepareFiles } from "./files.js";
+import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
@@ -57,6 +54,8 @@ export interface RestoreOptions extends Apart {
   readonly fds?: readonly FdPlacement[];
   /** Where what is cut off files is kept: names begin with this path, that of the core when left out. */
   readonly beside?: string | undefined;
+  /** What becomes of TCP connections to the outside: go on with kept ones (default), or find them closed. */
+  readonly tcp?: PrepareOptions["tcp"];
   /** Restore a core of somebody else's. */
   readonly trust?: boolean;
   /** What it may lack: `KIND:ID` as a refusal names it; what the checkpoint left out has to be repeated. */
@@ -87,7 +86,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const begin = performance.now();
   using core = openCore(path, { unpack });
   const foreign = core.origin !== "recore";
-  const recorded = readWhole(core, options);
+  const recorded = asSeenHere(readWhole(core, options), options.callerGroups ?? null);
   const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = state.host.bootId === bootId();
@@ -112,8 +111,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
   using prepared = prepareFiles(snapshots.files, {
-    policy,
-    placements: options.fds ?? [],
+    ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath,
     coreFd: core.fd,
     vmas: state.vmas,
@@ -151,14 +149,6 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...started.softErrors,
   ];
   return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
-}
-
-/** What the core of a rightful owner says, and proved. */
-function readWhole(core: CoreFile, { trust = false, callerGroups = null }: RestoreOptions): ProcessState {
-  checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust });
-  const recorded = asSeenHere(readState(core), callerGroups);
-  if (core.origin === "recore") requireIntact(core, recorded);
-  return recorded;
 }
 
 /** The state as it can be on this host, with what the caller consents to lack. */

@@ -1,14 +1,22 @@
-/** Sockets without connections to the outside: pairs with what waits in them, bound and listening ones. */
+/** Sockets: pairs with what waits in them, bound and listening ones; TCP connections are in connections.ts. */
 import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
+import { describeAddress } from "../state/socket-address.js";
+import type { TcpPolicy } from "../state/tcp.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import {
+  type Connections,
+  checkConnections,
+  clearLeftovers,
+  isConnection,
+  makeConnections,
+} from "./connections.js";
 import { coreOf } from "./content.js";
-import { describeAddress } from "./socket-address.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -19,6 +27,7 @@ const SHUT_WRITE = 2;
 const F_SETFL = 4;
 /** O_APPEND and O_NONBLOCK: what F_SETFL of fcntl(2) can set of a socket besides O_ASYNC. */
 const SETTABLE = 0o2000 | 0o4000;
+const EADDRNOTAVAIL = 99;
 const ECONNREFUSED = 111;
 const MODE_BITS = 0o7777;
 const ASIDE = ".cr-aside";
@@ -30,19 +39,32 @@ type Add = (description: FileDescription, fd: number, position: null) => void;
 /** Files that were made for bound sockets: kept when the program starts, else put back as they were. */
 export interface SocketFiles {
   keep(): void;
+  /** Lets TCP connections go on. RESTORE_FAILED. */
+  goOn(): void;
   putBack(): void;
 }
 
 /** Makes all of them. FILE_CHANGED when a path is in use, RESTORE_FAILED when an address is. */
-export function openSockets(wanted: readonly FileDescription[], coreFd: number, add: Add): SocketFiles {
-  const sockets = wanted.filter((one): one is Described => one.object?.kind === "socket");
+export function openSockets(
+  wanted: readonly FileDescription[],
+  { coreFd, tcp: policy }: { readonly coreFd: number; readonly tcp: TcpPolicy },
+  add: Add,
+): SocketFiles {
+  const connections = wanted.filter(isConnection);
+  checkConnections(connections, policy);
+  clearLeftovers(connections);
+  const sockets = wanted.filter(
+    (one): one is Described => one.object?.kind === "socket" && !isConnection(one),
+  );
   const made = new Map<bigint, number>();
   const put = (one: Described, fd: number) => {
     made.set(one.ino, fd);
     add(one, fd, null);
   };
   const bound: { readonly path: string; readonly aside: string | null }[] = [];
+  let waiting: Connections | null = null;
   const files: SocketFiles = {
+    goOn: () => waiting?.goOn(),
     keep: () => {
       for (const { aside } of bound.splice(0)) if (aside !== null) rmSync(aside, { force: true });
     },
@@ -70,6 +92,14 @@ export function openSockets(wanted: readonly FileDescription[], coreFd: number, 
     }
     for (const one of sockets) fillQueue(one, made, coreFd);
     for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
+    // Behind the listening sockets: a connection on the port of one keeps nobody from it in repair mode.
+    waiting = makeConnections(connections, {
+      ...{ policy, coreFd },
+      put: (one, fd) => {
+        add(one, fd, null);
+        ownCall("fcntl", fd, F_SETFL, one.flags & SETTABLE);
+      },
+    });
     return files;
   } catch (error) {
     files.putBack();
@@ -127,7 +157,10 @@ function call(what: "bind" | "connect", fd: number, address: string): void {
     "RESTORE_FAILED",
     `cannot ${what} a socket of the program to ${where}: ${errnoName(-result)}`,
     {
-      hint: "end what uses the address (ss -lnp shows it), and try again",
+      hint:
+        result === -EADDRNOTAVAIL
+          ? "give this host the address first: ip address add"
+          : "end what uses the address (ss -lnp shows it), and try again",
       data: { address: where },
     },
   );

@@ -66,6 +66,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const asked = {
     policy,
     placements: options.fds ?? [],
+    tcp: options.tcp,
     corePath: folder,
     vmas,
     runs: [],

@@ -3,6 +3,7 @@
  * an open file description besides its offset: owner for signals, locks.
  */
 import { u64, z } from "./schema.js";
+import { tcpSchema } from "./tcp.js";
 
 const pipe = z.object({
   kind: z.literal("pipe"),
@@ -71,6 +72,8 @@ const socket = z.object({
   backlog: z.int().nullable(),
   /** Options of setsockopt(2) that differ from those of a new socket; the value in hexadecimal. */
   options: z.array(z.object({ level: z.int(), name: z.int(), value: z.string() })),
+  /** Of a TCP connection; null for what is none. */
+  tcp: tcpSchema.nullable().default(null),
 });
 
 export const kernelObjectSchema = z.discriminatedUnion("kind", [

@@ -37,6 +37,7 @@ const NUMBER = {
   inotify_add_watch: 254,
   inotify_rm_watch: 255,
   utimensat: 280,
+  accept4: 288,
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,

@@ -29,6 +29,10 @@ const NAMES: Readonly<Record<number, readonly number[]>> = {
   41: [16, 17, 18, 19, 23, 25, 26, 49, 51, 66, 67],
 };
 
+/** Multicast, which a stream has not: there they can be read and not set. */
+const NOT_OF_STREAMS: Readonly<Record<number, readonly number[]>> = { 0: [32, 33, 34, 49], 41: [17, 18, 19] };
+const SOCK_STREAM = 1;
+
 const fresh = new Map<string, ReadonlyMap<string, string>>();
 
 /** Options of the socket behind cr's descriptor that differ from a new one's, in the order to set them. */
@@ -40,6 +44,7 @@ export function changedOptions(fd: number, sort: readonly [number, number, numbe
     .flatMap(([level, names]) => names.map((name) => ({ level: Number(level), name })))
     .flatMap(({ level, name }) => asOption(level, name, getOption(fd, level, name)))
     .filter(({ level, name, value }) => known.get(`${level} ${name}`) !== value)
+    .filter(({ level, name }) => sort[1] !== SOCK_STREAM || !NOT_OF_STREAMS[level]?.includes(name))
     .concat(lockedBuffers(fd));
 }
 
@@ -68,9 +73,17 @@ function asOption(level: number, name: number, value: Buffer | null): SocketOpti
 
 /** The value of an option, null where the socket has none such. */
 export function getOption(fd: number, level: number, name: number): Buffer | null {
-  const value = Buffer.alloc(VALUE_BYTES);
+  return askOption(fd, { level, name, bytes: VALUE_BYTES });
+}
+
+/** The same for one that must be asked for with its exact length. */
+export function askOption(
+  fd: number,
+  { level, name, bytes }: { readonly level: number; readonly name: number; readonly bytes: number },
+): Buffer | null {
+  const value = Buffer.alloc(bytes);
   const length = Buffer.alloc(4);
-  length.writeInt32LE(VALUE_BYTES);
+  length.writeInt32LE(bytes);
   const result = tryOwnCall("getsockopt", fd, level, name, value, length);
   return result < 0 ? null : value.subarray(0, length.readInt32LE());
 }

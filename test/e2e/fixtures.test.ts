@@ -14,8 +14,8 @@ import { fixture, type LaunchOptions, type Target } from "../harness/target.js";
 const VARIANTS = ["nopie", "static", "staticpie", "musl", "muslstatic"];
 const VARIED = ["heap", "brk", "anon", "vector"];
 
-/** Fixtures that map and unmap memory all the time. */
-const MOVING = /^(heap|churn)/;
+/** Fixtures that map and unmap memory all the time; glibc's semaphores come back under the one name they still have. */
+const MOVING = /^(heap|churn|posix-shm)/;
 
 /** Name of the fixture, then its arguments behind the folder. */
 const FIXTURES: readonly (readonly string[])[] = [
@@ -59,6 +59,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["inotify"],
   ["mutexes"],
   ["sockets"],
+  ["tcp"],
   ["ptys"],
   ["thread-area"],
   ["threads", "1"],

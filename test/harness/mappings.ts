@@ -51,8 +51,9 @@ export function expectSameMappings(is: Mappings, was: Mappings): void {
 
 function mappingOf(header: RegExpExecArray): Mapping {
   const [, start = "", end = "", permissions = "", offset = "", device = "", inode = "", name = ""] = header;
-  // Shared anonymous memory and deleted files are made again: as a new inode.
-  const isKept = name.startsWith("/") && !name.endsWith(" (deleted)");
+  // Shared anonymous memory and deleted files are made again: as a new inode, under another name where theirs is taken.
+  const isDeleted = name.endsWith(" (deleted)");
+  const isKept = name.startsWith("/") && !isDeleted;
   return {
     start: BigInt(`0x${start}`),
     end: BigInt(`0x${end}`),
@@ -60,7 +61,7 @@ function mappingOf(header: RegExpExecArray): Mapping {
     offset: BigInt(`0x${offset}`),
     device: isKept ? device : "",
     inode: isKept ? inode : "",
-    name,
+    name: isDeleted && !name.startsWith("/memfd:") ? "(deleted)" : name,
     flags: "",
     key: "",
   };
@@ -77,7 +78,7 @@ function merged(all: readonly Mapping[]): Mapping[] {
 }
 
 function joins(low: Mapping, high: Mapping): boolean {
-  const follows = low.name.startsWith("/") ? low.offset + (low.end - low.start) === high.offset : true;
+  const follows = /^[/(]/.test(low.name) ? low.offset + (low.end - low.start) === high.offset : true;
   const alike = (["permissions", "device", "inode", "name", "flags", "key"] as const).every(
     (part) => low[part] === high[part],
   );

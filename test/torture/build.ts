@@ -5,7 +5,9 @@ import { fileURLToPath } from "node:url";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /** Path of a program that `buildPrograms` made. */
-export function programPath(name: "killat" | "nest" | "target" | "target-musl" | "target-threads"): string {
+export function programPath(
+  name: "killat" | "nest" | "target" | "target-musl" | "target-threads" | "target-tcp",
+): string {
   return `${HERE}bin/${name}`;
 }
 

@@ -8,6 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef WITH_TCP
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +52,13 @@ static uint64_t word_at(size_t index) { return (index + 1) * 0x9e3779b97f4a7c15U
 #ifndef NO_HANDLERS
 static char alternate[65536];
 
-static void on_signal(int signal) { unexpected = signal; }
+/* With a connection in repair mode an orphan is held by SIGSTOP until it works again, and let go by SIGCONT. */
+static void on_signal(int signal) {
+#ifdef WITH_TCP
+  if (signal == SIGCONT) return;
+#endif
+  unexpected = signal;
+}
 
 /* None of these is ever sent by a well-behaved tool. */
 static void set_handlers(void) {
@@ -94,6 +105,41 @@ static void set_descriptors(void) {
   fcntl(file, F_DUPFD_CLOEXEC, 20);
 }
 
+#ifdef WITH_TCP
+/* A connection of the target with itself, with more on its way than its reader has room for. */
+static int writer, reader;
+static uint64_t written, taken;
+
+static void set_connection(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  int door = socket(AF_INET, SOCK_STREAM, 0);
+  if (bind(door, (struct sockaddr *)&address, length) < 0 || listen(door, 1) < 0) complain("listen", strerror(errno));
+  getsockname(door, (struct sockaddr *)&address, &length);
+  writer = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(writer, (struct sockaddr *)&address, length) < 0) complain("connect", strerror(errno));
+  reader = accept(door, NULL, NULL);
+  close(door);
+}
+
+/* A write in repair mode fails with EINVAL. */
+static void check_connection(void) {
+  static unsigned char bytes[65536];
+  for (;;) {
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)((written + i) % 251);
+    ssize_t sent = send(writer, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (sent < 0 && errno == EAGAIN) break;
+    if (sent <= 0) complain("write to a connection", strerror(errno));
+    written += (uint64_t)sent;
+  }
+  ssize_t got = recv(reader, bytes, 1000, MSG_DONTWAIT);
+  if (got < 0) complain("read from a connection", strerror(errno));
+  for (ssize_t i = 0; i < got; i++)
+    if (bytes[i] != (unsigned char)((taken + (uint64_t)i) % 251)) complain("connection", "a byte differs");
+  taken += (uint64_t)got;
+}
+#endif
+
 static void sleep_once(void) {
   struct timespec wanted = {.tv_nsec = SLEEP_MS * 1000000L}, left = {0};
   uint64_t start = clock_ns();
@@ -134,6 +180,10 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
 #ifdef WITH_THREADS
   threads_start();
 #endif
+#ifdef WITH_TCP
+  set_connection();
+  check_connection();
+#endif
   snapshot_take(now); /* faults in its own pages, so that the baseline has them */
   snapshot_take(before);
   uint64_t code = snapshot_code_sum(before), last = clock_ns();
@@ -144,6 +194,9 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
     check_memory(arena, (const uint64_t *)stack);
 #ifdef WITH_THREADS
     threads_check();
+#endif
+#ifdef WITH_TCP
+    check_connection();
 #endif
     check_snapshot();
     if (snapshot_code_sum(before) != code) complain("code", "bytes of code or constants differ");

@@ -27,6 +27,7 @@ const KINDS: readonly (TargetKind & { readonly what: string; readonly sampleSize
   { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 60 },
   { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 20 },
   { what: "with seven threads", program: "target-threads", mode: "compute", sampleSize: 30 },
+  { what: "with a full TCP connection", program: "target-tcp", mode: "compute", sampleSize: 60 },
   { what: "stopped by job control", program: "target-musl", mode: "compute", stopped: true, sampleSize: 20 },
   { what: "static musl without signal handlers", program: "target-musl", mode: "compute", sampleSize: 20 },
 ];

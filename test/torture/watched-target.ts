@@ -19,7 +19,7 @@ const COMPLAINT_BYTES = 512;
 const STOPPED = "the target is left in state T";
 
 export interface TargetKind {
-  readonly program: "target" | "target-musl" | "target-threads";
+  readonly program: "target" | "target-musl" | "target-threads" | "target-tcp";
   readonly mode: "compute" | "sleep";
   /** Job control has stopped it before every run, and it must be stopped after it. */
   readonly stopped?: boolean;

@@ -1,6 +1,6 @@
 /** Parsers of what the kernel tells about objects behind descriptors, with lines as Linux 6.18 prints them. */
 import { expect, test } from "vitest";
-import { describeAddress } from "../../src/restore/socket-address.js";
+import { describeAddress } from "../../src/state/socket-address.js";
 import {
   epollWatches,
   eventfdInfo,
