@@ -26,14 +26,14 @@ export function renderReport({ machine, tools, checkpoints, restores, settings }
     "## Checkpoint",
     "",
     `Median (smallest to largest) of ${settings.runsText}, tools in turn on the same process, which dirties ` +
-      `${settings.dirtyMibPerS} MiB/s while it is watched. *Stop* is the longest time the program itself stood still. ` +
+      `${settings.dirtyMibPerS} MiB/s while it is watched where nothing else is said. *Stop* is the longest time the program itself stood still. ` +
       "A ratio below 1 means that `cr` is better.",
     "",
     ...missing.map((tool) => `Not measured: ${tool.missing()}.\n`),
     ...table(["heap", "tool", ...CHECKPOINT_HEADS], checkpoints.flatMap(checkpointRows)),
     "",
     "Longest gap with no tool at work: " +
-      `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib, each.threads)})`).join(", ")}.`,
+      `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib, each.threads, each.dirty)})`).join(", ")}.`,
     "",
     ...plots.checkpoint.flatMap(picture),
     ...renderRestores(restores),
@@ -45,8 +45,10 @@ function picture({ file, title }) {
   return [`![${title}](${file})`, ""];
 }
 
-/** The name of a heap size in tables and plots. */
-export function heapName(size, threads = 1) {
+/** The name of a heap size in tables and plots; `dirty` are the MiB/s it writes where they are its own. */
+export function heapName(size, threads = 1, dirty = undefined) {
+  if (dirty !== undefined)
+    return `${heapName(size, threads)}, ${dirty >= 1e6 ? "flat out" : `${dirty} MiB/s`}`;
   if (threads > 1) return `${heapName(size)}, ${threads} threads`;
   if (size === 0) return "tiny";
   return size >= 1024 ? `${size / 1024} GiB` : `${size} MiB`;
@@ -70,16 +72,16 @@ function renderRestores(restores) {
   ];
 }
 
-function checkpointRows({ mib: size, threads, samples }) {
+function checkpointRows({ mib: size, threads, dirty, samples }) {
   const rows = Object.entries(samples).map(([tool, sample]) => [
-    heapName(size, threads),
+    heapName(size, threads, dirty),
     tool,
     ...MEASURES.map((measure) => withRange(spread(sample[measure].map((value) => inUnit(measure, value))))),
   ]);
   const { cr, gcore } = samples;
   if (cr && gcore) {
     const ratios = MEASURES.map((measure) => `**${digits(median(cr[measure]) / median(gcore[measure]))}**`);
-    rows.push([heapName(size, threads), "**cr / gcore**", ...ratios]);
+    rows.push([heapName(size, threads, dirty), "**cr / gcore**", ...ratios]);
   }
   return rows;
 }

@@ -16,19 +16,29 @@ import { TOOLS } from "./tools.mjs";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DOCS = fileURLToPath(new URL("../docs/bench", import.meta.url));
 
-/** Heap sizes in MiB (0: the tiny process), threads if several, and how many runs count; one more warms up. */
+/** As fast as it can: more than any machine's memory takes. */
+const FLAT_OUT = 1_000_000;
+/**
+ * Heap sizes in MiB (0: the tiny process), threads if several, the MiB/s it dirties if not those of --dirty, and how many
+ * runs count; one more warms up.
+ */
 const FULL = [
   { mib: 0, runs: 9 },
   { mib: 10, threads: 64, runs: 9 },
   { mib: 16, runs: 9 },
   { mib: 256, runs: 5 },
   { mib: 2048, runs: 3 },
+  { mib: 2048, dirty: 0, runs: 3 },
+  { mib: 2048, dirty: 500, runs: 3 },
+  { mib: 2048, dirty: FLAT_OUT, runs: 3 },
+  { mib: 8192, runs: 2 },
 ];
 const QUICK = [
   { mib: 0, runs: 3 },
   { mib: 10, threads: 64, runs: 5 },
   { mib: 16, runs: 3 },
   { mib: 64, runs: 3 },
+  { mib: 64, dirty: FLAT_OUT, runs: 3 },
 ];
 
 const PLOTS = [
@@ -83,11 +93,11 @@ function build() {
 async function measure({ plan, usable, folder, dirtyMibPerS }) {
   const checkpoints = [];
   const restores = [];
-  for (const { mib: size, threads = 1, runs } of plan) {
-    const shared = { mib: size, threads, runs, dirtyMibPerS, folder };
-    console.error(`bench: checkpoint, ${heapName(size, threads)}`);
-    checkpoints.push(await compareCheckpoints({ ...shared, tools: usable }));
-    if (threads > 1 || !usable.some(({ name }) => name === "cr")) continue;
+  for (const { mib: size, threads = 1, dirty, runs } of plan) {
+    const shared = { mib: size, threads, runs, dirtyMibPerS: dirty ?? dirtyMibPerS, folder };
+    console.error(`bench: checkpoint, ${heapName(size, threads, dirty)}`);
+    checkpoints.push({ ...(await compareCheckpoints({ ...shared, tools: usable })), dirty });
+    if (threads > 1 || dirty !== undefined || !usable.some(({ name }) => name === "cr")) continue;
     console.error(`bench: restore, ${heapName(size)}`);
     restores.push(await measureRestores(shared));
   }
@@ -113,7 +123,7 @@ function drawCheckpoints({ checkpoints }, { title, measure: key, unit }) {
   const series = Object.keys(checkpoints[0]?.samples ?? {}).map((name) => ({
     name,
     points: checkpoints
-      .filter(({ threads }) => threads === 1)
+      .filter(({ threads, dirty }) => threads === 1 && dirty === undefined)
       .map(({ mib: size, samples }) => [size, inUnit(median(samples[name][key]))]),
   }));
   return draw({ title, yUnit: unit, series });
@@ -132,7 +142,9 @@ function draw({ title, yUnit, series }) {
 }
 
 function describeRuns(plan) {
-  return plan.map(({ mib: size, threads, runs }) => `${runs} runs (${heapName(size, threads)})`).join(", ");
+  return plan
+    .map(({ mib: size, threads, dirty, runs }) => `${runs} runs (${heapName(size, threads, dirty)})`)
+    .join(", ");
 }
 
 try {

@@ -1,6 +1,7 @@
 /*
- * Bulk copies: ranges of a tracee's memory to places in a file, and checksums of file ranges. A few threads
- * take ranges in turn, so that reading and writing overlap. All-zero pages are not written: they stay holes.
+ * Bulk copies: ranges of a tracee's memory to places in a file or in a stash (memory of ours, filled while the tracee
+ * stands and written out once it runs), and checksums of file ranges. A few threads take ranges in turn, so that
+ * reading and writing overlap. All-zero pages are not written: they stay, or become, holes.
  */
 #include "cr.h"
 
@@ -16,15 +17,18 @@
 
 #define PAGE 4096u
 #define THREADS_MAX 16
+#define BATCH 128 /* ranges that are read in one call into the stash, where they stand one behind the other */
 
 struct job {
-  int32_t pid, fd, mem;
+  int32_t pid, fd, mem, count, batch, flags;
   const struct cr_range *ranges;
-  int32_t count;
   uint32_t *crcs;
+  int32_t *first; /* number of each range's first page */
+  uint8_t *stash;
+  uint64_t stash_len;
   _Atomic int32_t next;
   _Atomic int64_t written, error;
-  int64_t (*one)(struct job *job, int32_t index, uint8_t *buffer);
+  int64_t (*some)(struct job *job, int32_t index, uint8_t *buffer);
 };
 
 static int is_zero(const uint8_t *page) {
@@ -44,19 +48,29 @@ static int64_t write_all(int fd, const uint8_t *data, size_t len, uint64_t off) 
   return 0;
 }
 
+/* Zeros where something may stand; as a hole, where the file system has them. */
+static int64_t write_zeros(int fd, const uint8_t *zeros, size_t len, uint64_t off) {
+  if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) == 0) return 0;
+  return errno == EOPNOTSUPP || errno == ENOSYS ? write_all(fd, zeros, len, off) : -errno;
+}
+
 /* Writes the pages that are not all zero; the bytes written or -errno. */
-static int64_t write_pages(int fd, const uint8_t *data, size_t len, uint64_t off) {
+static int64_t write_pages(struct job *job, const uint8_t *data, const struct cr_range *r) {
   int64_t written = 0;
-  for (size_t at = 0; at < len;) {
+  for (size_t at = 0; at < r->len;) {
     size_t end = at;
-    while (end < len && !is_zero(data + end)) end += PAGE;
+    while (end < r->len && !is_zero(data + end)) end += PAGE;
     if (end > at) {
-      int64_t err = write_all(fd, data + at, end - at, off + at);
+      int64_t err = write_all(job->fd, data + at, end - at, r->off + at);
       if (err < 0) return err;
       written += (int64_t)(end - at);
     }
     at = end;
-    while (at < len && is_zero(data + at)) at += PAGE;
+    while (at < r->len && is_zero(data + at)) at += PAGE;
+    if (at > end && job->flags & CR_COPY_OVER) {
+      int64_t err = write_zeros(job->fd, data + end, at - end, r->off + end);
+      if (err < 0) return err;
+    }
   }
   return written;
 }
@@ -82,12 +96,54 @@ static int64_t read_tracee(struct job *job, const struct cr_range *r, uint8_t *b
   return err == -EIO ? -EFAULT : err; /* EIO is kept for the disk */
 }
 
+/* The same page by page; how many are gone, which read as zeros and get a mark for a checksum. */
+static int64_t read_loosely(struct job *job, const struct cr_range *r, uint8_t *buffer, uint32_t *crcs) {
+  int64_t gone = 0;
+  for (size_t at = 0; at < r->len; at += PAGE) {
+    struct cr_range page = {r->addr + at, PAGE, 0};
+    int64_t err = read_tracee(job, &page, buffer + at);
+    if (err < 0 && err != -EFAULT) return err;
+    crcs[at / PAGE] = err < 0 ? CR_COPY_GONE : 0;
+    if (err < 0) memset(buffer + at, 0, PAGE);
+    gone += err < 0;
+  }
+  return gone;
+}
+
 static int64_t copy_one(struct job *job, int32_t index, uint8_t *buffer) {
   const struct cr_range *r = &job->ranges[index];
-  int64_t err = read_tracee(job, r, buffer);
+  uint32_t *crcs = job->crcs + job->first[index];
+  const uint8_t *data = job->pid == 0 ? job->stash + r->addr : buffer;
+  int64_t gone = 0, err = job->pid == 0 ? 0 : read_tracee(job, r, buffer);
+  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) err = gone = read_loosely(job, r, buffer, crcs);
   if (err < 0) return err;
-  job->crcs[index] = cr_crc32c(0, buffer, r->len);
-  return write_pages(job->fd, buffer, r->len, r->off);
+  for (size_t at = 0; at < r->len; at += PAGE) {
+    if (gone == 0 || crcs[at / PAGE] != CR_COPY_GONE) crcs[at / PAGE] = cr_crc32c(0, data + at, PAGE);
+  }
+  return write_pages(job, data, r);
+}
+
+static int64_t stash_some(struct job *job, int32_t index, uint8_t *buffer) {
+  struct iovec local = {job->stash + job->ranges[index].off, 0}, remote[BATCH];
+  int32_t count = 0;
+  (void)buffer;
+  for (; count < BATCH && index + count < job->count; count++) {
+    const struct cr_range *r = &job->ranges[index + count];
+    if (r->off != job->ranges[index].off + local.iov_len) break;
+    remote[count] = (struct iovec){(void *)(uintptr_t)r->addr, r->len};
+    local.iov_len += r->len;
+  }
+  ssize_t n = count == BATCH || index + count == job->count
+                  ? process_vm_readv(job->pid, &local, 1, remote, (unsigned long)count, 0)
+                  : -1;
+  if (n == (ssize_t)local.iov_len) return (int64_t)n;
+  int64_t copied = 0;
+  for (int32_t i = index; i < job->count && i < index + BATCH; i++) {
+    int64_t err = read_tracee(job, &job->ranges[i], job->stash + job->ranges[i].off);
+    if (err < 0) return err;
+    copied += (int64_t)job->ranges[i].len;
+  }
+  return copied;
 }
 
 static int64_t checksum_one(struct job *job, int32_t index, uint8_t *buffer) {
@@ -106,9 +162,9 @@ static void *work(void *arg) {
     return NULL;
   }
   while (atomic_load(&job->error) == 0) {
-    int32_t index = atomic_fetch_add(&job->next, 1);
+    int32_t index = atomic_fetch_add(&job->next, job->batch);
     if (index >= job->count) break;
-    int64_t got = job->one(job, index, buffer);
+    int64_t got = job->some(job, index, buffer);
     if (got < 0) {
       int64_t none = 0;
       atomic_compare_exchange_strong(&job->error, &none, got);
@@ -125,9 +181,13 @@ static int64_t run(struct job *job, int32_t threads) {
   int32_t started = 0;
   int64_t bytes = 0;
   for (int32_t i = 0; i < job->count; i++) {
-    if (job->ranges[i].len == 0 || job->ranges[i].len > CR_RUN_MAX) return -EINVAL;
-    if (job->mem >= 0 && job->ranges[i].len % PAGE) return -EINVAL;
-    bytes += (int64_t)job->ranges[i].len;
+    const struct cr_range *r = &job->ranges[i];
+    if (r->len == 0 || r->len > CR_RUN_MAX) return -EINVAL;
+    if (job->some != checksum_one && r->len % PAGE) return -EINVAL;
+    const uint64_t in_stash = job->pid == 0 ? r->addr : r->off;
+    if (job->stash && (in_stash > job->stash_len || r->len > job->stash_len - in_stash)) return -EINVAL;
+    if (job->first) job->first[i] = (int32_t)(bytes / PAGE);
+    bytes += (int64_t)r->len;
   }
   if (threads > THREADS_MAX) threads = THREADS_MAX;
   if (bytes < (int64_t)(4 * CR_RUN_MAX)) threads = 1; /* starting a thread would cost more than it saves */
@@ -138,29 +198,39 @@ static int64_t run(struct job *job, int32_t threads) {
 }
 
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
-                           int32_t threads) {
-  char path[32];
-  snprintf(path, sizeof path, "/proc/%d/mem", pid);
-  int mem = open(path, O_RDONLY | O_CLOEXEC);
-  if (mem < 0) return -errno;
+                           int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags) {
   struct job job = {.pid = pid,
                     .fd = fd,
-                    .mem = mem,
-                    .ranges = (const struct cr_range *)ranges,
+                    .mem = -1,
                     .count = count,
+                    .batch = fd < 0 ? BATCH : 1,
+                    .flags = flags,
+                    .ranges = (const struct cr_range *)ranges,
                     .crcs = (uint32_t *)crcs,
-                    .one = copy_one};
-  int64_t result = run(&job, threads);
-  close(mem);
+                    .stash = pid == 0 || fd < 0 ? stash : NULL,
+                    .stash_len = (uint64_t)stash_len,
+                    .some = fd < 0 ? stash_some : copy_one};
+  if (count < 0 || stash_len < 0 || (pid == 0 && fd < 0)) return -EINVAL;
+  if (pid != 0) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    job.mem = open(path, O_RDONLY | O_CLOEXEC);
+    if (job.mem < 0) return -errno;
+  }
+  if (fd >= 0) job.first = malloc(sizeof *job.first * (size_t)(count + 1));
+  int64_t result = fd >= 0 && !job.first ? -ENOMEM : run(&job, threads);
+  free(job.first);
+  if (job.mem >= 0) close(job.mem);
   return result;
 }
 
 CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads) {
   struct job job = {.fd = fd,
                     .mem = -1,
-                    .ranges = (const struct cr_range *)ranges,
                     .count = count,
+                    .batch = 1,
+                    .ranges = (const struct cr_range *)ranges,
                     .crcs = (uint32_t *)crcs,
-                    .one = checksum_one};
+                    .some = checksum_one};
   return run(&job, threads);
 }

@@ -39,6 +39,7 @@ struct cr_site {
   uint64_t place;       /* borrowed memory: scratch bytes first, the orphan's frame at the end */
   uint64_t place_len;
   uint8_t orphan[CR_REGS_BYTES]; /* registers that an orphan goes on with */
+  uint32_t options, pad;         /* ptrace options beside our own while the batch runs: PTRACE_O_TRACECLONE, … */
 };
 
 /* What ptrace tells of a stopped thread. */
@@ -79,7 +80,7 @@ struct cr_pages {
 
 _Static_assert(sizeof(struct cr_range) == 24, "cr_range");
 _Static_assert(sizeof(struct cr_call) == 64, "cr_call");
-_Static_assert(sizeof(struct cr_site) == 272, "cr_site");
+_Static_assert(sizeof(struct cr_site) == 280, "cr_site");
 _Static_assert(offsetof(struct cr_site, orphan) == 56, "cr_site.orphan");
 _Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
 _Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
@@ -116,9 +117,16 @@ CR_API int64_t cr_remote(int32_t tid, uint8_t *site, uint8_t *calls, int32_t cou
 CR_API int64_t cr_mem_read(int32_t pid, int64_t addr, uint8_t *out, int64_t len);
 CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len);
 
-/* bulk.c: ranges of at most CR_RUN_MAX bytes each; crcs gets a uint32_t (CRC32C) for each range. */
+/*
+ * bulk.c: ranges of whole pages, at most CR_RUN_MAX bytes each. cr_copy_out copies them out of a tracee, or with pid 0
+ * out of the stash (addr is a place in it), to their places in a file, or with fd -1 in the stash; bytes written. For
+ * a file crcs gets a uint32_t (CRC32C) for each page. cr_checksum tells that of each range of a file.
+ */
+#define CR_COPY_OVER 1  /* there may be something in the file: zero pages become holes */
+#define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
+#define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
-                           int32_t threads); /* bytes written */
+                           int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
 CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads);
 
 /* fill.c: ranges of a core into a process (pid), into a file (out_fd; addr is the place there) or nowhere, and their
@@ -133,9 +141,15 @@ CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges,
 CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
                        int32_t level, int32_t threads);
 
-/* pagemap.c: fills runs of pages that are present, swapped or guards; *next gets where it stopped. */
+/* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
+#define CR_SCAN_HELD 0      /* present, swapped or guards */
+#define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
+#define CR_SCAN_WRITTEN 2   /* of tracked mappings (UFFD_FEATURE_WP_ASYNC): written since it was protected */
+#define CR_SCAN_PROTECT 3   /* the same, and protects them again in the same instant */
+#define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
+#define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
-                       uint8_t *next, int32_t legacy);
+                       uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
@@ -166,7 +180,7 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
-void cr_suspend_filters(int32_t tid);
+void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 

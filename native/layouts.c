@@ -17,6 +17,7 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size) {
       offsetof(struct cr_site, place),
       offsetof(struct cr_site, place_len),
       offsetof(struct cr_site, orphan),
+      offsetof(struct cr_site, options),
       sizeof(struct cr_thread),
       offsetof(struct cr_thread, fpregs),
       offsetof(struct cr_thread, xstate),

@@ -18,20 +18,35 @@ struct pm_scan_arg {
   uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5, IS_GUARD = 1 << 8 };
+#define PM_SCAN_WP_MATCHING (1 << 0)
+enum { IS_WPALLOWED = 1 << 0, IS_WRITTEN = 1 << 1, IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_PFNZERO = 1 << 5, IS_GUARD = 1 << 8 };
 
-static int64_t scan(int fd, uint64_t start, uint64_t end, struct cr_pages *out, size_t cap, uint64_t *next) {
+/*
+ * What a kind of scan asks for: pages that have all of `yes` and none of `no`. Two things cost the kernel time: a page
+ * that is told, and IS_FILE, for which it looks at every page. So what is common is not asked for where it need not be.
+ */
+static void ask_for(struct pm_scan_arg *arg, int32_t kind) {
+  uint64_t yes = 0, no = 0;
+  if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN, no = IS_GUARD;
+  if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED | IS_FILE | IS_GUARD;
+  if (kind == CR_SCAN_ABSENT) no = IS_PRESENT;
+  arg->category_inverted = no;
+  arg->category_mask = yes | no;
+  if (kind != CR_SCAN_ABSENT) arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;
+  if (kind == CR_SCAN_HELD) arg->return_mask = IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD;
+  if (kind == CR_SCAN_ABSENT) arg->return_mask = IS_SWAPPED | IS_GUARD;
+  if (kind == CR_SCAN_PROTECT) arg->flags = PM_SCAN_WP_MATCHING;
+}
+
+static int64_t scan(int fd, struct cr_range at, int32_t kind, struct cr_pages *out, uint64_t *next) {
+  const size_t cap = at.off;
   struct pm_scan_arg arg = {
-      .size = sizeof arg,
-      .start = start,
-      .end = end,
-      .vec = (uintptr_t)out,
-      .vec_len = cap,
-      .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-      .return_mask = IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD,
-  };
+      .size = sizeof arg, .start = at.addr, .end = at.addr + at.len, .vec = (uintptr_t)out, .vec_len = cap};
+  ask_for(&arg, kind);
   long count = ioctl(fd, PAGEMAP_SCAN, &arg);
   if (count < 0 && errno == EINVAL) { /* before 6.15 there is no guard category */
+    arg.category_inverted &= ~(uint64_t)IS_GUARD;
+    arg.category_mask &= ~(uint64_t)IS_GUARD;
     arg.return_mask &= ~(uint64_t)IS_GUARD;
     count = ioctl(fd, PAGEMAP_SCAN, &arg);
   }
@@ -41,7 +56,7 @@ static int64_t scan(int fd, uint64_t start, uint64_t end, struct cr_pages *out, 
    * end is reached whenever there was room for more (do_pagemap_scan in fs/proc/task_mmu.c, up to 6.18 at least).
    */
   *next = arg.walk_end;
-  if ((size_t)count < cap) *next = end;
+  if ((size_t)count < cap) *next = arg.end;
   else if (out[count - 1].end > *next) *next = out[count - 1].end;
   return count;
 }
@@ -84,13 +99,14 @@ static int64_t scan_words(int fd, uint64_t start, uint64_t end, struct cr_pages 
 }
 
 CR_API int64_t cr_scan(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next,
-                       int32_t legacy) {
+                       int32_t kind) {
   struct cr_pages *pages = (struct cr_pages *)out;
   size_t cap = size > 0 ? (size_t)size / sizeof *pages : 0;
   uint64_t stopped = (uint64_t)end;
   if (cap == 0 || start < 0 || end < start || start % PAGE || end % PAGE) return -EINVAL;
-  int64_t count = legacy ? scan_words(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped)
-                         : scan(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped);
+  struct cr_range at = {(uint64_t)start, (uint64_t)(end - start), cap};
+  int64_t count = kind == CR_SCAN_WORDS ? scan_words(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped)
+                                        : scan(fd, at, kind, pages, &stopped);
   memcpy(next, &stopped, sizeof stopped);
   return count;
 }

@@ -177,9 +177,13 @@ CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size) {
   return cr_set_registers(tid, t->regs, sizeof t->regs);
 }
 
-/* While we hold it, seccomp filters do not see its calls; they do again when we let go, or die. Needs CAP_SYS_ADMIN. */
-void cr_suspend_filters(int32_t tid) {
-  request(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACESYSGOOD | CR_O_SUSPEND_SECCOMP);
+/*
+ * Our own options and `more` (PTRACE_O_…). Seccomp filters do not see a tracee's calls while we hold it; they do again
+ * when we let go, or die. That needs CAP_SYS_ADMIN.
+ */
+void cr_set_options(int32_t tid, uint32_t more) {
+  const uint32_t own = PTRACE_O_TRACESYSGOOD | more;
+  if (request(PTRACE_SETOPTIONS, tid, 0, own | CR_O_SUSPEND_SECCOMP) < 0) request(PTRACE_SETOPTIONS, tid, 0, own);
 }
 
 static int64_t peek_filter(int32_t tid, int32_t index, uint8_t *out, int32_t size) {

@@ -160,7 +160,7 @@ static int dispatches_calls(int32_t tid) {
 static int64_t guarded(int32_t tid, struct cr_site *site, struct cr_call *calls, int32_t count,
                        uint8_t *scratch, int32_t scratch_len) {
   if (dispatches_calls(tid)) return -EOPNOTSUPP;
-  cr_suspend_filters(tid);
+  cr_set_options(tid, site->options);
   struct guard g = {malloc(sizeof(struct cr_thread)), malloc(site->place_len), malloc(site->place_len), 0};
   int64_t err = -ENOMEM;
   if (g.thread && g.saved && g.image) {
@@ -180,6 +180,7 @@ static int64_t guarded(int32_t tid, struct cr_site *site, struct cr_call *calls,
       }
     }
   }
+  if (site->options) cr_set_options(tid, 0);
   free(g.thread);
   free(g.saved);
   free(g.image);

@@ -12,6 +12,10 @@ export const ERROR_TABLE = {
     "The process has state that this version cannot save exactly. Each item is named. Nothing was stopped and nothing was written.",
   FREEZE_TIMEOUT:
     "A thread did not stop in time: it sits in an uninterruptible wait (state D), mostly for a disk or a network file system. The process goes on. Try again later or with a longer --timeout.",
+  MODE_UNAVAILABLE:
+    "The way of copying that --mode asks for is not possible for this process on this host: its writes cannot be tracked, or there is not memory enough for a copy. Nothing was written. Without --mode cr takes the best way there is.",
+  STOP_TOO_LONG:
+    "The program would have to stand still for longer than --max-stop allows. It was not stopped for the copy and nothing was written. The message says how long it would have taken.",
   TARGET_CHANGED:
     "The process exited, was killed, called exec or was stopped by SIGSTOP while it was being checkpointed. No core was written.",
   REMOTE_CALL:

@@ -20,13 +20,15 @@ const STDOUT = 1;
 export class Output {
   readonly path: string;
   readonly #force: boolean;
-  /** The first, made before the stop, shows that there can be a file at all. */
-  readonly #files: OutputFile[];
+  /** Made before the stop, it shows that there can be a file at all; the core of the member that asks first. */
+  readonly #first: OutputFile;
+  /** By pid. */
+  readonly #files = new Map<number, OutputFile>();
 
   private constructor(first: OutputFile, force: boolean) {
     this.path = first.path;
     this.#force = force;
-    this.#files = [first];
+    this.#first = first;
   }
 
   /** Checks the path and opens a first unfinished file. OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED. */
@@ -36,20 +38,26 @@ export class Output {
     return new Output(first, options.force);
   }
 
-  /** The unfinished core of the member at `index`; to be asked for in rising order. */
-  core(index: number): OutputFile {
-    const [first] = this.#files;
-    const known = this.#files[index];
-    if (known !== undefined || first === undefined) return known ?? this.core(0);
-    const file = first.another();
-    this.#files.push(file);
+  /** The unfinished core of a member. */
+  core(pid: number): OutputFile {
+    const file = this.#files.get(pid) ?? (this.#files.size === 0 ? this.#first : this.#first.another());
+    this.#files.set(pid, file);
     return file;
   }
 
-  /** Makes a lone core durable under its name, or sends it to standard output. */
-  commitFile(): void {
-    if (this.path === STREAM) this.core(0).send(STDOUT);
-    else this.core(0).commit();
+  /** A new file for a member, of which something was written that does not hold any more. */
+  renew(pid: number): OutputFile {
+    const file = this.#first.another();
+    const old = this.#files.get(pid);
+    if (old !== undefined && old !== this.#first) old[Symbol.dispose]();
+    this.#files.set(pid, file);
+    return file;
+  }
+
+  /** Makes the core of a lone process durable under its name, or sends it to standard output. */
+  commitFile(pid: number): void {
+    if (this.path === STREAM) this.core(pid).send(STDOUT);
+    else this.core(pid).commit();
   }
 
   /** Makes the folder durable under its name: the cores of the members, in their order, and the manifest. */
@@ -57,9 +65,7 @@ export class Output {
     const folder = temporaryName(this.path);
     try {
       mkdirSync(folder, FOLDER_MODE);
-      pids.forEach((pid, index) => {
-        this.core(index).commitInto(join(folder, `core.${pid}`));
-      });
+      for (const pid of pids) this.core(pid).commitInto(join(folder, `core.${pid}`));
       writeDurably(join(folder, MANIFEST_NAME), manifest);
       syncFolder(folder);
       moveIntoPlace(folder, this.path, this.#force);
@@ -72,7 +78,7 @@ export class Output {
 
   /** Closes the files; unfinished ones are gone. */
   [Symbol.dispose](): void {
-    for (const file of this.#files) file[Symbol.dispose]();
+    for (const file of new Set([this.#first, ...this.#files.values()])) file[Symbol.dispose]();
   }
 }
 

@@ -129,7 +129,8 @@ function processNote(
   const { pid } = frozen.tracee;
   const { stat, cwd } = facts;
   return {
-    pid,
+    pid: facts.pid,
+    ...(facts.mainEnded !== null && { mainEnded: facts.mainEnded }),
     ppid: stat.ppid,
     pgid: stat.pgid,
     sid: stat.sid,

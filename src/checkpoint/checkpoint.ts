@@ -1,23 +1,24 @@
 /**
- * `checkpoint`: the recipe. Look and refuse; open the output; seize and stop; look again; ask each process; copy their
- * memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
+ * `checkpoint`: the recipe. Look and refuse; open the output; copy what can be copied while it runs; seize and stop;
+ * look again; ask each process; copy the rest of their memory; let them go; write the rest of the cores; make it durable. A lone process is a tree of one. Leaves every step
  * to its own file.
  */
 
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
+import { collectGarbage, Urgency } from "../host/urgency.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
-import { mayRepair } from "../tracee/tcp-facts.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { ask } from "./ask.js";
-import { Output, STREAM } from "./bundle.js";
+import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
-import { type HeldConnections, holdConnections, TCP_HOLD_MS } from "./connections.js";
-import { type Copied, finishCore } from "./copy-out.js";
+import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
+import { Copies } from "./copies.js";
+import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
 import { changed } from "./freeze.js";
@@ -25,10 +26,14 @@ import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
-import { type Refusal, refuse } from "./refusal.js";
+import type { Mode } from "./mode.js";
+import { Phases, type StopPhases } from "./phases.js";
+import { refuse } from "./refusal.js";
+import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { attempt } from "./target.js";
+import { resultOf } from "./result.js";
+import { attempt, reachable } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
@@ -62,6 +67,10 @@ export interface CheckpointOptions {
   readonly ledger?: RestartLedger;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
+  /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
+  readonly mode?: Mode;
+  /** Refuse when the program would have to stand still for longer, in ms. */
+  readonly maxStopMs?: number;
 }
 
 export interface CheckpointResult {
@@ -72,11 +81,16 @@ export interface CheckpointResult {
   readonly name: string;
   /** Full path of the core, or of the folder of a tree. */
   readonly core: string;
-  readonly mode: "live" | "fork" | "stop";
+  /** Of a tree `live` when a member was copied while it ran. */
+  readonly mode: Mode;
+  /** Why it is not `live`, when nothing was asked for. */
+  readonly modeReason?: string;
   /** How long the program stood still, and the whole operation, in ms. */
   readonly stopMs: number;
+  /** The parts of `stopMs`. */
+  readonly phases: StopPhases;
   readonly totalMs: number;
-  /** Bytes of memory written, and pages stored. */
+  /** Bytes of memory that are not zero, and pages stored. */
   readonly bytes: number;
   readonly pages: number;
   readonly rounds: number;
@@ -89,40 +103,62 @@ export interface CheckpointResult {
 /**
  * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
  * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
- * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL,
- * OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, MODE_UNAVAILABLE, STOP_TOO_LONG,
+ * FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
+  const isExact = options.after === "kill" || options.after === "stop";
+  return attemptCheckpoint(pid, options, isExact) ?? attemptCheckpoint(pid, options, true) ?? never(pid);
+}
+
+function never(pid: number): never {
+  throw new RangeError(`process ${pid} was read exactly and had to be read again`);
+}
+
+/**
+ * One attempt. The flags of mappings take long to read, since the kernel counts every page for them. Unless `isExact`
+ * they are read before and after the stop instead: null when they changed in between.
+ */
+function attemptCheckpoint(
+  pid: number,
+  options: CheckpointOptions,
+  isExact: boolean,
+): CheckpointResult | null {
   const begin = performance.now();
+  const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
-  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options)), leave };
-  const before = lookBeforeStop(pid, memory);
-  const startTicks = startOf(pid, before);
+  const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
+  const before = lookBeforeStop(root, memory);
+  const startTicks = startOf(root, before);
   requireStart(pid, startTicks, options.startTicks ?? startTicks);
-  refuse(pid, [...before.refusals, ...refusedChildren(before, options)]);
+  refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
-  const vdso = attempt(pid, () => vdsoCrc32c(pid));
-  using output = Output.create(options.output ?? `core.${pid}`, {
-    force: options.force ?? false,
-    compress: options.compress ?? null,
-  });
-  using family = Family.seize(pid);
-  faultPoint("after-seize");
-  const stopped = performance.now();
+  const vdso = attempt(pid, () => vdsoCrc32c(root));
+  const { force = false, compress = null } = options;
+  using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
   const ledger = options.ledger ?? new Map();
-  const stops = freezeAll(family, { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, ledger });
+  const { timeoutMs = TIMEOUT_MS } = options;
+  using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
+  collectGarbage();
+  using urgency = Urgency.begin();
+  const phases = new Phases();
+  using family = Family.seize(root);
+  faultPoint("after-seize");
+  const stops = freezeAll(family, { timeoutMs, ledger });
   faultPoint("after-freeze");
-  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, memory), skip);
-  requireStart(pid, startOf(pid, look), startTicks);
-  refuse(pid, [...look.refusals, ...refusedChildren(look, options)]);
+  phases.end("seize");
+  const looking = { ...memory, known: (member: number) => copies.known(member) };
+  const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, looking), skip);
+  requireStart(pid, startOf(root, look), startTicks);
+  refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(pid, { frozen, answers, sockets }));
+  const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
   faultPoint("after-remote");
@@ -132,17 +168,25 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   });
   faultPoint("after-hold");
   const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
-  const copying = { known, policies, output, sockets, connections: held.dumps, options };
-  const copied = copyAll(pid, { asked, look: rest.look, ...copying });
+  const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
+  const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   if (options.after === "stop") family.releaseStopped();
   else if (options.after !== "kill") family.release();
-  const stopMs = performance.now() - stopped;
-  finish(output, { copied, look });
+  phases.end("resume");
+  urgency.end();
+  if (!copies.untrack()) return null;
+  const finished = finish(output, { copied, look });
   if (options.after === "kill") killAll(family, held);
-  const totalMs = performance.now() - begin;
-  return { ...resultOf(pid, copied), core: output.path, stopMs, totalMs, processes: look.relatives.length };
+  return {
+    ...resultOf(pid, { copied, finished, copies }),
+    core: output.path,
+    stopMs: phases.totalMs,
+    phases: phases.ms,
+    totalMs: performance.now() - begin,
+    processes: look.relatives.length,
+  };
 }
 
 /** Kept connections outlive the program only in the hands of their keeper. */
@@ -150,10 +194,6 @@ function killAll(family: Family, held: HeldConnections): void {
   held.killing();
   family.kill();
   held.commit();
-}
-
-function tcpPolicy({ tcp }: CheckpointOptions): TcpPolicy {
-  return tcp ?? (mayRepair() ? "keep" : "refuse");
 }
 
 /** Start time of the root in clock ticks since boot. */
@@ -184,44 +224,16 @@ function forEach<T>(
   );
 }
 
-function refusedChildren({ relatives }: TreeLook, { tree = true, output }: CheckpointOptions): Refusal[] {
-  const children = relatives.filter(({ parent }) => parent === relatives[0]?.pid).map(({ pid }) => pid);
-  const isStream = output === STREAM;
-  if ((tree && !isStream) || children.length === 0) return [];
-  const why = isStream
-    ? "they are saved into a folder, not into a stream"
-    : "without --no-tree they are saved, too";
-  return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
-}
-
-/** Headers, notes and durability: the program already runs again. */
+/** What is left to write, and durability: the program already runs again. */
 function finish(
   output: Output,
   { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
-): void {
-  const cores = new Map(copied.map((one) => [one.pid, finishCore(one)]));
+): readonly Finished[] {
+  const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
   faultPoint("before-commit");
   const [first] = copied;
-  if (first === undefined || look.relatives.length === 1) output.commitFile();
+  const cores = new Map(finished.map(({ pid, written }) => [pid, written]));
+  if (first === undefined || look.relatives.length === 1) output.commitFile(look.relatives[0]?.pid ?? 0);
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
-}
-
-function innerPidOf(pid: number, first: Copied | undefined) {
-  const inner = first?.state.process.pid ?? pid;
-  return inner === pid ? {} : { innerPid: inner };
-}
-
-function resultOf(pid: number, copied: readonly Copied[]) {
-  const sum = (value: (one: Copied) => number) => copied.reduce((total, one) => total + value(one), 0);
-  return {
-    pid,
-    ...innerPidOf(pid, copied[0]),
-    name: Buffer.from(copied[0]?.state.process.comm ?? "", "latin1").toString(),
-    mode: "stop" as const,
-    bytes: sum(({ writtenBytes }) => writtenBytes),
-    pages: sum(({ pages }) => pages),
-    rounds: 1,
-    threads: sum(({ state }) => state.threads.length),
-    softErrors: copied.flatMap(({ state }) => state.softErrors),
-  };
+  return finished;
 }

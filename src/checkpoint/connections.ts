@@ -8,7 +8,7 @@ import { faultPoint } from "../fault.js";
 import { netNamespace } from "../host/net-namespace.js";
 import type { FileDescription } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
-import type { Kept, Tcp } from "../state/tcp.js";
+import type { Kept, Tcp, TcpPolicy } from "../state/tcp.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { peekSocket } from "../tracee/sockets.js";
 import { isEstablished, mayRepair } from "../tracee/tcp-facts.js";
@@ -21,6 +21,11 @@ import type { Sockets } from "./refused-contents.js";
 
 export const TCP_HOLD_MS = 60_000;
 const SEQUENCE_NUMBERS = 2 ** 32;
+
+/** What becomes of connections to the outside: kept where that is permitted, unless something was asked for. */
+export function tcpPolicy(asked: TcpPolicy | undefined): TcpPolicy {
+  return asked ?? (mayRepair() ? "keep" : "refuse");
+}
 
 /** A connection and what waits in it. */
 export interface Dump {

@@ -1,35 +1,34 @@
-/** Copies a stopped process into its core: memory, contents behind descriptors, files that are kept whole; then the rest. */
-import { availableParallelism } from "node:os";
-import { withAliases } from "../core/alias-segments.js";
-import { planCore } from "../core/layout.js";
+/**
+ * From a stopped process into its core: its memory, what is behind its deleted files and pipes, files that are kept
+ * whole; and once it runs again all that describes it. Turns failures of the copy into the user's words.
+ */
 import { type WrittenCore, writeCoreTail } from "../core/writer.js";
 import type { FileState, MappedFile } from "../state/fd.js";
 import { isNameless, objectKey } from "../state/object-mapping.js";
-import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
-import { copyMemoryTo } from "../tracee/memory.js";
+import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { Pagemap } from "../tracee/pagemap.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
 import { changed } from "./freeze.js";
-import { aliasesOf, copyObjects, type Memory } from "./object-contents.js";
+import type { MemoryCopy } from "./memory-copy.js";
+import { copyObjects, type Memory } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
-import { planPages } from "./pages.js";
+import type { StoredRange } from "./pages.js";
+import type { Phases } from "./phases.js";
 import { refuse } from "./refusal.js";
 import type { Sockets } from "./refused-contents.js";
 import { snapshotFiles } from "./snapshots.js";
 import type { StoredOnce } from "./stored-once.js";
 
-/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
-const COPY_THREADS = Math.min(4, availableParallelism());
-
 /** Where a process is copied to, and what must be known of the other members of its tree. */
 export interface Destination {
   readonly output: OutputFile;
-  readonly pagemap: Pagemap;
+  readonly memory: MemoryCopy;
+  readonly fork: FrozenCopy | null;
+  readonly phases: Phases;
   readonly open: readonly OpenDescriptor[];
   readonly once: StoredOnce;
   readonly sockets: Sockets;
@@ -39,49 +38,21 @@ export interface Destination {
   readonly snapshot: boolean;
 }
 
+/** A process of which all is copied that had to be while it stood. */
 export interface Copied {
   readonly pid: number;
   readonly output: OutputFile;
-  readonly state: ProcessState;
-  readonly layout: ReturnType<typeof planCore>;
-  readonly tailOffset: number;
-  readonly writtenBytes: number;
-  readonly pages: number;
+  readonly memory: MemoryCopy;
+  readonly state: CapturedState;
+  readonly files: FileState;
+  /** First byte behind what was written beside the memory. */
+  readonly end: number;
 }
 
-/** Copies the memory and the deleted files of the stopped process to their places in the core. */
-export function copyOut(pid: number, captured: CapturedState, to: Destination): Copied {
-  const { output, pagemap, once } = to;
+/** Runs a part of the copy. Throws TARGET_CHANGED, UNSUPPORTED_STATE, OUTPUT_FAILED. */
+export function copying<T>(pid: number, output: OutputFile, act: () => T): T {
   try {
-    const { vmas, stored } = planPages(pid, captured.vmas, pagemap);
-    const elsewhere = (vma: Vma) => isNameless(vma) && (once.holderOf(objectKey(vma)) ?? pid) !== pid;
-    const own = stored.filter(
-      ({ address }) => !vmas.some((vma) => isShownBy(vma, address) && elsewhere(vma)),
-    );
-    const planned = planCore(vmas, once.unstored(vmas, own));
-    const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
-    const memory = copyMemoryTo(pid, output.bulkFd(layout.extraOffset), {
-      ranges: layout.runs,
-      threads: COPY_THREADS,
-    });
-    const runs = layout.runs.map((run, index) => ({ ...run, crc32c: memory.crc32c[index] ?? 0 }));
-    const objects = copyOwnObjects(
-      pid,
-      { files: captured.files, memory: { vmas, runs, open: to.open }, once },
-      { fd: output.fd, fileOffset: layout.extraOffset },
-    );
-    const contents = copyContents(pid, objects.files, { ...to, fd: output.fd, fileOffset: objects.end });
-    const { files, end } = withSnapshots(pid, { ...contents, vmas }, to);
-    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / 4096;
-    return {
-      pid,
-      output,
-      state: { ...captured, vmas, files, runs },
-      layout,
-      tailOffset: end,
-      writtenBytes: memory.writtenBytes,
-      pages,
-    };
+    return act();
   } catch (error) {
     if (isNativeError(error, "ESRCH")) throw changed(pid, error);
     if (isNativeError(error, "EFAULT")) {
@@ -92,9 +63,39 @@ export function copyOut(pid: number, captured: CapturedState, to: Destination): 
   }
 }
 
-/** A shared mapping that an address is in: private ones have changed pages of their own. */
-function isShownBy({ kind, start, end }: Vma, address: bigint): boolean {
-  return kind === "shared-file" && address >= start && address < end;
+/** Copies what must be copied while the process stands. Throws as `copying`. */
+export function copyOut(pid: number, state: CapturedState, to: Destination): Copied {
+  const { output, memory, once } = to;
+  return copying(pid, output, () => {
+    const { vmas } = state;
+    memory.copyInStop(vmas, { ...to, share: (of, stored) => shareOf(pid, { vmas: of, stored, once }) });
+    const shown = { vmas, runs: memory.shown, open: to.open };
+    const objects = copyOwnObjects(
+      pid,
+      { files: state.files, memory: shown, once },
+      { fd: output.fd, fileOffset: memory.endOffset },
+    );
+    const contents = copyContents(pid, objects.files, { ...to, fd: output.fd, fileOffset: objects.end });
+    return { pid, output, memory, state, ...withSnapshots(pid, { ...contents, vmas }, to) };
+  });
+}
+
+/** What of a plan no other member of the tree stores. */
+function shareOf(
+  pid: number,
+  {
+    vmas,
+    stored,
+    once,
+  }: { readonly vmas: readonly Vma[]; readonly stored: readonly StoredRange[]; readonly once: StoredOnce },
+): StoredRange[] {
+  const elsewhere = vmas.filter(
+    (vma) => vma.kind === "shared-file" && isNameless(vma) && (once.holderOf(objectKey(vma)) ?? pid) !== pid,
+  );
+  const own = stored.filter(
+    ({ address }) => !elsewhere.some(({ start, end }) => address >= start && address < end),
+  );
+  return once.unstored(vmas, own);
 }
 
 /** What is behind mappings without a name: with the first member that maps it. */
@@ -141,11 +142,19 @@ function withSnapshots(
   return { files: { ...files, snapshots }, end };
 }
 
-/** Headers and notes: the process may run again. */
-export function finishCore({ output, layout, state, tailOffset }: Copied): WrittenCore {
-  try {
-    return writeCoreTail(output.fd, { layout, state, tailOffset });
-  } catch (error) {
-    throw outputFailed(output.path, error);
-  }
+/** A core that is whole but not durable yet, with what its memory comes to. */
+export interface Finished {
+  readonly written: WrittenCore;
+  /** Bytes of memory that are not zero, and pages stored. */
+  readonly bytes: number;
+  readonly pages: number;
+}
+
+/** What was kept in memory, headers and notes: the process may run again. Throws as `copying`. */
+export function finishCore({ pid, output, memory, state, files, end }: Copied): Finished {
+  return copying(pid, output, () => {
+    const { vmas, runs, layout, bytes, pages } = memory.finish(end);
+    const tail = { layout, state: { ...state, vmas, runs, files }, tailOffset: memory.endOffset };
+    return { written: writeCoreTail(output.fd, tail), bytes, pages };
+  });
 }

@@ -117,11 +117,20 @@ export function freezeFailed(pid: number, error: unknown, timeoutMs: number): un
   return error;
 }
 
+/** It called exec while it was copied. */
+export class OtherProgram extends Error {}
+
 /** The error for a process that went its own way while it was looked at. */
 export function changed(pid: number, cause: unknown): CrError {
   const ended = isNativeError(cause, "ESRCH", "ECHILD");
   const how =
-    cause instanceof UnexpectedStop ? describe(cause) : ended ? "it ended" : "a signal came in between";
+    cause instanceof UnexpectedStop
+      ? describe(cause)
+      : cause instanceof OtherProgram
+        ? "it called exec"
+        : ended
+          ? "it ended"
+          : "a signal came in between";
   return new CrError(
     "TARGET_CHANGED",
     `cannot checkpoint process ${pid}: ${how} while it was being stopped`,

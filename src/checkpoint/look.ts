@@ -14,6 +14,7 @@ import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js"
 import { FarEnds } from "./far-ends.js";
 import { classifyTree } from "./files.js";
 import { lookAtObjects } from "./mapped-objects.js";
+import { type KnownFlags, mappingsNow } from "./mapping-flags.js";
 import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
 import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
@@ -44,6 +45,8 @@ export interface Memory {
   readonly farEnds: FarEnds;
   /** Takes what is left out by consent away. */
   readonly leave?: (look: TreeLook) => TreeLook;
+  /** What is known of a member's mappings. */
+  readonly known?: (pid: number) => KnownFlags;
 }
 
 /** Looks at a running tree are repeated so often when something is refused. */
@@ -102,18 +105,18 @@ function isEnding(pid: number, error: unknown): boolean {
  * Reads and classifies; mappings come with the identity of their files. A member that ended meanwhile is left out, the
  * root is NO_SUCH_PROCESS then.
  */
-export function lookAtTree(relatives: readonly Relative[], { mappedFiles, farEnds }: Memory): TreeLook {
+export function lookAtTree(relatives: readonly Relative[], memory: Memory): TreeLook {
   const root = relatives[0]?.pid ?? 0;
   const facts = new Map<number, ProcessFacts>();
   for (const { pid, isDead } of relatives) {
-    const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, mappedFiles) });
+    const read = isDead ? null : unlessEnded(pid, { root, look: () => readFacts(pid, memory) });
     if (read !== null) facts.set(pid, read);
   }
   const shared = [...facts.values()].flatMap(({ vmas }) => vmas.filter(isAnonymousShared));
   const mappers = mappersOutside([...facts.keys()], shared);
   const classified = classifyTree(
     [...facts].map(([pid, { descriptors }]) => ({ pid, open: descriptors })),
-    farEnds,
+    memory.farEnds,
   );
   const pids = [...facts.keys()];
   const ids = new ObjectIds([...facts.values()].reduce((sum, own) => sum + own.descriptors.length, 0));
@@ -157,8 +160,8 @@ export function unlessEnded<T>(
   }
 }
 
-function readFacts(pid: number, mappedFiles: MappedFiles): ProcessFacts {
-  const read = readProcessFacts(pid);
+function readFacts(pid: number, { mappedFiles, known }: Memory): ProcessFacts {
+  const read = readProcessFacts(pid, () => mappingsNow(pid, known?.(pid)));
   return { ...read, vmas: mappedFiles.identify(pid, read.vmas) };
 }
 

@@ -93,15 +93,14 @@ export class MappedFiles {
     const { path } = vma;
     if (stat === null || isAnother(stat, vma)) return null;
     const key = `${path}\0${stat.ino}\0${stat.size}\0${stat.mtimeNs}`;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const file = {
+    const known = this.#known.get(key) ?? {
       sizeBytes: Number(stat.size),
       mtimeNs: stat.mtimeNs,
       buildId: buildIdOf(pathInside(pid, path)),
     };
-    this.#known.set(key, file);
-    return file;
+    this.#known.set(key, known);
+    if (vma.kind !== "shared-file") return known;
+    return { ...known, owner: { mode: Number(stat.mode), uid: Number(stat.uid), gid: Number(stat.gid) } };
   }
 }
 

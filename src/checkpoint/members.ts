@@ -3,24 +3,24 @@ import { CrError } from "../errors.js";
 import type { Address } from "../state/address.js";
 import { objectOf } from "../tracee/maps.js";
 import type { MemoryPolicy } from "../tracee/numa-maps.js";
-import { Pagemap } from "../tracee/pagemap.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { Answers, Frozen } from "./ask.js";
-import type { Output } from "./bundle.js";
 import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
 import { type Dump, unkeptConnections } from "./connections.js";
+import type { Copies } from "./copies.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
 import type { TreeLook } from "./look.js";
 import { withPolicies } from "./memory-policies.js";
+import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
+import type { Phases } from "./phases.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContents, type Sockets } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { StoredOnce } from "./stored-once.js";
-import { attempt } from "./target.js";
 import { sharedMemory } from "./tree-manifest.js";
 
 interface Stopping {
@@ -79,47 +79,61 @@ interface Copying {
   readonly look: TreeLook;
   readonly known: KnownBefore;
   readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
-  readonly output: Output;
+  readonly copies: Copies;
+  readonly phases: Phases;
   readonly sockets: Sockets;
   readonly connections: ReadonlyMap<bigint, Dump>;
   readonly options: {
     readonly after?: "continue" | "kill" | "stop";
     readonly files?: "snapshot";
     readonly strict?: boolean;
+    readonly mode?: Mode;
   };
 }
 
 /** Copies one member after the other; what several hold goes into the core of the first. */
 export function copyAll(
   root: number,
-  { asked, look, known, policies, output, sockets, connections, options }: Copying,
+  { asked, look, known, policies, copies, phases, sockets, connections, options }: Copying,
 ): Copied[] {
+  const isLone = look.relatives.length === 1;
   const captured = asked.map(({ frozen, answers }) => {
     const { pid } = frozen.tracee;
     const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
     const assembled = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
-    return look.relatives.length === 1 ? state : { ...state, process: { ...state.process, tree: root } };
+    return isLone ? state : { ...state, process: { ...state.process, tree: root } };
   });
   refuseSoft(root, captured, options.strict ?? false);
+  phases.end("state");
   const once = new StoredOnce(sharedMemory(look.looks).map(objectOf));
   return captured.map((state, index) => {
-    const pid = asked[index]?.frozen.tracee.pid ?? 0;
-    using pagemap = attempt(pid, () => new Pagemap(pid));
-    const unreadInputBytes = asked[index]?.answers.process.unreadInputBytes ?? 0;
-    const snapshot = options.files === "snapshot";
-    const open = asked[index]?.frozen.look.facts.descriptors ?? [];
-    return copyOut(pid, state, {
-      open,
-      output: output.core(index),
-      pagemap,
-      once,
-      sockets,
-      connections,
-      unreadInputBytes,
-      snapshot,
-    });
+    const { frozen, answers } = asked[index] as Asked;
+    const { pid } = frozen.tracee;
+    const { output, memory, begun } = copies.of(pid, state.vmas);
+    const fork = begun.mode === "fork" && isLone ? makeFork(frozen, answers) : null;
+    if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
+    const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
+    const mode = isWhole ? "stop" : begun.mode;
+    const copied = copyOut(
+      pid,
+      { ...state, host: { ...state.host, mode } },
+      {
+        open: frozen.look.facts.descriptors,
+        output,
+        memory,
+        fork,
+        phases,
+        once,
+        sockets,
+        connections,
+        unreadInputBytes: answers.process.unreadInputBytes,
+        snapshot: options.files === "snapshot",
+      },
+    );
+    phases.end("copy");
+    return copied;
   });
 }
 

@@ -56,7 +56,7 @@ function isUnseen(vma: Vma): boolean {
 
 export interface Memory {
   readonly vmas: readonly Vma[];
-  readonly runs: readonly PageRun[];
+  readonly runs: readonly Pick<PageRun, "address" | "lengthBytes">[];
   readonly open: readonly OpenDescriptor[];
 }
 

@@ -83,6 +83,7 @@ export class OutputFile {
 
   /** One more unfinished file in the same folder. */
   another(): OutputFile {
+    if (this.path === "-") return OutputFile.spool(this.#options);
     try {
       return new OutputFile(this.path, openUnfinished(this.path), this.#options);
     } catch (error) {

@@ -11,7 +11,7 @@ import { dataSpans } from "../tracee/data-spans.js";
 import { mapFile } from "../tracee/maps.js";
 import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { Pagemap, PageSpan } from "../tracee/pagemap.js";
+import type { PageSpan, SpanSource } from "../tracee/pagemap.js";
 import { showsObject } from "./object-contents.js";
 import { isSharedMemory } from "./shared-memory.js";
 
@@ -26,31 +26,56 @@ export interface StoredRange {
   readonly sameAsFile: boolean;
 }
 
+/** What the process holds, and how to plan where it does not stand any more. */
+export interface PlanSource extends SpanSource {
+  /** Store no absent pages between others: they may have a place with something old in it. */
+  readonly tight?: boolean;
+}
+
 /** What to store of a stopped process, in order of address, and its mappings with guard regions filled in. */
 export function planPages(
   pid: number,
   vmas: readonly Vma[],
-  pagemap: Pagemap,
+  source: PlanSource,
 ): { readonly vmas: Vma[]; readonly stored: StoredRange[] } {
   const stored: StoredRange[] = [];
   const scanned = vmas.filter(({ kind }) => kind !== "special");
-  const found = pagemap.spansOf(scanned);
+  const found = source.spansOf(scanned);
   const spansOf = new Map(scanned.map((vma, index) => [vma, found[index] ?? []]));
   const guarded = vmas.map((vma) => {
     const spans = spansOf.get(vma) ?? [];
     const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
-    stored.push(...(isNameless(vma) ? objectRanges(pid, vma, { vmas, spans }) : rangesOf(pid, vma, spans)));
+    const looked = { pid, vma, spans };
+    stored.push(...(isNameless(vma) ? objectRanges(looked, vmas) : rangesOf(looked, source.tight)));
     return { ...vma, guards };
   });
   return { vmas: guarded, stored };
 }
 
-function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRange[] {
+/** Two plans of different mappings as one, in order of address. */
+export function together(
+  a: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+  b: { readonly vmas: Vma[]; readonly stored: StoredRange[] },
+): { vmas: Vma[]; stored: StoredRange[] } {
+  const byStart = (x: bigint, y: bigint) => (x < y ? -1 : 1);
+  return {
+    vmas: [...a.vmas, ...b.vmas].sort((x, y) => byStart(x.start, y.start)),
+    stored: [...a.stored, ...b.stored].sort((x, y) => byStart(x.address, y.address)),
+  };
+}
+
+interface Looked {
+  readonly pid: number;
+  readonly vma: Vma;
+  readonly spans: readonly PageSpan[];
+}
+
+function rangesOf({ pid, vma, spans }: Looked, tight = false): StoredRange[] {
   switch (vma.kind) {
     case "special":
       return vma.path === "[vdso]" ? [range(vma.start, vma.end)] : [];
     case "anonymous":
-      return betweenGuards(spans).flatMap((part) => join(part, GAP_BYTES_MAX));
+      return betweenGuards(spans).flatMap((part) => join(part, tight ? 0n : GAP_BYTES_MAX));
     case "shared-anonymous":
       return sharedRanges(pid, vma);
     case "shared-file":
@@ -61,19 +86,15 @@ function rangesOf(pid: number, vma: Vma, spans: readonly PageSpan[]): StoredRang
         spans.filter((span) => !span.guard && !span.file),
         0n,
       );
-      return own[0]?.address === vma.start ? own : [...elfHeader(pid, vma), ...own];
+      return own[0]?.address !== vma.start && beginsAsElf(pid, vma) ? [elfHeader(vma), ...own] : own;
     }
   }
 }
 
 /** Of a memfd, deleted file or segment: changed pages of a private mapping, else what the first shared one shows; all when only memory tells. */
-function objectRanges(
-  pid: number,
-  vma: Vma,
-  { vmas, spans }: { readonly vmas: readonly Vma[]; readonly spans: readonly PageSpan[] },
-): StoredRange[] {
+function objectRanges({ pid, vma, spans }: Looked, vmas: readonly Vma[]): StoredRange[] {
   const isUnseen = vma.file === null;
-  if (vma.kind === "file") return isUnseen ? [range(vma.start, vma.end)] : rangesOf(pid, vma, spans);
+  if (vma.kind === "file") return isUnseen ? [range(vma.start, vma.end)] : rangesOf({ pid, vma, spans });
   if (!showsObject(vma, vmas)) return [];
   if (isUnseen) return [range(vma.start, vma.end)];
   const [inFile] = wholeFileRange(vma);
@@ -133,15 +154,18 @@ function wholeFileRange(vma: Vma): StoredRange[] {
 }
 
 /** Debuggers find the build-id of a program or library through the first page of its mapping in the core. */
-function elfHeader(pid: number, vma: Vma): StoredRange[] {
-  if (vma.offset !== 0n || vma.prot[0] !== "r") return [];
+function elfHeader({ start }: Vma): StoredRange {
+  return { address: start, lengthBytes: PAGE_BYTES, sameAsFile: true };
+}
+
+function beginsAsElf(pid: number, vma: Vma): boolean {
+  if (vma.offset !== 0n || vma.prot[0] !== "r") return false;
   try {
-    if (!readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC)) return [];
+    return readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC);
   } catch (error) {
-    if (isNativeError(error, "EFAULT", "EIO")) return [];
+    if (isNativeError(error, "EFAULT", "EIO")) return false;
     throw error;
   }
-  return [{ address: vma.start, lengthBytes: PAGE_BYTES, sameAsFile: true }];
 }
 
 function range(start: Address, end: Address): StoredRange {

@@ -2,10 +2,11 @@
 import { CrError, isErrno } from "../errors.js";
 import { explainTraceDenied } from "../host/ptrace-scope.js";
 import { timeOfChildrenDiffers } from "../tracee/clocks.js";
+import { canGraspByThread } from "../tracee/grasp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { readStat, readStatus } from "../tracee/proc-status.js";
 import { elfClass, type ProcessFacts } from "../tracee/process-facts.js";
-import { mainThreadHasEnded } from "../tracee/tasks.js";
+import { mainThreadHasEnded, speakerOf } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
 import { refusedNamespaces } from "./namespaces.js";
@@ -49,7 +50,17 @@ export function checkTarget(pid: number): void {
   }
 }
 
-/** The error for a process whose threads have outlived its main thread: /proc shows nothing of it any more. */
+/**
+ * The number under which a process can be looked at and stopped: that of another thread where the main one has ended.
+ * Throws as `mainThreadEnded` where descriptors cannot be had through it (before Linux 6.9).
+ */
+export function reachable(pid: number): number {
+  const speaker = attempt(pid, () => speakerOf(pid));
+  if (speaker !== pid && !canGraspByThread(speaker)) throw mainThreadEnded(pid);
+  return speaker;
+}
+
+/** The error for a member of a tree, or for one just now, whose threads have outlived its main thread. */
 export function mainThreadEnded(pid: number): CrError {
   const why = "its main thread has ended while others go on (pthread_exit in main)";
   return unsupported(pid, why, "let main wait for its threads instead: pthread_join");

@@ -2,6 +2,7 @@
 import { isatty } from "node:tty";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
+import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { parseDurationMs, parsePid } from "./duration.js";
@@ -21,6 +22,8 @@ interface Flags {
   readonly tcpHold: number;
   readonly skip: readonly string[];
   readonly strict?: boolean;
+  readonly mode?: Mode;
+  readonly maxStop?: number;
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -53,12 +56,7 @@ export function register(program: Command): void {
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
     )
-    .addOption(
-      new Option("--compress <how>", "compress the core: none, zstd or zstd:LEVEL (1 to 19)")
-        .default(null, "none")
-        .argParser(parseCompression)
-        .env("CR_COMPRESS"),
-    )
+    .addOption(compressOption())
     .addOption(
       new Option(
         "--tcp <policy>",
@@ -75,6 +73,19 @@ export function register(program: Command): void {
     )
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
+    .addOption(
+      new Option(
+        "--mode <way>",
+        "copy it while it runs, from a frozen copy, or while it stands (default: the best)",
+      )
+        .choices(["live", "fork", "stop"])
+        .env("CR_MODE"),
+    )
+    .addOption(
+      new Option("--max-stop <time>", "refuse if the program would stand still for longer")
+        .argParser(parseDurationMs)
+        .env("CR_MAX_STOP"),
+    )
     .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
         .default(30_000, "30s")
@@ -100,6 +111,8 @@ async function run(pid: number, flags: Flags): Promise<void> {
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,
+    ...(flags.mode !== undefined && { mode: flags.mode }),
+    ...(flags.maxStop !== undefined && { maxStopMs: flags.maxStop }),
   };
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
@@ -120,6 +133,13 @@ function requireReader({ kill }: Flags): void {
   throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
     hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
+}
+
+function compressOption(): Option {
+  return new Option("--compress <how>", "compress the core: none, zstd or zstd:LEVEL (1 to 19)")
+    .default(null, "none")
+    .argParser(parseCompression)
+    .env("CR_COMPRESS");
 }
 
 /** `none`, `zstd` or `zstd:LEVEL`, as a level of zstd. */
@@ -146,7 +166,7 @@ function tell(
   const where = result.core === "-" ? "to standard output" : `in ${result.core}`;
   news.write(
     `saved ${result.name} (process ${result.pid}${family}) ${where}: ${formatBytes(result.bytes)}, ` +
-      `stopped for ${formatMs(result.stopMs)}, ${formatMs(result.totalMs)} in all; ` +
+      `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );
   for (const soft of result.softErrors) say(`warning: ${soft.message}`);

@@ -55,24 +55,29 @@ function checkVmas(vmas: readonly Vma[], refuse: Refuse): void {
   }
 }
 
-/** Runs are in order, apart, each inside one mapping, and dense in the file from the second page on. */
+/** Runs are in order, each inside one mapping, and apart from one another in memory and in the file. */
 function checkRuns({ vmas, runs }: ProcessState, { tailOffset, refuse }: Context): void {
   let vmaIndex = 0;
   let end: Address = 0n;
-  let offset = DATA_OFFSET;
   for (const run of runs) {
     const name = `the run of pages at ${hex(run.address)}`;
     const runEnd = run.address + BigInt(run.lengthBytes);
     if (run.address & PAGE_MASK || run.lengthBytes % PAGE_BYTES !== 0) refuse(`${name} is not whole pages`);
     if (run.lengthBytes > RUN_BYTES_MAX) refuse(`${name} is longer than ${RUN_BYTES_MAX} bytes`);
     if (run.address < end) refuse(`${name} overlaps the one before it or is out of order`);
-    if (run.fileOffset !== offset) refuse(`${name} stands at ${run.fileOffset}, ${offset} is required`);
+    if (run.fileOffset < DATA_OFFSET || run.fileOffset % PAGE_BYTES !== 0) {
+      refuse(`${name} stands at ${run.fileOffset}, which is no place for pages`);
+    }
     if (run.crc32c > 0xffff_ffff) refuse(`${name} has a checksum of more than 32 bits`);
     while ((vmas[vmaIndex]?.end ?? USER_END) <= run.address && vmaIndex < vmas.length) vmaIndex += 1;
     const vma = vmas[vmaIndex];
     if (vma === undefined || run.address < vma.start || runEnd > vma.end) refuse(`${name} is in no mapping`);
     end = runEnd;
-    offset += run.lengthBytes;
+  }
+  let offset = DATA_OFFSET;
+  for (const { fileOffset, lengthBytes } of [...runs].sort((a, b) => a.fileOffset - b.fileOffset)) {
+    if (fileOffset < offset) refuse(`two runs of pages stand at ${fileOffset}`);
+    offset = fileOffset + lengthBytes;
   }
   if (offset > tailOffset) refuse(`its pages end at ${offset}, behind its notes at ${tailOffset}`);
 }

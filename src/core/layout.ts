@@ -1,7 +1,7 @@
 /**
  * Plans a core file: where the stored memory goes and which segments describe it. Pure arithmetic.
  *
- *   0 ELF header page | 4096 runs, page-aligned, dense, by address | extraOffset …
+ *   0 ELF header page | 4096 runs, page-aligned, by address unless they were placed before | extraOffset …
  */
 import { type Address, hex, PAGE_BYTES, RUN_BYTES_MAX, USER_END } from "../state/address.js";
 import type { PageRun } from "../state/pages.js";
@@ -17,6 +17,8 @@ export interface StoredRange {
   readonly lengthBytes: number;
   /** The content equals that of the mapped file. */
   readonly sameAsFile: boolean;
+  /** Where it stands already; else it gets the next place. */
+  readonly fileOffset?: number;
 }
 
 export interface CoreLayout {
@@ -51,9 +53,10 @@ export function planCore(vmas: readonly Vma[], stored: readonly StoredRange[]): 
     let range = stored[next];
     while (range !== undefined && range.address < vma.end) {
       checkRange(range, vma, blocks.at(-1));
-      appendRuns(runs, range, offset);
-      extendBlocks(blocks, { address: range.address, lengthBytes: range.lengthBytes, fileOffset: offset });
-      offset += range.lengthBytes;
+      const { address, lengthBytes, fileOffset = offset } = range;
+      appendRuns(runs, range, fileOffset);
+      extendBlocks(blocks, { address, lengthBytes, fileOffset });
+      offset = Math.max(offset, fileOffset + lengthBytes);
       next += 1;
       range = stored[next];
     }
@@ -86,7 +89,10 @@ function appendRuns(runs: PageRun[], range: StoredRange, fileOffset: number): vo
 
 function extendBlocks(blocks: Block[], block: Block): void {
   const last = blocks.at(-1);
-  if (last !== undefined && last.address + BigInt(last.lengthBytes) === block.address) {
+  const touches =
+    last?.address === block.address - BigInt(last?.lengthBytes ?? 0) &&
+    last.fileOffset + last.lengthBytes === block.fileOffset;
+  if (last !== undefined && touches) {
     blocks[blocks.length - 1] = { ...last, lengthBytes: last.lengthBytes + block.lengthBytes };
   } else {
     blocks.push(block);

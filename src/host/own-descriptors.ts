@@ -33,7 +33,12 @@ function linkOf(fd: number): string | null {
   }
 }
 
-/** A path by which this process, or one that was given the descriptor under the same number, opens the file behind it. */
-export function descriptorPath(fd: number): string {
+/** A name in a folder that we have open, whatever the folder is called by now. */
+export function inFolder(folder: number, name: string): string {
+  return `/proc/self/fd/${folder}/${name}`;
+}
+
+/** A name for the very file behind a descriptor, for calls that take names only; O_PATH will do. */
+export function nameOf(fd: number): string {
   return `/proc/self/fd/${fd}`;
 }

@@ -51,8 +51,8 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);
   soft.push(...checkWorkingFolder(state.process.cwd, options));
-  if (options.keepPid)
-    for (const { tid } of state.threads) await checkPidFree(tid, undefined, options.inTree);
+  const tids = new Set([state.process.pid, ...state.threads.map(({ tid }) => tid)]);
+  if (options.keepPid) for (const tid of tids) await checkPidFree(tid, undefined, options.inTree);
   else requireLoneThread(state);
   checkHugePages(state.vmas);
   soft.push(...lostNames(state.vmas));
@@ -69,8 +69,8 @@ function requireNoTree({ process: { pid, tree } }: ProcessState): void {
 }
 
 /** Threads know one another by their ids, so only a lone one can do with another. */
-function requireLoneThread({ threads }: ProcessState): void {
-  if (threads.length === 1) return;
+function requireLoneThread({ threads, process }: ProcessState): void {
+  if (threads.length === 1 && process.mainEnded === undefined) return;
   const message = `restore the program under another pid: it has ${threads.length} threads, which know their ids`;
   throw new CrError("UNSUPPORTED_STATE", message, { hint: "leave out --pid new" });
 }

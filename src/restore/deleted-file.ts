@@ -14,14 +14,15 @@ import {
   readSync,
   unlinkSync,
 } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
-import { reopenDescriptor } from "../host/own-descriptors.js";
+import { inFolder, reopenDescriptor } from "../host/own-descriptors.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import type { FileDescription } from "../state/fd.js";
 import { crc32cRanges } from "../tracee/native.js";
 import { ownCall } from "../tracee/own-call.js";
+import { openStraight } from "../tracee/straight-path.js";
 import { coreOf } from "./content.js";
 import { openFailed } from "./file-look.js";
 import { type Piece, writePieces } from "./mapped-files.js";
@@ -29,6 +30,7 @@ import { openFlags } from "./open-flags.js";
 
 /** Names tried before giving up: the old one, then one with a number behind. */
 const NAMES_MAX = 100;
+const O_PATH = 0o10000000;
 const MFD_CLOEXEC = 1;
 /** Characters; the kernel takes 249 bytes (memfd_create(2)). */
 const MEMFD_NAME_MAX = 60;
@@ -79,6 +81,7 @@ export function recreateDeleted(
     throw error instanceof CrError ? error : openFailed(first.path, error);
   } finally {
     if (made.path !== null) unlinkSync(made.path);
+    if (made.folder !== null) closeSync(made.folder);
     closeSync(made.fd);
   }
   return { fds: opened, elsewhere: made.path === null };
@@ -92,8 +95,10 @@ function openMade(made: Made, flags: number): number {
 }
 
 interface Made {
-  /** Null for a file that has no name. */
+  /** Null for a file that has no name; else by way of its folder. */
   readonly path: string | null;
+  /** Descriptor of that, so that a folder which somebody puts in its place is left alone. */
+  readonly folder: number | null;
   readonly fd: number;
 }
 
@@ -106,7 +111,7 @@ function createAnywhere(path: string): Made {
     const isReadOnly = isErrno((error as Error).cause, "EROFS");
     if (!isReadOnly && !(error instanceof CrError && codes.includes(error.code))) throw error;
     const name = Buffer.from(`${basename(path).slice(0, MEMFD_NAME_MAX)}\0`);
-    return { path: null, fd: ownCall("memfd_create", name, MFD_CLOEXEC) };
+    return { path: null, folder: null, fd: ownCall("memfd_create", name, MFD_CLOEXEC) };
   }
 }
 
@@ -127,17 +132,30 @@ function checkContent({ content, path }: FileDescription, coreFd: number): void 
   );
 }
 
-function createUnderOwnName(path: string): { path: string; fd: number } {
+function createUnderOwnName(path: string): Made {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const folder = openFolder(path);
   for (let attempt = 0; attempt < NAMES_MAX; attempt += 1) {
-    const name = attempt === 0 ? path : `${path}.${process.pid}.${attempt}`;
+    const name = attempt === 0 ? basename(path) : `${basename(path)}.${process.pid}.${attempt}`;
+    const within = inFolder(folder, name);
     try {
-      return { path: name, fd: openSync(name, flags, 0o600) };
+      return { path: within, folder, fd: openSync(within, flags, 0o600) };
     } catch (error) {
-      if (!isErrno(error, "EEXIST")) throw openFailed(name, error);
+      if (isErrno(error, "EEXIST")) continue;
+      closeSync(folder);
+      throw openFailed(path, error);
     }
   }
+  closeSync(folder);
   throw new CrError("RESTORE_FAILED", `make ${path} again: ${NAMES_MAX} names for it are taken`);
+}
+
+function openFolder(path: string): number {
+  try {
+    return openStraight(dirname(path), O_PATH | constants.O_DIRECTORY);
+  } catch (error) {
+    throw openFailed(path, error);
+  }
 }
 
 /** Zero pages are left out, so that a sparse file comes back sparse. */

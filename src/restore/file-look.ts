@@ -6,6 +6,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync 
 import { CrError, isErrno } from "../errors.js";
 import { formatDevice } from "../host/device-number.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
+import { openStraight } from "../tracee/straight-path.js";
 
 /** O_PATH of open(2) on x86-64, which Node does not name. */
 const O_PATH = 0o10000000;
@@ -25,11 +26,14 @@ export interface FileLook {
   readonly stat: BigIntStats;
 }
 
-/** Looks at a path. FILE_MISSING when there is nothing, NOT_PERMITTED when a folder on the way is closed. */
+/**
+ * Looks at a path. FILE_MISSING when there is nothing, NOT_PERMITTED when a folder on the way is closed, FILE_CHANGED
+ * for root when one is a symbolic link.
+ */
 export function lookAt(path: string): FileLook {
   let fd: number;
   try {
-    fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+    fd = openStraight(path, O_PATH | constants.O_NOFOLLOW);
   } catch (error) {
     throw openFailed(path, error);
   }
@@ -69,6 +73,14 @@ export function openFailed(path: string, error: unknown): CrError {
   if (isErrno(error, "ENOENT", "ENOTDIR", "ENXIO", "ENODEV")) {
     return new CrError("FILE_MISSING", `open ${path}: it is not there any more, the program needs it`, {
       hint: "put it back from a backup, or make the file system that held it available again",
+      data: { path },
+      cause: error,
+    });
+  }
+  if (isErrno(error, "ELOOP")) {
+    const what = "it, or a folder on the way to it, is a symbolic link now";
+    return new CrError("FILE_CHANGED", `open ${path}: ${what}, which root does not follow`, {
+      hint: `look where it leads (namei -l '${path}'), and put the folder back`,
       data: { path },
       cause: error,
     });

@@ -1,9 +1,19 @@
 /** Pipes and FIFOs with both ends in the program: made again with what waited in them. */
-import { chmodSync, chownSync, closeSync, lstatSync, unlinkSync, writeSync } from "node:fs";
+import {
+  type BigIntStats,
+  chmodSync,
+  chownSync,
+  closeSync,
+  lstatSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
 import { holdersOf } from "../host/descriptor-holders.js";
-import { reopenDescriptor } from "../host/own-descriptors.js";
+import { nameOf, reopenDescriptor } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
@@ -25,6 +35,8 @@ const OWNER_ONLY = 0o600;
 const MODE_BITS = 0o7777;
 const EEXIST = 17;
 const DELETED = " (deleted)";
+/** Behind the name of one that is being made. */
+const UNFINISHED = ".cr-made";
 /** Names tried for one that had none. */
 const NAMES_MAX = 100;
 const F_SETPIPE_SZ = 1031;
@@ -116,7 +128,7 @@ function openFifo(fifo: FileDescription, bytes: Buffer, made: string[]): End[] {
   const look = lookAt(path);
   try {
     if (path !== fifo.path) unlinkSync(path);
-    if (!look.stat.isFIFO() || (isThere && look.stat.ino !== fifo.ino)) throw inUse(path, "it was replaced");
+    if (!look.stat.isFIFO() || (isThere && !isLike(fifo, look.stat))) throw inUse(path, "it was replaced");
     const holder = holdersOf(new Set([path]), [process.pid]).get(path);
     if (holder) throw inUse(path, `process ${holder.pid} (${holder.comm}) has it open`);
     const fd = reopenDescriptor(look.fd, O_RDWR | O_NONBLOCK);
@@ -137,20 +149,44 @@ function openFifo(fifo: FileDescription, bytes: Buffer, made: string[]): End[] {
   }
 }
 
+/** The recorded one, or one made again in its place: what waits in a FIFO is not in the file, and its inode is nobody's. */
+function isLike(fifo: FileDescription, stat: BigIntStats): boolean {
+  const same =
+    stat.mode === BigInt(fifo.mode) && stat.uid === BigInt(fifo.uid) && stat.gid === BigInt(fifo.gid);
+  return stat.ino === fifo.ino || same;
+}
+
 /** Makes one that is gone; under its old name for an instant when it had none any more. Where it is now. */
 function makeFifo({ path, mode, uid, gid }: FileDescription): string {
   const wanted = path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path;
   for (let attempt = 0; attempt < NAMES_MAX; attempt += 1) {
     const name = attempt === 0 ? wanted : `${wanted}.${process.pid}.${attempt}`;
-    const result = tryOwnCall("mknod", Buffer.from(`${name}\0`), S_IFIFO | OWNER_ONLY, 0);
+    // Its own name it gets when it is as recorded: a cr that is killed leaves none that is not.
+    const first = wanted === path ? name + UNFINISHED : name;
+    if (first !== name) rmSync(first, { force: true });
+    const result = tryOwnCall("mknod", Buffer.from(`${first}\0`), S_IFIFO | OWNER_ONLY, 0);
     if (result === -EEXIST && wanted !== path) continue;
     if (result < 0) throw openFailed(path, Object.assign(new Error(), { code: errnoName(-result) }));
-    const { uid: ownUid, gid: ownGid } = lstatSync(name);
-    if (ownUid !== uid || ownGid !== gid) chownSync(name, uid, gid);
-    chmodSync(name, mode & MODE_BITS);
+    setAttributes(first, { mode, uid, gid });
+    if (first !== name) renameSync(first, name);
     return name;
   }
   throw inUse(path, "all names for it are taken");
+}
+
+/** Of the very FIFO, whatever somebody puts in its place meanwhile. */
+function setAttributes(
+  path: string,
+  { mode, uid, gid }: Pick<FileDescription, "mode" | "uid" | "gid">,
+): void {
+  const { fd, stat } = lookAt(path);
+  try {
+    if (!stat.isFIFO()) throw inUse(path, "it was replaced");
+    if (stat.uid !== BigInt(uid) || stat.gid !== BigInt(gid)) chownSync(nameOf(fd), uid, gid);
+    chmodSync(nameOf(fd), mode & MODE_BITS);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const FIONREAD = 0x541b;

@@ -14,11 +14,13 @@ import { mapAll, settle, vacate } from "./address-space.js";
 import { putCredentials } from "./credentials.js";
 import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
+import { endedMain, endingAt, hasEndedMain } from "./ended-main.js";
 import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { describeMemory } from "./memory-attributes.js";
+import { callersOpenFiles } from "./open-files-limit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
 import { restartable } from "./restart.js";
 import { putFilters } from "./seccomp.js";
@@ -57,6 +59,7 @@ export interface RebuildParts {
 export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const { state, inheritance, prepared, foreign } = parts;
   const threads = threadsOf(state, newborn.pid);
+  const affinity = hasEndedMain(state) ? [[], ...parts.affinity] : parts.affinity;
   const workshop = parts.workshop ?? openWorkshop(newborn, state);
   vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
@@ -77,29 +80,33 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   if (!foreign) {
     putSettings(workshop, state);
     threads.forEach((thread, index) => {
-      putScheduling(workshop, thread, parts.affinity[index] ?? []);
+      putScheduling(workshop, thread, affinity[index] ?? []);
     });
-    putLimits(workshop, state);
   }
+  putLimits(workshop, foreign ? callersOpenFiles() : state.limits);
   for (const thread of threads) putThread(workshop, thread);
   putPending(workshop, state);
   putTimers(workshop, state);
   putPosixTimers(workshop, state);
   if (!foreign) putIdentity(workshop, state, threads);
   putGuards(workshop, state);
-  const syscallAt = findSyscall(newborn.pid, readMappings(newborn.pid));
-  if (syscallAt === null) {
-    throw new CrError(
-      "RESTORE_FAILED",
-      "cannot clear up in the program: neither it nor the vdso has a syscall instruction",
-    );
-  }
-  workshop.leave(syscallAt);
+  workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));
   const queued = queuedSignals(state);
-  for (const thread of threads) {
+  for (const [index, thread] of threads.entries()) {
     const xstate = foreign ? fitted(thread) : thread.xstate;
-    newborn.finish({ ...thread, registers: restartable(thread.registers), xstate }, queued);
+    const ends = index === 0 && hasEndedMain(state);
+    const registers = ends
+      ? endingAt(syscallIn(newborn, state.vmas), thread, state)
+      : restartable(thread.registers);
+    newborn.finish({ ...thread, registers, xstate }, queued);
   }
+}
+
+function syscallIn({ pid }: Newborn, vmas: ProcessState["vmas"]): bigint {
+  const address = findSyscall(pid, vmas);
+  if (address !== null) return address;
+  const message = "cannot clear up in the program: neither it nor the vdso has a syscall instruction";
+  throw new CrError("RESTORE_FAILED", message);
 }
 
 /** What takes rights away from the newborn, and what its threads alone are set to. */
@@ -118,7 +125,9 @@ function putIdentity(workshop: Workshop, state: ProcessState, threads: readonly 
 function threadsOf(state: ProcessState, pid: number): ThreadState[] {
   const [main, ...others] = state.threads;
   if (main === undefined) throw new RangeError("a process without threads");
-  const all = [{ ...main, tid: pid }, ...others];
+  const all = hasEndedMain(state)
+    ? [endedMain(state, main), ...state.threads]
+    : [{ ...main, tid: pid }, ...others];
   return all.map((thread) => ({ ...thread, pending: thread.pending.filter((info) => !isTick(info, state)) }));
 }
 

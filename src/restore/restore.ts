@@ -30,6 +30,7 @@ import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.j
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { type MadeAgain, makeGoneFiles } from "./made-again.js";
 import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
@@ -87,10 +88,10 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path, { unpack });
   const foreign = core.origin !== "recore";
   const recorded = asSeenHere(readWhole(core, options), options.callerGroups ?? null);
-  const { state, vdso, softErrors: accepted } = adapt(core, recorded, options);
+  const { state: adapted, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
-  const sameBoot = state.host.bootId === bootId();
-  const soft = await checkBeforeRestore(state, {
+  const sameBoot = adapted.host.bootId === bootId();
+  const soft = await checkBeforeRestore(adapted, {
     machine: { components: cpuComponents() },
     coreFd: core.fd,
     exe: options.exe,
@@ -99,18 +100,23 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     keepPid: options.pid !== "new",
   });
-  const clocks = planClocks(state.host, {
+  const clocks = planClocks(adapted.host, {
     sameBoot,
     host: hostClocks(),
     own: readTimeOffsets("self"),
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
-  const placed = options.place?.(state.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(state);
+  const placed = options.place?.(adapted.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(adapted);
   const corePath = options.beside ?? path;
-  using snapshots = putSnapshotsBack(state.files, { policy, coreFd: core.fd, corePath });
+  using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath });
+  using madeAgain = makeGoneFiles(
+    { ...adapted, files: snapshots.files },
+    { policy, putBack: snapshots.paths },
+  );
+  const { state } = madeAgain;
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments(state);
-  using prepared = prepareFiles(snapshots.files, {
+  using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath,
     coreFd: core.fd,
@@ -121,21 +127,8 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
-  const started = tryStart({
-    core,
-    state,
-    options,
-    placed,
-    inheritance,
-    prepared,
-    shared,
-    segments,
-    exe,
-    policy,
-    foreign,
-    clocks,
-    vdso,
-  });
+  const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
@@ -145,6 +138,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...shared.softErrors,
     ...segments.softErrors,
     ...snapshots.softErrors,
+    ...madeAgain.softErrors,
     ...prepared.softErrors,
     ...started.softErrors,
   ];
@@ -169,6 +163,7 @@ interface StartParts {
   readonly inheritance: Inheritance;
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
+  readonly madeAgain: MadeAgain<ProcessState>;
   readonly segments: OpenedSegments;
   readonly exe: string;
   readonly policy: FilesPolicy;
@@ -234,11 +229,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
+    parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();
     prepared.undo();
+    parts.madeAgain.undo();
     throw error;
   }
   return { pid: newborn.pid, foreground, softErrors };

@@ -79,10 +79,10 @@ export function putGuards(workshop: Workshop, state: ProcessState): void {
 }
 
 /** Resource limits; the one for open files comes after the descriptors are in place. */
-export function putLimits(workshop: Workshop, state: ProcessState): void {
+export function putLimits(workshop: Workshop, wanted: ProcessState["limits"]): void {
   const args = new Arguments(workshop.data);
   const last = (resource: number) => (resource === RLIMIT_NOFILE ? 1 : 0);
-  const limits = [...state.limits].sort((a, b) => last(a.resource) - last(b.resource));
+  const limits = [...wanted].sort((a, b) => last(a.resource) - last(b.resource));
   const calls = limits.map(({ resource, soft, hard }): RemoteCall => {
     return { name: "prlimit64", args: [0, resource, args.words(soft, hard), 0] };
   });

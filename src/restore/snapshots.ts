@@ -24,6 +24,7 @@ import type { Snapshot } from "../state/snapshot.js";
 import type { SoftError } from "../state/soft-error.js";
 import { mapsDevice, otherMappers } from "../tracee/maps.js";
 import { crc32cRanges } from "../tracee/native.js";
+import { openStraight } from "../tracee/straight-path.js";
 import { openFailed } from "./file-look.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { copyBytes, createBeside, setTime } from "./rollback.js";
@@ -89,7 +90,7 @@ export function putSnapshotsBack(files: FileState, options: SnapshotOptions): Pu
 
 function openOrNull(path: string): number | null {
   try {
-    const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const fd = openStraight(path, constants.O_RDWR | constants.O_NONBLOCK);
     if (fstatSync(fd).isFile()) return fd;
     closeSync(fd);
   } catch (error) {
@@ -166,11 +167,7 @@ function makeAgain(snapshot: Snapshot, { coreFd }: SnapshotOptions): Change {
 
 function create(path: string): number {
   try {
-    return openSync(
-      path,
-      constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      0o600,
-    );
+    return openStraight(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   } catch (error) {
     throw openFailed(path, error);
   }

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
+import { nameOf } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { describeAddress } from "../state/socket-address.js";
@@ -17,6 +18,7 @@ import {
   makeConnections,
 } from "./connections.js";
 import { coreOf } from "./content.js";
+import { lookAt } from "./file-look.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -166,11 +168,14 @@ function call(what: "bind" | "connect", fd: number, address: string): void {
   );
 }
 
-/** Moves the dead socket file out of the way: only the recorded one, and only if nobody answers there. */
-function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): string | null {
+/**
+ * Moves a dead socket file out of the way, only if nobody answers there: the recorded one, or what a cr that was killed
+ * has bound in its place.
+ */
+function moveAside({ path }: NonNullable<Socket["file"]>, socket: Socket): string | null {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (stat === undefined) return null;
-  if (!stat.isSocket() || stat.ino !== ino) throw inUse(path, "another file has its name");
+  if (!stat.isSocket()) throw inUse(path, "another file has its name");
   const probe = ownCall("socket", AF_UNIX, socket.type | SOCK_CLOEXEC, 0);
   const bytes = Buffer.from(socket.local, "hex");
   const result = tryOwnCall("connect", probe, bytes, bytes.length);
@@ -180,9 +185,16 @@ function moveAside({ path, ino }: NonNullable<Socket["file"]>, socket: Socket): 
   return path + ASIDE;
 }
 
+/** Of the very socket, whatever somebody puts in its place meanwhile. */
 function giveBack({ path, mode, uid, gid }: NonNullable<Socket["file"]>): void {
-  chmodSync(path, mode & MODE_BITS);
-  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+  const { fd, stat } = lookAt(path);
+  try {
+    if (!stat.isSocket()) throw inUse(path, "it was replaced");
+    chmodSync(nameOf(fd), mode & MODE_BITS);
+    if (process.getuid?.() === 0) chownSync(nameOf(fd), uid, gid);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function inUse(path: string, why: string): CrError {

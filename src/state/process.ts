@@ -59,6 +59,8 @@ export const processSchema = z.object({
   mdwe: z.int().default(0),
   memoryMerge: z.boolean().default(false),
   membarriers: z.int().default(0),
+  /** Status of the main thread, as wait(2) gives it, where it has ended before the others; it is no thread then. */
+  mainEnded: z.int().nonnegative().optional(),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
   /** Pid of the root of the process tree it was saved with (tree.ts): to be restored with the others only. */

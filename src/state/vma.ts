@@ -19,7 +19,15 @@ export const vmaSchema = z.object({
   /** What backs it: `special` is a `[v*]` mapping of the kernel's. */
   kind: z.enum(["anonymous", "shared-anonymous", "file", "shared-file", "special"]),
   /** The backing file as it was, for file kinds; null when unknown or none. */
-  file: z.object({ sizeBytes: z.number(), mtimeNs: u64, buildId: z.string().nullable() }).nullable(),
+  file: z
+    .object({
+      sizeBytes: z.number(),
+      mtimeNs: u64,
+      buildId: z.string().nullable(),
+      /** Of one that is mapped shared: st_mode and whose it is, to make it again; left out in older cores. */
+      owner: z.object({ mode: z.int(), uid: z.int(), gid: z.int() }).optional(),
+    })
+    .nullable(),
   /** Guard regions inside (MADV_GUARD_INSTALL), as [start, end). */
   guards: z.array(z.tuple([u64, u64])),
   /** Size of its pages in bytes where they come from hugetlbfs (MAP_HUGETLB). */

@@ -6,7 +6,7 @@ import { type CoreFile, openCore } from "../core/reader.js";
 import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
-import { descriptorPath } from "../host/own-descriptors.js";
+import { nameOf } from "../host/own-descriptors.js";
 import { PAGE_BYTES, RUN_BYTES_MAX } from "../state/address.js";
 import { dataPieces } from "../tracee/data-spans.js";
 import { checksumsOf, expandInto } from "../tracee/frames.js";
@@ -66,7 +66,7 @@ function copyThrough(fd: number, core: CoreFile, tailOffset: number): void {
 }
 
 function requireWhole(fd: number, from: string): void {
-  using core = openCore(descriptorPath(fd));
+  using core = openCore(nameOf(fd));
   const [problem] = verifyCore(core, checksumsOf).problems;
   if (problem === undefined || core.origin !== "recore") return;
   throw new CrError(

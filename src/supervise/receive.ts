@@ -14,7 +14,7 @@ import {
 } from "../core/stream.js";
 import { CrError, type ErrorCode, isErrno } from "../errors.js";
 import { writeAll } from "../file-bytes.js";
-import { descriptorPath } from "../host/own-descriptors.js";
+import { nameOf } from "../host/own-descriptors.js";
 import { RUN_BYTES_MAX } from "../state/address.js";
 import { checksumsOf } from "../tracee/frames.js";
 import { waitUntilReady } from "../tracee/ready.js";
@@ -47,7 +47,7 @@ export function receiveCore(): Received {
     closeSync(fd);
     throw spoolFailed("keep the core that is received", error);
   }
-  return { fd, path: descriptorPath(fd), [Symbol.dispose]: () => closeSync(fd) };
+  return { fd, path: nameOf(fd), [Symbol.dispose]: () => closeSync(fd) };
 }
 
 function receiveInto(fd: number): void {

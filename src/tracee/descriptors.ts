@@ -7,6 +7,7 @@ import { tryOwnCall } from "./own-call.js";
 import { readProcFile } from "./proc-file.js";
 
 const O_CLOEXEC = 0o2000000;
+const O_DIRECT = 0o40000;
 /** linux/kcmp.h */
 const KCMP_FILE = 0;
 const KCMP_EPOLL_TFD = 7;
@@ -54,6 +55,18 @@ function readOne(pid: number, fd: number): OpenDescriptor | null {
 /** The text of fdinfo. */
 export function readInfo(pid: number, fd: number): string {
   return readProcFile(`/proc/${pid}/fdinfo/${fd}`);
+}
+
+/** True when one of the descriptors has O_DIRECT. */
+export function hasDirectDescriptor(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return (parseFdinfo(readInfo(pid, Number(fd))).flags & O_DIRECT) !== 0;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return false;
+      throw error;
+    }
+  });
 }
 
 /** Parses /proc/PID/fdinfo/N (proc_pid_fdinfo(5)). */

@@ -3,12 +3,12 @@
  * the kernel what only a holder may ask, while the process runs nothing and notices nothing.
  */
 import { closeSync } from "node:fs";
-import { call } from "./native.js";
-import { ownCall } from "./own-call.js";
+import { call, tryCall } from "./native.js";
+import { ownCall, tryOwnCall } from "./own-call.js";
 
 /** Runs `act` with cr's number for the descriptor, and closes that again. Throws `NativeError`. */
 export function withGrasp<T>(pid: number, fd: number, act: (own: number) => T): T {
-  const pidfd = call("cr_pidfd_open", pid);
+  const pidfd = openPidfd(pid);
   let own = -1;
   try {
     own = ownCall("pidfd_getfd", pidfd, fd, 0);
@@ -17,4 +17,21 @@ export function withGrasp<T>(pid: number, fd: number, act: (own: number) => T): 
     closeSync(pidfd);
     if (own >= 0) closeSync(own);
   }
+}
+
+/** PIDFD_THREAD of pidfd_open(2), Linux 6.9: for another thread than the main one. */
+const PIDFD_THREAD = 0o200;
+
+/** True where descriptors can be had through any thread of a process. */
+export function canGraspByThread(tid: number): boolean {
+  const pidfd = tryOwnCall("pidfd_open", tid, PIDFD_THREAD);
+  if (pidfd >= 0) closeSync(pidfd);
+  return pidfd >= 0;
+}
+
+function openPidfd(pid: number): number {
+  const pidfd = tryCall("cr_pidfd_open", pid);
+  if (pidfd >= 0) return pidfd;
+  const ofThread = tryOwnCall("pidfd_open", pid, PIDFD_THREAD);
+  return ofThread >= 0 ? ofThread : call("cr_pidfd_open", pid);
 }

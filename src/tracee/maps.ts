@@ -14,6 +14,35 @@ export function readMappings(pid: number): Vma[] {
   return vmas.map((vma) => (vma.deleted && isThere(pid, vma) ? undelete(vma) : vma));
 }
 
+/**
+ * The same in a moment, however much memory there is: smaps counts every page, maps none. The flags are those of
+ * `known`; null where there is a mapping that was not there then.
+ */
+export function readMappingsAsKnown(pid: number, known: readonly Vma[]): Vma[] | null {
+  const byStart = new Map(known.map((vma) => [vma.start, vma]));
+  const vmas = parseSmaps(readMapsText(pid)).map((vma) => {
+    const before = byStart.get(vma.start);
+    return before !== undefined && isSameMapping(vma, before) ? { ...before, guards: [] } : null;
+  });
+  return vmas.includes(null) ? null : (vmas as Vma[]);
+}
+
+function isSameMapping(a: Vma, b: Vma): boolean {
+  const name = ({ path, deleted }: Vma) => path + (deleted ? DELETED : "");
+  const isNamed = name(a) === name(b) || name(a) === name(b) + DELETED;
+  return a.end === b.end && a.prot === b.prot && a.offset === b.offset && a.ino === b.ino && isNamed;
+}
+
+/** True when no mapping that was there before has other flags now; those that are gone tell nothing. */
+export function haveFlagsOf(before: readonly Vma[], now: readonly Vma[]): boolean {
+  const byStart = new Map(now.map((vma) => [vma.start, vma]));
+  return before.every((vma) => {
+    const later = byStart.get(vma.start);
+    if (later === undefined || !isSameMapping(later, vma)) return true;
+    return later.flags.join() === vma.flags.join();
+  });
+}
+
 /** A path as the process sees it, for us to open: under its own root folder. */
 export function pathInside(pid: number, path: string): string {
   return `/proc/${pid}/root${path}`;

@@ -1,7 +1,14 @@
-/** Memory of a tracee: small reads and writes, and the bulk copy into a file. */
-import type { Address } from "../state/address.js";
-import type { CopyRange } from "../state/pages.js";
-import { call, packRanges } from "./native.js";
+/** Memory of a tracee: small reads and writes, and bulk copies into a file or a stash. */
+import { type Address, PAGE_BYTES } from "../state/address.js";
+import { call } from "./native.js";
+import type { RangeList } from "./range-list.js";
+
+/** Flags of cr_copy_out (native/cr.h). */
+const OVER = 1;
+const LOOSE = 2;
+
+/** The checksum of a page that was gone when a running process was copied. */
+export const GONE_CHECKSUM = 0xffff_ffff;
 
 /** Reads `lengthBytes` at `address`; pages that the protection forbids are read too. Throws `NativeError`. */
 export function readMemory(pid: number, address: Address, lengthBytes: number): Buffer {
@@ -15,25 +22,38 @@ export function writeMemory(pid: number, address: Address, bytes: Buffer): void 
   if (bytes.length > 0) call("cr_mem_write", pid, Number(address), bytes, bytes.length);
 }
 
-export interface CopyResult {
-  /** Bytes written: what is not zero. */
-  readonly writtenBytes: number;
-  /** CRC32C of each range, holes taken as zeros. */
-  readonly crc32c: readonly number[];
+export interface PageCopy {
+  readonly list: RangeList;
+  readonly threads: number;
+  /** Something may stand in the file already: zero pages are made holes. */
+  readonly over?: boolean;
+  /** The process runs: a page that is gone counts as zeros and gets GONE_CHECKSUM. */
+  readonly loose?: boolean;
+  /** The ranges are places in this stash, not addresses (`pid` is 0 then). */
+  readonly stash?: Buffer;
 }
 
 /**
- * Copies ranges (page multiples of at most RUN_BYTES_MAX) of a stopped tracee to their places in a file, natively
- * and with a few threads; all-zero pages are left as holes. Throws `NativeError` (ENOSPC, EFAULT, …).
+ * Copies pages of a tracee, or of a stash, to their places in a file, natively and with a few threads; all-zero pages
+ * are left as holes. Tells the bytes written and the CRC32C of every page, in the order of the ranges. Throws
+ * `NativeError` (ENOSPC, EFAULT, ESRCH, …).
  */
-export function copyMemoryTo(
+export function copyPages(
   pid: number,
   fd: number,
-  options: { readonly ranges: readonly CopyRange[]; readonly threads: number },
-): CopyResult {
-  const { ranges, threads } = options;
-  if (ranges.length === 0) return { writtenBytes: 0, crc32c: [] };
-  const crcs = Buffer.alloc(ranges.length * 4);
-  const writtenBytes = call("cr_copy_out", pid, fd, packRanges(ranges), ranges.length, crcs, threads);
-  return { writtenBytes, crc32c: ranges.map((_, index) => crcs.readUInt32LE(index * 4)) };
+  { list, threads, over, loose, stash }: PageCopy,
+): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
+  const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
+  const from = stash ?? Buffer.alloc(0);
+  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0);
+  const args = [list.packed, list.count, Buffer.from(checksums.buffer), threads] as const;
+  const writtenBytes = list.count === 0 ? 0 : call("cr_copy_out", pid, fd, ...args, from, from.length, flags);
+  return { writtenBytes, checksums };
+}
+
+/** Copies ranges, whose places are those in the stash, into it. Throws `NativeError` (EFAULT, ESRCH). */
+export function stashPages(pid: number, stash: Buffer, list: RangeList): void {
+  if (list.count === 0) return;
+  const none = Buffer.alloc(0);
+  call("cr_copy_out", pid, -1, list.packed, list.count, none, 2, stash, stash.length, 0);
 }

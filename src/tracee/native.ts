@@ -31,7 +31,7 @@ const SIGNATURES = {
   cr_remote: [I32, BYTES, BYTES, I32, BYTES, I32],
   cr_mem_read: [I32, I64, BYTES, I64],
   cr_mem_write: [I32, I64, BYTES, I64],
-  cr_copy_out: [I32, I32, BYTES, I32, BYTES, I32],
+  cr_copy_out: [I32, I32, BYTES, I32, BYTES, I32, BYTES, I64, I32],
   cr_checksum: [I32, BYTES, I32, BYTES, I32],
   cr_fill: [I32, I32, I32, BYTES, I32, BYTES, BYTES, I32, I32, I32],
   cr_pack: [I32, I32, I64, BYTES, I32, I32, I32],

@@ -41,6 +41,7 @@ const NUMBER = {
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,
+  fallocate: 285,
   signalfd4: 289,
   eventfd2: 290,
   epoll_create1: 291,
@@ -49,6 +50,8 @@ const NUMBER = {
   kcmp: 312,
   memfd_create: 319,
   pidfd_send_signal: 424,
+  pidfd_open: 434,
+  openat2: 437,
   pidfd_getfd: 438,
 } as const;
 export type OwnCallName = keyof typeof NUMBER;

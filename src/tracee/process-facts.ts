@@ -18,6 +18,10 @@ import {
 import { threadsOf } from "./tasks.js";
 
 export interface ProcessFacts {
+  /** Its id; what is looked at may be another thread than the main one. */
+  readonly pid: number;
+  /** Status of its main thread, as wait(2) gives it, where that has ended; else null. */
+  readonly mainEnded: number | null;
   readonly stat: ProcStat;
   readonly status: ReadonlyMap<string, string>;
   /** Link of /proc/PID/exe, ` (deleted)` included. */
@@ -37,17 +41,21 @@ export interface ProcessFacts {
   readonly seccompMode: number;
 }
 
-/** Reads it all. Throws errno errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted. */
-export function readProcessFacts(pid: number): ProcessFacts {
+/**
+ * Reads it all, through the main thread or one that speaks for it (`speakerOf`), the mappings by `mappings`. Throws errno
+ * errors as Node gives them: ENOENT or ESRCH gone, EACCES or EPERM not permitted.
+ */
+export function readProcessFacts(pid: number, mappings = readMappings): ProcessFacts {
   const cwd = statSync(`/proc/${pid}/cwd`, { bigint: true });
+  const status = readStatus(pid);
   return {
-    stat: readStat(pid),
-    status: readStatus(pid),
+    ...mainThread(pid, status),
+    status,
     exe: readlinkSync(`/proc/${pid}/exe`),
     cwd: { path: readlinkSync(`/proc/${pid}/cwd`), dev: cwd.dev, ino: cwd.ino },
     auxv: readFileSync(`/proc/${pid}/auxv`),
     cmdline: text(pid, "cmdline"),
-    vmas: readMappings(pid),
+    vmas: mappings(pid),
     descriptors: readDescriptors(pid),
     limits: readLimits(pid),
     timers: optionalText(pid, "timers"),
@@ -56,6 +64,15 @@ export function readProcessFacts(pid: number): ProcessFacts {
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
     seccompMode: Math.max(0, ...threadsOf(pid).map((tid) => seccompMode(pid, tid))),
   };
+}
+
+/** Name and start of a process are those of its main thread, alive or not. */
+function mainThread(tid: number, status: ReadonlyMap<string, string>) {
+  const pid = Number(status.get("Tgid") ?? tid);
+  const stat = readStat(tid);
+  if (pid === tid) return { pid, stat, mainEnded: null };
+  const { comm, startTicks, exitCode } = readStat(pid);
+  return { pid, stat: { ...stat, comm, startTicks }, mainEnded: exitCode };
 }
 
 /** A thread that ended meanwhile has none. */

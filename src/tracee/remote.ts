@@ -10,13 +10,14 @@ import { SYSCALL, type SyscallName } from "./syscalls.js";
 /** Layout of struct cr_call and struct cr_site (native/cr.h); test/tracee/layouts.test.ts compares them. */
 export const CALL_BYTES = 64;
 export const SITE_LAYOUT = {
-  bytes: 272,
+  bytes: 280,
   chain: 8,
   chainLength: 32,
   stopSignal: 36,
   place: 40,
   placeLength: 48,
   orphan: 56,
+  options: 272,
 } as const;
 
 /** Calls of one batch; the native side refuses more. */
@@ -38,6 +39,8 @@ export interface GuardedSite {
   readonly placeBytes: number;
   /** Registers with which a target goes on if we die in between (216 bytes). */
   readonly orphan: Buffer;
+  /** Options of ptrace(2) that hold while the calls run, such as PTRACE_O_TRACECLONE. */
+  readonly options?: number;
 }
 
 /** The batch was cut short by a signal that cannot be blocked; the target has its own state back. */
@@ -68,6 +71,7 @@ export function runGuarded(
   packed.writeUInt32LE(site.chain.length, SITE_LAYOUT.chainLength);
   packed.writeBigUInt64LE(site.place, SITE_LAYOUT.place);
   packed.writeBigUInt64LE(BigInt(site.placeBytes), SITE_LAYOUT.placeLength);
+  packed.writeUInt32LE(site.options ?? 0, SITE_LAYOUT.options);
   site.orphan.copy(packed, SITE_LAYOUT.orphan, 0, REGISTERS_BYTES);
   return run(tid, packed, batch);
 }

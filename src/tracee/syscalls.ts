@@ -16,6 +16,7 @@ export const SYSCALL = {
   getitimer: 36,
   setitimer: 38,
   getpid: 39,
+  clone: 56,
   execve: 59,
   wait4: 61,
   shmdt: 67,
@@ -64,6 +65,7 @@ export const SYSCALL = {
   epoll_ctl: 233,
   openat: 257,
   epoll_create1: 291,
+  userfaultfd: 323,
   clone3: 435,
   close_range: 436,
 } as const;

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import { readProcFile } from "./proc-file.js";
-import { readStat } from "./proc-status.js";
+import { readStat, readStatus } from "./proc-status.js";
 
 /** Links of a folder of one thread: `.`, `..` and its own (fs/proc/base.c). */
 const LINKS_OF_ONE = 3;
@@ -29,6 +29,20 @@ export function mainThreadHasEnded(pid: number): boolean {
     if (isErrno(error, "ENOENT", "ESRCH")) return false;
     throw error;
   }
+}
+
+/**
+ * The thread through which all that threads have in common can be looked at: the main one mostly. Of one that has ended
+ * /proc shows nothing but its name and its ids, so then it is the first that lives.
+ */
+export function speakerOf(pid: number): number {
+  if (!mainThreadHasEnded(pid)) return pid;
+  return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
+}
+
+/** The main thread of the process that a thread belongs to. */
+export function leaderOf(tid: number): number {
+  return Number(readStatus(tid).get("Tgid") ?? tid);
 }
 
 /** A thread's name. */

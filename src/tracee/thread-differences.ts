@@ -1,6 +1,6 @@
 /** What the threads of a process should have in common and the kernel lets each have for itself. */
 import { tryOwnCall } from "./own-call.js";
-import { threadsOf } from "./tasks.js";
+import { mainThreadHasEnded, threadsOf } from "./tasks.js";
 
 /** linux/kcmp.h */
 const KCMP_FILES = 2;
@@ -12,7 +12,7 @@ export interface ThreadDifference {
   readonly what: "descriptors" | "folder";
 }
 
-/** All of them; nothing about a thread that has ended meanwhile. kcmp(2), unshare(2). */
+/** All of them; nothing about a thread that has ended, as a main one may have. kcmp(2), unshare(2). */
 export function threadDifferences(pid: number): ThreadDifference[] {
   const others = threadsOf(pid).filter((tid) => tid !== pid);
   return others.flatMap((tid): ThreadDifference[] => [
@@ -22,5 +22,5 @@ export function threadDifferences(pid: number): ThreadDifference[] {
 }
 
 function differ(pid: number, tid: number, kind: number): boolean {
-  return tryOwnCall("kcmp", pid, tid, kind, 0, 0) > 0;
+  return tryOwnCall("kcmp", pid, tid, kind, 0, 0) > 0 && !mainThreadHasEnded(tid);
 }

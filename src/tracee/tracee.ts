@@ -5,7 +5,7 @@
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { decodeStatus, jobStopSignal, type Stop } from "./stop.js";
-import { mainThreadHasEnded, threadsOf } from "./tasks.js";
+import { leaderOf, mainThreadHasEnded, threadsOf } from "./tasks.js";
 import { packInts, unpackInts } from "./tids.js";
 
 const SIGKILL = 9;
@@ -42,20 +42,24 @@ interface Thread {
 
 export class Tracee {
   readonly pid: number;
+  /** A main thread that has ended, which is listed to the end; `pid` is then another one. */
+  readonly #ended: number | null;
   readonly #threads = new Map<number, Thread>();
   #stopSignal = 0;
 
   private constructor(pid: number) {
     this.pid = pid;
+    const leader = leaderOf(pid);
+    this.#ended = leader === pid ? null : leader;
   }
 
   /**
-   * Attaches to every thread of a running process and asks it to stop (PTRACE_SEIZE, PTRACE_INTERRUPT). Throws
+   * Attaches to every thread of a running process, the one by which it is reachable first, and asks it to stop (PTRACE_SEIZE, PTRACE_INTERRUPT). Throws
    * `NativeError` (EPERM, ESRCH) when the main thread cannot be had.
    */
   static seize(pid: number): Tracee {
     const tracee = new Tracee(pid);
-    const results = tracee.#seize([pid, ...threadsOf(pid).filter((tid) => tid !== pid)]);
+    const results = tracee.#seize([pid, ...tracee.#listed().filter((tid) => tid !== pid)]);
     const main = results[0] ?? 0;
     if (main < 0) {
       tracee.release();
@@ -72,6 +76,10 @@ export class Tracee {
   /** The signal by which job control had stopped it (SIGSTOP, SIGTSTP, …); 0 when it ran. It stays stopped then. */
   get stopSignal(): number {
     return this.#stopSignal;
+  }
+
+  #listed(): number[] {
+    return threadsOf(this.pid).filter((tid) => tid !== this.#ended);
   }
 
   #seize(tids: readonly number[]): number[] {
@@ -94,7 +102,7 @@ export class Tracee {
     for (;;) {
       while (this.#running().length > 0) this.#collect(deadline);
       // Only a running thread makes new ones: once all known ones stand and no other is listed, the set is stable.
-      const fresh = threadsOf(this.pid).filter((tid) => !this.#threads.has(tid));
+      const fresh = this.#listed().filter((tid) => !this.#threads.has(tid));
       if (fresh.length === 0) return;
       // A thread may have ended since it was listed (ESRCH), or be about to (EPERM).
       if (this.#seize(fresh).every((result) => result < 0) && performance.now() > deadline) throw timedOut();

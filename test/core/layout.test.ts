@@ -66,6 +66,20 @@ describe("planCore", () => {
     expect(plan.runs).toHaveLength(2);
   });
 
+  test("keeps places that were given before, and splits where they do not follow one another", () => {
+    const ranges = [
+      { ...stored(0x1000n, 2), fileOffset: pages(9) },
+      { ...stored(0x3000n, 1), fileOffset: pages(3) },
+      { ...stored(0x4000n, 1), fileOffset: pages(4) },
+    ];
+    const plan = planCore([vma(0x1000n, 8)], ranges);
+    expect(shape(plan)).toEqual([
+      [0x1000n, 2, 2, 9],
+      [0x3000n, 6, 2, 3],
+    ]);
+    expect(plan.extraOffset).toBe(pages(11));
+  });
+
   test("shows what has no content with its permissions and p_filesz 0", () => {
     const plan = planCore([vma(0x1000n, 8, { prot: "---p" })], []);
     expect(plan.segments).toEqual([

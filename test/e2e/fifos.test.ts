@@ -1,9 +1,12 @@
-/** FIFOs with both ends in a program: their names may be gone when it is restored, or have been gone before. */
-import { existsSync, lstatSync, rmSync } from "node:fs";
+/** FIFOs with both ends in a program, and paths of sockets: gone when it is restored, gone before, or left by a cr that was killed. */
+import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
+import { eventually } from "../harness/eventually.js";
+import { statOf } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
+import { fixture } from "../harness/target.js";
 
 const SCRIPT = [
   "import os,stat,sys,time",
@@ -48,4 +51,38 @@ test("one that had no name any more has none again", () =>
     expect(result.status, describeResult(result)).toBe(0);
     expect(target.output()).toBe("ready\nb'in between' b'after' 0o10640 0 True\n");
     expect(existsSync(path)).toBe(false);
+  }));
+
+test("one that a cr has made which was killed then serves the next", () =>
+  withScene(async (scene) => {
+    const { target, core, path } = await killed(scene);
+    rmSync(path);
+    const left = await scene.cr(["restore", core], { env: { CR_FAULT: "restore-after-rebuild" } });
+    expect(left.signal, describeResult(left)).toBe("SIGKILL");
+    expect(lstatSync(path).isFIFO()).toBe(true);
+    await eventually("its pid is free", () => statOf(target.pid) === null);
+    target.go();
+    const result = await scene.cr(["restore", core]);
+    expect(result.status, describeResult(result)).toBe(0);
+    expect(target.output()).toBe("ready\nb'in between' b'after' 0o10640 1 True\n");
+  }));
+
+test("sockets that a cr has bound which was killed then are bound by the next", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("sockets"), "FOLDER"]);
+    await target.says("ready");
+    const core = join(scene.folder, "core");
+    const saved = await scene.cr(["checkpoint", String(target.pid), "-o", core, "--kill"]);
+    expect(saved.status, describeResult(saved)).toBe(0);
+    const before = readdirSync(target.folder).sort();
+    for (const fault of ["restore-after-spawn", "restore-after-rebuild"]) {
+      const left = await scene.cr(["restore", core], { env: { CR_FAULT: fault } });
+      expect(left.signal, describeResult(left)).toBe("SIGKILL");
+      await eventually("its pid is free", () => statOf(target.pid) === null);
+    }
+    target.go();
+    const result = await scene.cr(["restore", core]);
+    expect(result.status, `${describeResult(result)}\nit said: ${target.output()}`).toBe(0);
+    const now = readdirSync(target.folder).filter((name) => name !== "go");
+    expect(now.filter((name) => !before.includes(name))).toEqual([]);
   }));

@@ -17,13 +17,13 @@ import time
 print("ready", flush=True)
 for number in range(${COUNT}):
     print(number, flush=True)
-    time.sleep(0.01)
+    time.sleep(0.04)
 print("ok")
 `;
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  counter: [fixture("counter"), "FOLDER", String(COUNT), "10000"],
-  "counter.static": [fixture("counter.static"), "FOLDER", String(COUNT), "10000"],
-  "counter.muslstatic": [fixture("counter.muslstatic"), "FOLDER", String(COUNT), "10000"],
+  counter: [fixture("counter"), "FOLDER", String(COUNT), "40000"],
+  "counter.static": [fixture("counter.static"), "FOLDER", String(COUNT), "40000"],
+  "counter.muslstatic": [fixture("counter.muslstatic"), "FOLDER", String(COUNT), "40000"],
   python3: ["/usr/bin/python3.11", "-c", PYTHON],
 };
 
@@ -88,10 +88,13 @@ test("a crashed program's core becomes a live process in which gdb calls functio
     begun.target.go();
     expect(await begun.target.ended()).toBe("killed 11");
     const core = await byKernel(scene, begun);
-    const result = await scene.cr(["restore", "--stopped", "--detach", core]);
+    // Its limits are not in the core: the one for open files, which cr raises for itself, is the caller's.
+    const under = ["sh", "-c", 'ulimit -Sn 600; "$0" "$@"; exit $?'];
+    const result = await scene.cr(["restore", "--stopped", "--detach", core], { under });
     expect(result.status, describeResult(result)).toBe(0);
     const life = scene.adopt(Number(result.stdout.trim().split("\n").at(-1)));
     expect(life.pid).toBe(begun.target.pid);
+    expect(readFileSync(`/proc/${life.pid}/limits`, "utf8")).toMatch(/^Max open files +600 /m);
     await eventually("it is stopped", () => statOf(life.pid)?.state === "T");
     // gdb meets the SIGSTOP of every process that was stopped when it attached.
     const commands = ["handle SIGSTOP nostop noprint nopass", "bt", "call add(2, 3)"];

@@ -58,14 +58,6 @@ describe("cr checkpoint refuses", () => {
       await endsWell(parent);
     }));
 
-  test.concurrent("a process whose main thread has ended", () =>
-    withScene(async (scene) => {
-      const target = await ready(scene, [fixture("orphans"), "FOLDER"]);
-      await refuses(scene, target.pid, { code: "UNSUPPORTED_PROCESS", names: /main thread has ended/ });
-      target.go();
-      expect(await target.ended(), target.output()).toBe("exited 0");
-    }));
-
   test.concurrent("somebody else's process", () =>
     withScene(async (scene) => {
       const target = await ready(scene, [fixture("calls"), "FOLDER"]);

@@ -39,7 +39,8 @@ export function isAlive({ pid, startTicks }: Identity): boolean {
 
 /** Kills this very process with SIGKILL and waits until its pid is free. */
 export async function killHard(identity: Identity): Promise<void> {
-  if (isAlive(identity)) process.kill(identity.pid, "SIGKILL");
+  // Others may go on where the main thread is a zombie.
+  if (statOf(identity.pid)?.startTicks === identity.startTicks) process.kill(identity.pid, "SIGKILL");
   await eventually(
     () => `process ${identity.pid} is gone (state ${statOf(identity.pid)?.state})`,
     () => statOf(identity.pid)?.startTicks !== identity.startTicks,

@@ -30,7 +30,6 @@ enum {
   SLEEP_MS = 80,
   COMPUTE_LOOPS = 50000000,
 };
-
 static struct control *control;
 static volatile sig_atomic_t unexpected;
 static char before[SNAPSHOT_BYTES], now[SNAPSHOT_BYTES];
@@ -157,11 +156,28 @@ static void check_memory(const uint64_t *arena, const uint64_t *stack) {
   }
 }
 
+static int same_threads(void) {
+  static const char key[] = "status Threads:";
+  const char *one = strstr(before, key), *other = strstr(now, key);
+  size_t length = one ? strcspn(one, "\n") + 1 : 0;
+  return one && other && strncmp(one, other, length) == 0;
+}
+
+/* A thread of a tool that was killed may be on its way out: while there is one more than before, this looks again. */
+static void take_settled(void) {
+  const struct timespec nap = {0, 20000000};
+  snapshot_take(now);
+  for (int looks = 0; looks < 250 && !same_threads(); looks++) {
+    nanosleep(&nap, NULL);
+    snapshot_take(now);
+  }
+}
+
 /* Not while a tool is at work: it may refuse a program that has files of /proc open, and rightly so. */
 static void check_snapshot(void) {
   __atomic_store_n(&control->in_snapshot, 1, __ATOMIC_SEQ_CST);
   if (!__atomic_load_n(&control->hold, __ATOMIC_SEQ_CST)) {
-    snapshot_take(now);
+    take_settled();
     snapshot_compare(before, now);
   }
   __atomic_store_n(&control->in_snapshot, 0, __ATOMIC_SEQ_CST);

@@ -11,11 +11,20 @@ export const CR = fileURLToPath(new URL("../../bin/cr", import.meta.url));
 /** True when a stand-in is under torture; its cores are not expected to pass `cr verify`. */
 export const IS_STAND_IN = process.env.CR_TORTURE_TOOL !== undefined;
 
-/** The command that writes the core of `pid` to `<folder>/core.<pid>`, over an earlier one. */
-export function checkpointCommand(pid: number, folder: string): string[] {
+/** The command that writes the core of `pid` to `<folder>/core.<pid>`, over an earlier one; in a way of `--mode`. */
+export function checkpointCommand(pid: number, folder: string, way?: string): string[] {
   const standIn = process.env.CR_TORTURE_TOOL;
   if (standIn === undefined) {
-    return [process.execPath, CR, "checkpoint", String(pid), "-o", corePath(pid, folder), "--force"];
+    return [
+      process.execPath,
+      CR,
+      "checkpoint",
+      String(pid),
+      "-o",
+      corePath(pid, folder),
+      "--force",
+      ...(way ? ["--mode", way] : []),
+    ];
   }
   return standIn.split("|").map((word) => word.replace("{folder}", folder).replace("{pid}", String(pid)));
 }

@@ -23,8 +23,23 @@ import {
 /** All boundaries of one target take half an hour on a quiet machine. */
 const TEST_MS_MAX = process.env.CR_TORTURE === undefined ? 180_000 : 7_200_000;
 
-const KINDS: readonly (TargetKind & { readonly what: string; readonly sampleSize: number })[] = [
+interface Kind extends TargetKind {
+  readonly what: string;
+  readonly sampleSize: number;
+  /** How its memory is copied (`--mode`). */
+  readonly way?: "live" | "fork";
+}
+
+const KINDS: readonly Kind[] = [
   { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 60 },
+  { what: "copied while it runs", program: "target", mode: "compute", way: "live", sampleSize: 30 },
+  {
+    what: "copied from a frozen copy",
+    program: "target-threads",
+    mode: "sleep",
+    way: "fork",
+    sampleSize: 30,
+  },
   { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 20 },
   { what: "with seven threads", program: "target-threads", mode: "compute", sampleSize: 30 },
   { what: "with a full TCP connection", program: "target-tcp", mode: "compute", sampleSize: 60 },
@@ -34,6 +49,7 @@ const KINDS: readonly (TargetKind & { readonly what: string; readonly sampleSize
 
 let folder: string;
 let target: WatchedTarget | undefined;
+let way: Kind["way"];
 
 beforeAll(() => {
   requireBuilt();
@@ -56,6 +72,7 @@ describe("cr checkpoint killed at any system call", () => {
     { timeout: TEST_MS_MAX },
     async (kind) => {
       target = startTarget(kind, folder);
+      way = kind.way;
       const whole = await checkpointWhole(target);
       expect(await findHarm(target)).toBeNull();
       expect(whole.seizedAt, "the tool seizes its target").toBeGreaterThanOrEqual(0);
@@ -94,6 +111,6 @@ async function checkpointWhole(of: WatchedTarget): Promise<KilledRun> {
 
 async function checkpoint(of: WatchedTarget, killAt?: number): Promise<KilledRun> {
   await holdSnapshots(of);
-  const command = checkpointCommand(of.pid, folder);
+  const command = checkpointCommand(of.pid, folder, way);
   return runKilled({ command, from: `path:/proc/${of.pid}/`, ...(killAt !== undefined && { killAt }) });
 }

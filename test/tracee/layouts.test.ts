@@ -19,6 +19,7 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_site.place", SITE_LAYOUT.place],
   ["cr_site.place_len", SITE_LAYOUT.placeLength],
   ["cr_site.orphan", SITE_LAYOUT.orphan],
+  ["cr_site.options", SITE_LAYOUT.options],
   ["cr_thread", THREAD_LAYOUT.bytes],
   ["cr_thread.fpregs", THREAD_LAYOUT.fpregs],
   ["cr_thread.xstate", THREAD_LAYOUT.xstate],

@@ -5,13 +5,15 @@ import { expect, test } from "vitest";
 import { crc32c } from "../../src/core/crc32c.js";
 import { RUN_BYTES_MAX } from "../../src/state/address.js";
 import { readMappings } from "../../src/tracee/maps.js";
-import { copyMemoryTo, readMemory, writeMemory } from "../../src/tracee/memory.js";
+import { copyPages, GONE_CHECKSUM, readMemory, stashPages, writeMemory } from "../../src/tracee/memory.js";
 import { crc32cRanges } from "../../src/tracee/native.js";
 import { isNativeError } from "../../src/tracee/native-error.js";
+import { RangeList } from "../../src/tracee/range-list.js";
 import { Tracee } from "../../src/tracee/tracee.js";
 import { killHard } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
 import { buildProgram } from "./build.js";
+import { copyRanges } from "./copy-ranges.js";
 import { filledPage, PAGE, startPages } from "./pages-target.js";
 
 const pages = buildProgram("pages");
@@ -61,7 +63,7 @@ test("copies pages to their places in a file, leaves zero pages as holes, and te
       { address: at("private", 9), lengthBytes: 2 * bytes, fileOffset: 20 * bytes },
       { address: at("shared", 40), lengthBytes: bytes, fileOffset: 0 },
     ];
-    const result = copyMemoryTo(target.pid, fd, { ranges, threads: 4 });
+    const result = copyRanges(target.pid, fd, { ranges, threads: 4 });
     closeSync(fd);
     expect(result.writtenBytes).toBe(4 * bytes);
     const copy = readFileSync(path);
@@ -101,7 +103,7 @@ test("many runs with many threads are those of one thread", () =>
     const [one, many] = [1, 7].map((threads) => {
       const path = join(scene.folder, `copy${threads}`);
       const fd = openSync(path, "w+");
-      const result = copyMemoryTo(target.pid, fd, { ranges, threads });
+      const result = copyRanges(target.pid, fd, { ranges, threads });
       closeSync(fd);
       return { result, bytes: readFileSync(path) };
     });
@@ -114,25 +116,54 @@ test("many runs with many threads are those of one thread", () =>
     );
   }));
 
-test("refuses ranges that are not whole pages, empty or too long; a full disk is told", () =>
+test("refuses ranges that are not whole pages; a full disk is told", () =>
   withScene(async (scene) => {
     const { target, at } = await startPages(scene, pages());
     const copy = (lengthBytes: number, path: string) => {
       const fd = openSync(path, "w");
       const ranges = [{ address: at("private", 0), lengthBytes, fileOffset: 0 }];
-      const errno = errnoOf(() => copyMemoryTo(target.pid, fd, { ranges, threads: 1 }));
+      const errno = errnoOf(() => copyRanges(target.pid, fd, { ranges, threads: 1 }));
       closeSync(fd);
       return errno;
     };
     const path = join(scene.folder, "copy");
-    expect([0, 100, RUN_BYTES_MAX + 4096].map((length) => copy(length, path))).toEqual([
-      "EINVAL",
-      "EINVAL",
-      "EINVAL",
-    ]);
+    expect([100, RUN_BYTES_MAX + 100].map((length) => copy(length, path))).toEqual(["EINVAL", "EINVAL"]);
     expect(copy(4096, "/dev/full")).toBe("ENOSPC");
     expect(copy(16 * 4096, path)).toBe("EFAULT");
-    expect(copyMemoryTo(target.pid, -1, { ranges: [], threads: 1 })).toEqual({ writtenBytes: 0, crc32c: [] });
+    expect(copyRanges(target.pid, -1, { ranges: [], threads: 1 })).toEqual({ writtenBytes: 0, crc32c: [] });
+  }));
+
+test("what was stashed is written out; over something else zero pages become holes, and pages that are gone are marked", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    const path = join(scene.folder, "copy");
+    const page = Number(PAGE);
+    writeFileSync(path, Buffer.alloc(8 * page, 0xff));
+    const fd = openSync(path, "r+");
+    const first = Number(at("private", 0));
+    const stash = Buffer.alloc(4 * page);
+    const taken = new RangeList();
+    taken.add(first, first + 3 * page, 0);
+    taken.add(Number(at("shared", 40)), Number(at("shared", 40)) + page, 3 * page);
+    stashPages(target.pid, stash, taken);
+    const places = new RangeList();
+    places.add(0, 4 * page, 2 * page);
+    const copied = copyPages(0, fd, { list: places, threads: 1, over: true, stash });
+    expect(copied.writtenBytes).toBe(3 * page);
+    expect(copied.checksums[0]).toBe(crc32c(filledPage(1n)));
+    const bytes = readFileSync(path);
+    expect(bytes.subarray(2 * page, 3 * page)).toEqual(filledPage(1n));
+    expect(bytes.subarray(4 * page, 5 * page)).toEqual(Buffer.alloc(page));
+    expect(bytes.subarray(5 * page, 6 * page)).toEqual(filledPage(10n));
+    // Page 8 is a guard page: it cannot be read.
+    const loose = new RangeList();
+    loose.add(Number(at("private", 7)), Number(at("private", 9)), 0);
+    const { checksums } = copyPages(target.pid, fd, { list: loose, threads: 1, over: true, loose: true });
+    expect([...checksums].map((sum) => sum === GONE_CHECKSUM)).toEqual([false, true]);
+    closeSync(fd);
+    const outside = new RangeList();
+    outside.add(4 * page, 5 * page, 0);
+    expect(errnoOf(() => copyPages(0, 1, { list: outside, threads: 1, stash }))).toBe("EINVAL");
   }));
 
 test("CRC32C of the native library is that of RFC 3720 and of TypeScript, for every length", () =>

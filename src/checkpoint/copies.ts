@@ -1,0 +1,172 @@
+/**
+ * The memories of the members of a tree on their way into their cores, from before their common stop on: each is copied
+ * while it runs, as far as that goes, and goes on from there in the stop. A lone process is a tree of one.
+ */
+import { CrError } from "../errors.js";
+import type { Vma } from "../state/vma.js";
+import { hasDirectDescriptor } from "../tracee/descriptors.js";
+import { haveFlagsOf } from "../tracee/maps.js";
+import type { Gadgets } from "../tracee/site.js";
+import type { Output } from "./bundle.js";
+import { copying } from "./copy-out.js";
+import type { TreeLook } from "./look.js";
+import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
+import { MemoryCopy } from "./memory-copy.js";
+import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
+import type { OutputFile } from "./output.js";
+import type { RestartLedger } from "./restarted-calls.js";
+import { attempt } from "./target.js";
+
+/** Memory of cr that is filled in the stop, for all members. */
+const STASH_BYTES = 48 << 20;
+/** How long a member of a tree may take to stop for the start: one in vfork(2) does not before its child goes on, in ms. */
+const MEMBER_STOP_MS = 100;
+/** A member that is not there any more as it was looked at: the common stop finds out what became of it. */
+const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS", "FREEZE_TIMEOUT"];
+
+export interface CopiesOptions extends ModeOptions {
+  readonly gadgets: ReadonlyMap<number, Gadgets | null>;
+  readonly timeoutMs: number;
+  readonly ledger: RestartLedger;
+  /** Read the flags of mappings in the stop. */
+  readonly isExact: boolean;
+}
+
+/** One member's. */
+export interface Copy {
+  readonly output: OutputFile;
+  readonly memory: MemoryCopy;
+  readonly begun: Begun;
+  readonly known: KnownFlags;
+}
+
+const NOT_BEGUN: Begun = { mode: "stop", rounds: 0, leftBytes: 0, expectedMs: 0, why: null };
+
+export class Copies {
+  readonly #output: Output;
+  readonly #copies = new Map<number, Copy>();
+  readonly #isTree: boolean;
+
+  private constructor(output: Output, isTree: boolean) {
+    this.#output = output;
+    this.#isTree = isTree;
+  }
+
+  /**
+   * Copies what can be copied while the members run. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED,
+   * OUTPUT_FAILED and what freezing throws.
+   */
+  static begin({ looks }: TreeLook, output: Output, options: CopiesOptions): Copies {
+    const copies = new Copies(output, looks.size > 1);
+    try {
+      for (const pid of looks.keys()) copies.#begin(pid, looks, options);
+      const [root = 0] = looks.keys();
+      requireShort(
+        root,
+        [...copies.#copies.values()].map(({ begun }) => begun),
+        options.maxStopMs,
+      );
+      copies.#prepare();
+      for (const pid of looks.keys()) copies.#lastRound(pid, options.isExact);
+      return copies;
+    } catch (error) {
+      copies[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #begin(pid: number, looks: TreeLook["looks"], options: CopiesOptions): void {
+    const look = looks.get(pid);
+    if (look === undefined) return;
+    const output = this.#output.core(pid);
+    const memory = new MemoryCopy(pid, output);
+    this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined });
+    const freezing = {
+      timeoutMs: this.#isTree ? Math.min(MEMBER_STOP_MS, options.timeoutMs) : options.timeoutMs,
+      ledger: options.ledger,
+      key: `${pid}:${look.facts.stat.startTicks}`,
+    };
+    const gadgets = options.gadgets.get(pid) ?? null;
+    const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
+    const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
+    if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined });
+  }
+
+  /** Null, and no copy, when a member of a tree is another program by now or has ended. */
+  #unlessGoneOn<T>(pid: number, act: () => T): T | null {
+    try {
+      return copying(pid, this.#output.core(pid), act);
+    } catch (error) {
+      if (!this.#isTree || !(error instanceof CrError) || !GONE_ON.includes(error.code)) throw error;
+      this.#drop(pid);
+      return null;
+    }
+  }
+
+  /** Makes room for what is expected. */
+  #prepare(): void {
+    let leftBytes = STASH_BYTES;
+    for (const { memory, begun } of this.#copies.values()) {
+      leftBytes -= memory.prepare(begun.leftBytes, leftBytes);
+    }
+  }
+
+  /** Reads the flags of mappings and makes up for the time that took; they are read in the stop otherwise. */
+  #lastRound(pid: number, isExact: boolean): void {
+    const copy = this.#copies.get(pid);
+    if (!copy?.memory.isTracking) return;
+    const { memory, begun } = copy;
+    const known = this.#unlessGoneOn(pid, () => {
+      const flags = isExact ? null : attempt(pid, () => mappingsOf(pid));
+      if (begun.mode === "fork" || flags === null) return { flags };
+      memory.round(flags);
+      if (!attempt(pid, () => hasDirectDescriptor(pid))) return { flags };
+      memory.untrack();
+      return { flags: undefined };
+    });
+    if (known !== null) this.#copies.set(pid, { ...copy, known: known.flags });
+  }
+
+  /** What is known of a member's mappings. */
+  known(pid: number): KnownFlags {
+    return this.#copies.get(pid)?.known;
+  }
+
+  /** Why a member was not copied while it ran; null when it was, or another way was asked for. */
+  why(pid: number): string | null {
+    return this.#copies.get(pid)?.begun.why ?? null;
+  }
+
+  /** How often it was copied, the stop included. */
+  rounds(pid: number): number {
+    const { begun, known } = this.#copies.get(pid) ?? { begun: NOT_BEGUN, known: undefined };
+    return begun.rounds + (known && begun.mode === "live" ? 2 : 1);
+  }
+
+  /** The copy of a member that stands: a new one for who has come, or called exec, since. */
+  of(pid: number, vmas: readonly Vma[]): Copy {
+    const copy = this.#copies.get(pid);
+    if (copy !== undefined && (!this.#isTree || copy.memory.isOfThis(vmas))) return copy;
+    this.#drop(pid);
+    const output = this.#output.renew(pid);
+    const begun = { ...NOT_BEGUN, why: "it began, or called exec, in between" };
+    const fresh = { output, memory: new MemoryCopy(pid, output), begun, known: undefined };
+    this.#copies.set(pid, fresh);
+    return fresh;
+  }
+
+  #drop(pid: number): void {
+    this.#copies.get(pid)?.memory[Symbol.dispose]();
+    this.#copies.delete(pid);
+  }
+
+  /** Ends the tracking, once the members run again; false when flags of mappings changed while they stood. */
+  untrack(): boolean {
+    for (const { memory } of this.#copies.values()) memory.untrack();
+    return [...this.#copies].every(([pid, { known }]) => !known || haveFlagsOf(known, mappingsLater(pid)));
+  }
+
+  [Symbol.dispose](): void {
+    for (const { memory } of this.#copies.values()) memory[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,48 @@
+/** Memory of cr that is filled in the stop of a process and written once it runs again. */
+import { PAGE_BYTES } from "../state/address.js";
+import { stashPages } from "../tracee/memory.js";
+import { RangeList, type Span } from "../tracee/range-list.js";
+
+const BYTES_MIN = 1 << 20;
+
+/** What to make room for where so many bytes are expected, in bytes. */
+export function stashBytesFor(expectedBytes: number): number {
+  return Math.ceil((2 * expectedBytes + BYTES_MIN) / PAGE_BYTES) * PAGE_BYTES;
+}
+
+export class Stash {
+  /** Touched already. */
+  readonly bytes: Buffer;
+  /** What is in it, one behind the other. */
+  readonly spans: Span[] = [];
+  readonly #places = new Map<Span, number>();
+
+  constructor(lengthBytes: number) {
+    this.bytes = Buffer.alloc(lengthBytes, 1);
+  }
+
+  get totalBytes(): number {
+    return this.bytes.length;
+  }
+
+  /** Where a span of `spans` begins in it. */
+  readonly placeOf = (span: Span): number => this.#places.get(span) as number;
+
+  /** Takes what fits of a process's memory; the spans that do not. Throws `NativeError`. */
+  take(pid: number, spans: readonly Span[]): Span[] {
+    const list = new RangeList(spans.length);
+    const rest: Span[] = [];
+    for (const { start, end } of spans) {
+      const fits = Math.min(end, start + this.bytes.length - list.totalBytes);
+      if (fits > start) {
+        const span = { start, end: fits };
+        this.spans.push(span);
+        this.#places.set(span, list.totalBytes);
+        list.add(start, fits, list.totalBytes);
+      }
+      if (fits < end) rest.push({ start: Math.max(start, fits), end });
+    }
+    stashPages(pid, this.bytes, list);
+    return rest;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Which pages a running process has written since they were last looked at: a userfaultfd of the process itself, held
+ * by cr alone, with UFFD_FEATURE_WP_ASYNC (Linux 6.7, Documentation/admin-guide/mm/userfaultfd.rst): the kernel notes
+ * writes in the page table, and no handler is needed. When cr closes it or dies, the kernel undoes everything.
+ */
+import { closeSync } from "node:fs";
+import { type Address, PAGE_BYTES } from "../state/address.js";
+import { type Helper, type Workplace, withHelperThread } from "./helper-thread.js";
+import { parseSmaps, readMapsText } from "./maps.js";
+import { readMemory, writeMemory } from "./memory.js";
+import { ownCall, tryOwnCall } from "./own-call.js";
+import { Pagemap } from "./pagemap.js";
+import type { Span } from "./range-list.js";
+
+/** O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY: for everybody; the kernel's own writes are noted all the same. */
+const UFFD_FLAGS = 0x80000 | 0x800 | 1;
+/** pidfd_open(2), Linux 6.9. */
+const PIDFD_THREAD = 0x80;
+const UFFDIO_API = 0xc018_aa3f;
+const UFFDIO_REGISTER = 0xc020_aa00;
+const UFFDIO_WRITEPROTECT = 0xc018_aa06;
+const UFFD_API = 0xaan;
+const WP_ASYNC = 1n << 15n;
+const MODE_WP = 2n;
+/** Bytes whose protection is taken away in one call: the process waits for no longer when it writes there. */
+const LIFT_BYTES = 32 << 20;
+
+export class PageTracker {
+  readonly #uffd: number;
+  readonly #pagemap: Pagemap;
+  /** Where something may be protected: by first address, the end. */
+  readonly #tracked = new Map<number, number>();
+
+  private constructor(pid: number, uffd: number) {
+    this.#uffd = uffd;
+    this.#pagemap = new Pagemap(pid);
+  }
+
+  /**
+   * Begins to track a stopped process, in memory borrowed from it. Null where this kernel or a limit does not let us,
+   * or where tracking, tried on a borrowed page, does not see a write. Throws `NativeError` when the process ended.
+   */
+  static start(work: Workplace, registers: Buffer): PageTracker | null {
+    const uffd = withHelperThread(work, registers, takeUserfault);
+    if (uffd === null) return null;
+    const tracker = new PageTracker(work.pid, uffd);
+    if (tracker.#isUsable(work)) return tracker;
+    tracker[Symbol.dispose]();
+    return null;
+  }
+
+  #isUsable({ pid, place }: Workplace): boolean {
+    const api = Buffer.alloc(24);
+    api.writeBigUInt64LE(UFFD_API, 0);
+    api.writeBigUInt64LE(WP_ASYNC, 8);
+    if (tryOwnCall("ioctl", this.#uffd, UFFDIO_API, api) < 0) return false;
+    const holder = parseSmaps(readMapsText(pid)).find(({ start, end }) => place >= start && place < end);
+    if (holder === undefined || !this.register(holder)) return false;
+    const page = { start: Number(place), end: Number(place) + PAGE_BYTES };
+    const bytes = readMemory(pid, place, PAGE_BYTES);
+    writeMemory(pid, place, bytes);
+    const isWritten = () => this.#pagemap.pages("written", page).length > 0;
+    if (this.#pagemap.pages("protect", page).length === 0 || isWritten()) return false;
+    writeMemory(pid, place, bytes);
+    return isWritten();
+  }
+
+  /** Tracks a whole mapping from now on; false where the kernel cannot, or it is gone. */
+  register({ start, end }: { readonly start: Address; readonly end: Address }): boolean {
+    const request = Buffer.alloc(32);
+    request.writeBigUInt64LE(start, 0);
+    request.writeBigUInt64LE(end - start, 8);
+    request.writeBigUInt64LE(MODE_WP, 16);
+    const isDone = tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
+    if (isDone) this.#tracked.set(Number(start), Number(end));
+    return isDone;
+  }
+
+  /** True while the process still has the memory that is tracked: an exec gives it another one. */
+  isOfThis(vmas: readonly { readonly start: Address; readonly end: Address }[]): boolean {
+    return vmas.some((vma) => this.register(vma));
+  }
+
+  /** Pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
+  pages(kind: "written" | "protect" | "untracked"): Span[] {
+    return this.#pagemap.pages(kind);
+  }
+
+  /** What the tracked mappings hold now. */
+  census(): ReturnType<Pagemap["census"]> {
+    return this.#pagemap.census();
+  }
+
+  /** Ends it. What is protected is opened bit by bit first: the kernel would do it at one go, and writers would wait. */
+  [Symbol.dispose](): void {
+    for (const [start, end] of this.#tracked) {
+      for (let at = start; at < end; at += LIFT_BYTES) {
+        const request = Buffer.alloc(24);
+        request.writeBigUInt64LE(BigInt(at), 0);
+        request.writeBigUInt64LE(BigInt(Math.min(LIFT_BYTES, end - at)), 8);
+        tryOwnCall("ioctl", this.#uffd, UFFDIO_WRITEPROTECT, request);
+      }
+    }
+    this.#pagemap[Symbol.dispose]();
+    closeSync(this.#uffd);
+  }
+}
+
+/** A userfaultfd that the process never had: made by a thread with a table of its own, taken, and gone with it. */
+function takeUserfault(helper: Helper): number | null {
+  const [fd = -1n] = helper.run([{ name: "userfaultfd", args: [UFFD_FLAGS] }]);
+  if (fd < 0n) return null;
+  const pidfd = tryOwnCall("pidfd_open", helper.tid, PIDFD_THREAD);
+  if (pidfd < 0) return null;
+  try {
+    return ownCall("pidfd_getfd", pidfd, fd, 0);
+  } finally {
+    closeSync(pidfd);
+  }
+}
