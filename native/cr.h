@@ -17,6 +17,7 @@
 #define CR_SIGINFO_BYTES 128 /* siginfo_t */
 #define CR_CALLS_MAX 4096
 #define CR_RUN_MAX (1u << 20) /* bytes of one range of a bulk copy */
+#define CR_FRAME_MAX (CR_RUN_MAX + CR_RUN_MAX / 128) /* bytes of a compressed frame: what cannot be compressed grows */
 
 /* A range of a tracee's memory and its place in a file. */
 struct cr_range {
@@ -65,6 +66,13 @@ struct cr_sched {
   uint8_t affinity[1024];
 };
 
+/* A slice of a core's data and its compressed form, a zstd frame of its own (frames.c). */
+struct cr_frame {
+  uint64_t plain_off, plain_len; /* at most CR_RUN_MAX */
+  uint64_t off, len;             /* len 0: all zero, nothing is stored */
+  uint32_t crc, pad;             /* CRC32C of the compressed bytes */
+};
+
 /* A run of pages with the same categories (PAGEMAP_SCAN, linux/fs.h). */
 struct cr_pages {
   uint64_t start, end, categories;
@@ -78,6 +86,7 @@ _Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
 _Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
 _Static_assert(sizeof(struct cr_sched) == 1080, "cr_sched");
 _Static_assert(sizeof(struct cr_pages) == 24, "cr_pages");
+_Static_assert(sizeof(struct cr_frame) == 40, "cr_frame");
 
 /* layouts.c: sizes and offsets of the structs above as uint32_t, for the test that TypeScript agrees. */
 CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
@@ -120,6 +129,18 @@ CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t cou
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
 CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads);
 
+/* fill.c: ranges of a core into a process (pid), into a file (out_fd; addr is the place there) or nowhere, and their
+ * checksums. Ranges are of at most CR_FRAME_MAX bytes; frames in order of plain_off, none for a plain core. Bytes
+ * written; -EBADMSG: a damaged frame. */
+#define CR_FILL_FRESH 1 /* what is written to is zero so far */
+CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
+                       uint8_t *frames, int32_t frame_count, int32_t flags, int32_t threads);
+
+/* frames.c: compresses slices of fd and appends them to out_fd from out_off on; fills in off, len and crc; the new
+ * end. -ENOSYS: no libzstd. */
+CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
+                       int32_t level, int32_t threads);
+
 /* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
 #define CR_SCAN_HELD 0      /* present, swapped or guards */
 #define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
@@ -143,8 +164,6 @@ CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t 
 
 /* process.c */
 CR_API int64_t cr_pidfd_open(int32_t pid);
-CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal);
-CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal);
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
 #define CR_RENAME_NEW 0

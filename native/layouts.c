@@ -33,6 +33,8 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size) {
       offsetof(struct cr_sched, affinity_len),
       offsetof(struct cr_sched, affinity),
       sizeof(struct cr_pages),
+      sizeof(struct cr_frame),
+      offsetof(struct cr_frame, crc),
   };
   if (size < 0 || (size_t)size < sizeof table) return -EINVAL;
   memcpy(out, table, sizeof table);

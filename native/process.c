@@ -17,14 +17,6 @@ CR_API int64_t cr_pidfd_open(int32_t pid) {
   return fd < 0 ? -errno : fd;
 }
 
-CR_API int64_t cr_pidfd_signal(int32_t pidfd, int32_t signal) {
-  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
-}
-
-CR_API int64_t cr_tgkill(int32_t pid, int32_t tid, int32_t signal) {
-  return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
-}
-
 /* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */
 struct attr {
   uint32_t size, policy;

@@ -59,7 +59,7 @@ export const ERROR_TABLE = {
   RESTORE_FAILED:
     "The program could not be rebuilt. No instruction of it ran and the process that was to become it is gone.",
   NATIVE_MISSING:
-    "The native library libcr.so is missing or does not fit. Run npm run build (needs gcc and make).",
+    "The native library libcr.so is missing or does not fit: run npm run build (needs gcc and make). Or libzstd is missing, without which cores are neither compressed nor read from that form.",
   KERNEL_TOO_OLD: "The kernel lacks something Recore needs.",
   JOB_EXISTS: "A job with this name exists and is being watched by another cr.",
   NO_SUCH_JOB: "There is no job with this name.",

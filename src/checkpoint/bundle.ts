@@ -6,11 +6,16 @@ import { closeSync, fsyncSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MANIFEST_NAME } from "../core/manifest.js";
 import { writeAll } from "../file-bytes.js";
-import { OutputFile, outputFailed, syncFolder, temporaryName } from "./output.js";
+import { requireZstd } from "../tracee/frames.js";
+import { OutputFile, type OutputOptions, outputFailed, syncFolder, temporaryName } from "./output.js";
 import { moveIntoPlace } from "./place.js";
 
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
+
+/** The path that stands for standard output. */
+export const STREAM = "-";
+const STDOUT = 1;
 
 export class Output {
   readonly path: string;
@@ -27,8 +32,10 @@ export class Output {
   }
 
   /** Checks the path and opens a first unfinished file. OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED. */
-  static create(path: string, options: { readonly force: boolean }): Output {
-    return new Output(OutputFile.create(path, options), options.force);
+  static create(path: string, options: OutputOptions): Output {
+    if ((options.compress ?? null) !== null) requireZstd();
+    const first = path === STREAM ? OutputFile.spool(options) : OutputFile.create(path, options);
+    return new Output(first, options.force);
   }
 
   /** The unfinished core of a member. */
@@ -47,9 +54,10 @@ export class Output {
     return file;
   }
 
-  /** Makes the core of a lone process durable under its name. */
+  /** Makes the core of a lone process durable under its name, or sends it to standard output. */
   commitFile(pid: number): void {
-    this.core(pid).commit();
+    if (this.path === STREAM) this.core(pid).send(STDOUT);
+    else this.core(pid).commit();
   }
 
   /** Makes the folder durable under its name: the cores of the members, in their order, and the manifest. */

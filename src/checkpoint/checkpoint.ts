@@ -29,7 +29,8 @@ import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
 import { untilPassed } from "./passing.js";
 import { Phases, type StopPhases } from "./phases.js";
-import { type Refusal, refuse } from "./refusal.js";
+import { refuse } from "./refusal.js";
+import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { resultOf } from "./result.js";
@@ -39,10 +40,12 @@ import { manifestOf } from "./tree-manifest.js";
 const TIMEOUT_MS = 30_000;
 
 export interface CheckpointOptions {
-  /** Path of the core, or of the folder for a process with children; default `core.<pid>` in the current folder. */
+  /** Path of the core, or of the folder for a process with children, `-` for a stream to standard output; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
   readonly force?: boolean;
+  /** Compress the core with zstd at this level, 1 to 19; NATIVE_MISSING without libzstd. */
+  readonly compress?: number | null;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
   /** With false a process with children is refused; otherwise they are saved with it. */
@@ -145,7 +148,8 @@ function attemptCheckpoint(
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
-  using output = Output.create(options.output ?? `core.${pid}`, { force: options.force ?? false });
+  const { force = false, compress = null } = options;
+  using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
   const ledger = options.ledger ?? new Map();
   const { timeoutMs = TIMEOUT_MS } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
@@ -218,18 +222,6 @@ function forEach<T>(
   return new Map(
     [...looks].map(([pid, look]) => [pid, unlessEnded(pid, { root, look: () => find(pid, look) })]),
   );
-}
-
-function refusedChildren(
-  pid: number,
-  { relatives }: TreeLook,
-  { tree = true }: CheckpointOptions,
-): Refusal[] {
-  const root = relatives[0]?.pid;
-  const children = relatives.filter(({ parent }) => parent === root).map((one) => one.pid);
-  if ((tree && root === pid) || children.length === 0) return [];
-  const why = tree ? "of a process whose main thread has ended" : "without --no-tree they are saved, too";
-  return [{ kind: "child", id: "", what: `child processes (${children.join(", ")}), ${why}` }];
 }
 
 /** What is left to write, and durability: the program already runs again. */

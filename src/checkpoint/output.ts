@@ -9,7 +9,10 @@ import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { openUnnamed } from "../tracee/unnamed-file.js";
+import { packCore } from "./pack.js";
 import { isBundle, moveIntoPlace, RENAME_NEW } from "./place.js";
+import { sendCore } from "./send.js";
 
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
@@ -20,31 +23,47 @@ const MODE = 0o600;
  */
 const DIRECT_MEMORY_SHARE = 8;
 
+export interface OutputOptions {
+  readonly force: boolean;
+  /** Level of zstd at which the finished core is compressed; null or left out for a plain one. */
+  readonly compress?: number | null;
+}
+
 export class OutputFile {
   readonly path: string;
-  readonly fd: number;
-  readonly #force: boolean;
+  #fd: number;
+  readonly #options: OutputOptions;
   /** Name of the unfinished file in the folder; null while it has none. */
   #temporary: string | null;
   #done = false;
   #direct: number | null = null;
 
-  private constructor(path: string, opened: { fd: number; temporary: string | null }, force: boolean) {
+  private constructor(path: string, opened: Unfinished, options: OutputOptions) {
     this.path = path;
-    this.fd = opened.fd;
+    this.#fd = opened.fd;
     this.#temporary = opened.temporary;
-    this.#force = force;
+    this.#options = options;
+  }
+
+  /** The unfinished core. */
+  get fd(): number {
+    return this.#fd;
   }
 
   /** Checks the path and opens the unfinished file. OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED. */
-  static create(path: string, options: { readonly force: boolean }): OutputFile {
+  static create(path: string, options: OutputOptions): OutputFile {
     const full = resolve(path);
     try {
       checkPath(full, options.force);
-      return new OutputFile(full, openUnfinished(full), options.force);
+      return new OutputFile(full, openUnfinished(full), options);
     } catch (error) {
       throw outputFailed(full, error);
     }
+  }
+
+  /** A file that never gets a name: a core is sent from it (`send`). OUTPUT_FAILED. */
+  static spool(options: OutputOptions): OutputFile {
+    return new OutputFile("-", { fd: openUnnamed(), temporary: null }, options);
   }
 
   /**
@@ -64,8 +83,9 @@ export class OutputFile {
 
   /** One more unfinished file in the same folder. */
   another(): OutputFile {
+    if (this.path === "-") return OutputFile.spool(this.#options);
     try {
-      return new OutputFile(this.path, openUnfinished(this.path), this.#force);
+      return new OutputFile(this.path, openUnfinished(this.path), this.#options);
     } catch (error) {
       throw outputFailed(this.path, error);
     }
@@ -74,9 +94,10 @@ export class OutputFile {
   /** Makes the file durable under its name; afterwards the core is whole and survives a crash of the machine. */
   commit(): void {
     try {
+      this.#compress(() => openUnfinished(this.path));
       fsyncSync(this.fd);
       this.#temporary ??= this.#giveName(temporaryName(this.path));
-      moveIntoPlace(this.#temporary, this.path, this.#force);
+      moveIntoPlace(this.#temporary, this.path, this.#options.force);
       this.#temporary = null;
       syncFolder(dirname(this.path));
       this.#done = true;
@@ -87,11 +108,38 @@ export class OutputFile {
 
   /** Makes the file durable as `path`, a new name in a folder that is not in its place yet and is synced later. */
   commitInto(path: string): void {
+    this.#compress(() => openUnfinished(this.path));
     fsyncSync(this.fd);
     if (this.#temporary === null) this.#giveName(path);
     else call("cr_rename", this.#temporary, path, RENAME_NEW);
     this.#temporary = null;
     this.#done = true;
+  }
+
+  /** Writes the core as a stream to `fd`, which may take it as slowly as it likes. OUTPUT_FAILED. */
+  send(fd: number): void {
+    try {
+      this.#compress(() => ({ fd: openUnnamed(), temporary: null }));
+      sendCore(this.fd, fd);
+    } catch (error) {
+      throw outputFailed(this.path, error);
+    }
+  }
+
+  /** Puts the compressed form in the place of the plain core, where it is wanted. */
+  #compress(open: () => Unfinished): void {
+    const { compress = null } = this.#options;
+    if (compress === null) return;
+    const packed = open();
+    try {
+      packCore(this.#fd, packed.fd, compress);
+    } catch (error) {
+      discard(packed);
+      throw error;
+    }
+    discard({ fd: this.#fd, temporary: this.#temporary });
+    this.#fd = packed.fd;
+    this.#temporary = packed.temporary;
   }
 
   #giveName(name: string): string {
@@ -102,9 +150,19 @@ export class OutputFile {
   /** Closes the file; an unfinished one is gone. */
   [Symbol.dispose](): void {
     if (this.#direct !== null) closeSync(this.#direct);
-    closeSync(this.fd);
-    if (this.#temporary !== null && !this.#done) unlinkSync(this.#temporary);
+    discard({ fd: this.#fd, temporary: this.#done ? null : this.#temporary });
   }
+}
+
+/** An open file, and its name while it has one. */
+interface Unfinished {
+  readonly fd: number;
+  readonly temporary: string | null;
+}
+
+function discard({ fd, temporary }: Unfinished): void {
+  closeSync(fd);
+  if (temporary !== null) unlinkSync(temporary);
 }
 
 function checkPath(path: string, force: boolean): void {
@@ -129,7 +187,7 @@ function checkPath(path: string, force: boolean): void {
   }
 }
 
-function openUnfinished(path: string): { fd: number; temporary: string | null } {
+function openUnfinished(path: string): Unfinished {
   try {
     return { fd: openSync(dirname(path), O_TMPFILE | constants.O_RDWR, MODE), temporary: null };
   } catch (error) {
@@ -186,5 +244,6 @@ const REASONS: Readonly<Record<string, readonly [string, string]>> = {
   EACCES: ["the folder is not writable for you", "choose another place with -o"],
   EPERM: ["the folder is not writable for you", "choose another place with -o"],
   EROFS: ["the file system is read-only", "choose another place with -o"],
+  EPIPE: ["whoever reads it has gone", "look why the program behind the pipe ended"],
   EIO: ["the disk reports an error", "look at dmesg, and choose another place with -o"],
 };

@@ -1,5 +1,6 @@
 /** `cr checkpoint <pid>`: save a running process into a core. */
-import { type Command, Option } from "commander";
+import { isatty } from "node:tty";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
 import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
@@ -16,6 +17,7 @@ interface Flags {
   readonly stop?: boolean;
   readonly tree: boolean;
   readonly files?: "snapshot";
+  readonly compress: number | null;
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
   readonly skip: readonly string[];
@@ -34,9 +36,10 @@ export function register(program: Command): void {
     )
     .argument("<pid>", "process to save", parsePid)
     .addOption(
-      new Option("-o, --output <path>", "the core, or the folder for a tree (default: core.<pid> here)").env(
-        "CR_OUTPUT",
-      ),
+      new Option(
+        "-o, --output <path>",
+        "the core, or the folder for a tree; - streams it (default: core.<pid> here)",
+      ).env("CR_OUTPUT"),
     )
     .addOption(new Option("--force", "replace an existing core").env("CR_FORCE"))
     .addOption(
@@ -53,6 +56,7 @@ export function register(program: Command): void {
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
     )
+    .addOption(compressOption())
     .addOption(
       new Option(
         "--tcp <policy>",
@@ -93,12 +97,15 @@ export function register(program: Command): void {
 }
 
 async function run(pid: number, flags: Flags): Promise<void> {
+  const isStream = flags.output === "-";
+  if (isStream) requireReader(flags);
   const options: CheckpointOptions = {
-    ...(flags.output !== undefined && { output: fileName(flags.output) }),
+    ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.files !== undefined && { files: flags.files }),
     ...(flags.tcp !== undefined && { tcp: flags.tcp }),
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
+    compress: flags.compress,
     tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
@@ -109,24 +116,56 @@ async function run(pid: number, flags: Flags): Promise<void> {
   };
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
-  if (flags.json) printJson(result);
-  else tell(result, options.after);
+  // Where standard output is the stream, news are not.
+  const news = isStream ? process.stderr : process.stdout;
+  if (flags.json) printJson(result, news);
+  else tell(result, { after: options.after, news });
 }
 
-function fileName(output: string): string {
-  if (output !== "-") return output;
-  throw new CrError("USAGE", "cannot stream a checkpoint to standard output in this version", {
-    hint: "name a file with -o",
+/** A stream is for a program; and what became of it there is not known here. */
+function requireReader({ kill }: Flags): void {
+  if (kill) {
+    throw new CrError("USAGE", "--kill with -o -: nobody can tell here whether the core arrives", {
+      hint: "use --stop, and kill the program when the other side has it",
+    });
+  }
+  if (!isatty(1)) return;
+  throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
+    hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
+}
+
+function compressOption(): Option {
+  return new Option("--compress <how>", "compress the core: none, zstd or zstd:LEVEL (1 to 19)")
+    .default(null, "none")
+    .argParser(parseCompression)
+    .env("CR_COMPRESS");
+}
+
+/** `none`, `zstd` or `zstd:LEVEL`, as a level of zstd. */
+function parseCompression(text: string): number | null {
+  if (text === "none") return null;
+  const level = Number(
+    /^zstd(?::(\d+))?$/
+      .exec(text)
+      ?.slice(1)
+      .map((digits) => digits ?? "3")[0],
+  );
+  if (level >= 1 && level <= 19) return level;
+  throw new InvalidArgumentError("required is none, zstd or zstd:LEVEL, with a level from 1 to 19");
 }
 
 const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };
 
-function tell(result: CheckpointResult, after: CheckpointOptions["after"]): void {
+function tell(
+  result: CheckpointResult,
+  { after, news }: { readonly after: CheckpointOptions["after"]; readonly news: NodeJS.WriteStream },
+): void {
   const others = result.processes - 1;
   const family = others === 0 ? "" : ` and ${others} ${others === 1 ? "descendant" : "descendants"}`;
-  process.stdout.write(
-    `saved ${result.name} (process ${result.pid}${family}) in ${result.core}: ${formatBytes(result.bytes)}, ` +
+  const where = result.core === "-" ? "to standard output" : `in ${result.core}`;
+  news.write(
+    `saved ${result.name} (process ${result.pid}${family}) ${where}: ${formatBytes(result.bytes)}, ` +
       `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
   );

@@ -23,7 +23,9 @@ export function summarize(core: CoreFile) {
   return {
     core: core.path,
     origin: core.origin,
-    sizeBytes: core.sizeBytes,
+    sizeBytes: core.fileBytes,
+    /** Size of the plain core that `cr export` writes; null for one that is plain. */
+    plainBytes: core.pages.frames === null ? null : core.sizeBytes,
     diskBytes: core.diskBytes,
     takenMs: host.takenMs,
     host,

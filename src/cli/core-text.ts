@@ -34,13 +34,25 @@ export function coreText(summary: CoreSummary, charset: "unicode" | "ascii"): st
   return `${text.join("\n\n")}\n`;
 }
 
-function headerLines({ core, origin, sizeBytes, diskBytes, host, process, signal }: CoreSummary): string[] {
+function headerLines({
+  core,
+  origin,
+  sizeBytes,
+  plainBytes,
+  diskBytes,
+  host,
+  process,
+  signal,
+}: CoreSummary): string[] {
   const where = host.hostname === "" ? "" : ` on ${host.hostname} (Linux ${host.kernel})`;
   return [
     `core      ${core}`,
     `written   by ${ORIGINS[origin]}${origin === "recore" ? ` (${host.tool}), mode ${host.mode}` : ""}`,
     `taken     ${new Date(host.takenMs).toISOString()}${where}`,
     `size      ${formatBytes(sizeBytes)}, ${formatBytes(diskBytes)} on disk`,
+    ...(plainBytes === null
+      ? []
+      : [`packed    ${formatBytes(plainBytes)} compressed; for a debugger: cr export ${core} -o PLAIN`]),
     `process   ${process.pid} ${process.comm}`,
     `command   ${process.args}`,
     `program   ${process.exe.path || "unknown"}${process.exe.buildId ? ` (build-id ${process.exe.buildId})` : ""}`,

@@ -14,6 +14,7 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   restore: () => import("./restore.js"),
   inspect: () => import("./inspect.js"),
   verify: () => import("./verify.js"),
+  export: () => import("./export.js"),
   doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
   watch: () => import("./watch.js"),

@@ -29,7 +29,10 @@ export function register(program: Command): void {
   program
     .command("restore")
     .description("restart the program of a core file where it was saved")
-    .argument("<core>", "core or folder written by cr checkpoint, core of gcore or the kernel")
+    .argument(
+      "<core>",
+      "core or folder written by cr checkpoint, core of gcore or the kernel; - for a stream on standard input",
+    )
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
@@ -69,12 +72,13 @@ export function register(program: Command): void {
 }
 
 async function run(core: string, exe: string | undefined, flags: Flags): Promise<void> {
-  const [{ restoreOn }, { parseFdPlacement }] = await Promise.all([
+  const [{ restoreOn }, { restoreStream }, { parseFdPlacement }] = await Promise.all([
     import("../supervise/restore-on.js"),
+    import("../supervise/from-stream.js"),
     import("../restore/fd-placement.js"),
   ]);
   const fds: FdPlacement[] = flags.fd.map(parseFdPlacement);
-  const restored = await restoreOn(core, {
+  const restored = await (core === "-" ? restoreStream : restoreOn.bind(null, core))({
     exe,
     detach: flags.detach ?? false,
     stopped: flags.stopped ?? false,

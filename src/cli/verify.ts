@@ -68,17 +68,18 @@ function missing(path: string): never {
 }
 
 async function check(path: string): Promise<Checked> {
-  const [{ openCore }, { verifyCore }, { crc32cRanges }] = await Promise.all([
+  const [{ openCore }, { verifyCore }, { checksumsOf }, { unpack }] = await Promise.all([
     import("../core/reader.js"),
     import("../core/verify.js"),
-    import("../tracee/native.js"),
+    import("../tracee/frames.js"),
+    import("../tracee/unpack.js"),
   ]);
   if (statSync(path).isDirectory()) {
     const { verifyBundle } = await import("../core/verify-bundle.js");
-    return { core: path, origin: "recore", ...verifyBundle(path, crc32cRanges) };
+    return { core: path, origin: "recore", ...verifyBundle(path, { checksum: checksumsOf, unpack }) };
   }
-  using core = openCore(path);
-  return { core: path, origin: core.origin, ...verifyCore(core, crc32cRanges) };
+  using core = openCore(path, { unpack });
+  return { core: path, origin: core.origin, ...verifyCore(core, checksumsOf) };
 }
 
 async function checkAnyway(path: string): Promise<Checked | { core: string; ok: false; error: CrError }> {

@@ -8,6 +8,7 @@ import type { ProcessState } from "../state/process.js";
 import type { Tree, TreeMember } from "../state/tree.js";
 import { badCore } from "./byte-source.js";
 import { readManifest } from "./manifest-read.js";
+import type { Unpack } from "./packed.js";
 import { readState } from "./read-state.js";
 import { type CoreFile, openCore } from "./reader.js";
 import { decodeChecksumNote } from "./recore-decode.js";
@@ -31,7 +32,7 @@ export interface Bundle extends Disposable {
  * Opens manifest and cores. CORE_UNREADABLE, BAD_CORE, CORE_TRUNCATED, CORE_CORRUPT and FORMAT_VERSION name the file;
  * page data is checked by verify.ts. Disposing closes all cores.
  */
-export function openBundle(folder: string): Bundle {
+export function openBundle(folder: string, options: { readonly unpack?: Unpack } = {}): Bundle {
   const tree = readManifest(folder);
   const living: LivingMember[] = [];
   const close = () => {
@@ -40,7 +41,7 @@ export function openBundle(folder: string): Bundle {
   try {
     for (const member of tree.members) {
       if (member.core === null) continue;
-      const core = openCore(join(folder, member.core.file));
+      const core = openCore(join(folder, member.core.file), options);
       try {
         living.push({ member, core, state: checkMember(core, { member, tree }) });
       } catch (error) {

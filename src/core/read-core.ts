@@ -20,6 +20,6 @@ export interface Core {
  */
 export function readCore(path: string): Core {
   using core = openCore(path);
-  const { origin, sizeBytes, diskBytes, segments } = core;
+  const { origin, fileBytes: sizeBytes, diskBytes, segments } = core;
   return { path, origin, sizeBytes, diskBytes, segments, state: readState(core) };
 }

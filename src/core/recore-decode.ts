@@ -5,6 +5,7 @@
 import { CrError } from "../errors.js";
 import { credentialsSchema } from "../state/credentials.js";
 import { filesSchema } from "../state/fd.js";
+import { type FramesNote, framesSchema } from "../state/frame.js";
 import { pagesSchema } from "../state/pages.js";
 import { hostSchema, limitsSchema, processSchema } from "../state/process.js";
 import { z } from "../state/schema.js";
@@ -65,6 +66,16 @@ export function decodeChecksumNote(note: Note, path: string): string {
   return (parse(SCHEMAS.CHECKSUM, body, { name: "CHECKSUM", path }) as Bodies["CHECKSUM"]).crc32c;
 }
 
+/** The note FRAMES of a compressed core, which is read before the plain core can be. */
+export function decodeFramesNote(note: Note, path: string): FramesNote {
+  const name = "FRAMES";
+  const envelope = parse(envelopeSchema, readJson(note, { name, path }), { name, path }) as z.infer<
+    typeof envelopeSchema
+  >;
+  requireMajor(envelope.format, name, path);
+  return parse(framesSchema, envelope.body, { name, path }) as FramesNote;
+}
+
 function nameOf({ type }: Note): RecoreNoteName | undefined {
   return (Object.keys(RECORE_NOTES) as RecoreNoteName[]).find((name) => RECORE_NOTES[name] === type);
 }
@@ -74,12 +85,16 @@ function openEnvelope(note: Note, known: RecoreNoteName | undefined, path: strin
   const envelope = parse(envelopeSchema, readJson(note, { name, path }), { name, path }) as z.infer<
     typeof envelopeSchema
   >;
-  const [major, minor] = envelope.format;
-  if (major !== FORMAT[0]) throw unknownFormat(path, `the note RECORE/${name} has format ${major}.${minor}`);
+  requireMajor(envelope.format, name, path);
   if (known === undefined && envelope.required) {
     throw unknownFormat(path, `it has a note RECORE/${name} that a reader must know`);
   }
   return envelope.body;
+}
+
+function requireMajor([major, minor]: readonly [number, number], name: string, path: string): void {
+  if (major === FORMAT[0]) return;
+  throw unknownFormat(path, `the note RECORE/${name} has format ${major}.${minor}`);
 }
 
 function readJson(note: Note, { name, path }: { name: string; path: string }): unknown {

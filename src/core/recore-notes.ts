@@ -33,6 +33,8 @@ export const RECORE_NOTES = {
   SOFT: 0x5243_000c,
   CHECKSUM: 0x5243_000d,
 } as const;
+/** Only in compressed cores, and read before all others (packed.ts). */
+export const FRAMES_NOTE = 0x5243_0010;
 export type RecoreNoteName = keyof typeof RECORE_NOTES;
 
 /** Notes that a reader may pass over. */

@@ -9,6 +9,7 @@ import type { Tree, TreeMember } from "../state/tree.js";
 import { checkMember } from "./bundle.js";
 import { MANIFEST_NAME } from "./manifest.js";
 import { readManifest } from "./manifest-read.js";
+import type { Unpack } from "./packed.js";
 import { openCore } from "./reader.js";
 import { type Checksum, type Problem, type Verdict, verifyCore } from "./verify.js";
 
@@ -17,14 +18,17 @@ export interface BundleVerdict extends Verdict {
 }
 
 /** Checks a bundle as `verifyCore` does a core. Throws for a folder that cannot be read. */
-export function verifyBundle(folder: string, checksum: Checksum): BundleVerdict {
+export function verifyBundle(
+  folder: string,
+  native: { readonly checksum: Checksum; readonly unpack: Unpack },
+): BundleVerdict {
   let tree: Tree;
   try {
     tree = readManifest(folder);
   } catch (error) {
     return { ok: false, checkedBytes: 0, processes: 0, problems: [problemOf(error)] };
   }
-  const verdicts = tree.members.map((member) => verifyMember({ folder, tree, checksum }, member));
+  const verdicts = tree.members.map((member) => verifyMember({ folder, tree, ...native }, member));
   const problems = [...verdicts.flatMap((verdict) => verdict.problems), ...strangers(folder, tree)];
   const checkedBytes = verdicts.reduce((sum, verdict) => sum + verdict.checkedBytes, 0);
   return { ok: problems.length === 0, checkedBytes, processes: tree.members.length, problems };
@@ -34,15 +38,16 @@ interface Checking {
   readonly folder: string;
   readonly tree: Tree;
   readonly checksum: Checksum;
+  readonly unpack: Unpack;
 }
 
 function verifyMember(
-  { folder, tree, checksum }: Checking,
+  { folder, tree, checksum, unpack }: Checking,
   member: TreeMember,
 ): Pick<Verdict, "checkedBytes" | "problems"> {
   if (member.core === null) return { checkedBytes: 0, problems: [] };
   try {
-    using core = openCore(join(folder, member.core.file));
+    using core = openCore(join(folder, member.core.file), { unpack });
     checkMember(core, { member, tree });
     return verifyCore(core, checksum);
   } catch (error) {

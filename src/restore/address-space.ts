@@ -143,16 +143,11 @@ export function protOf(vma: Vma): number {
  * Memory that was writable once counts against the commit limit (VmFlag `ac`) and must again; writing through
  * shared memory needs the right to.
  */
-function initialProt(vma: Vma): number {
+export function initialProt(vma: Vma): number {
   const counted = vma.kind !== "shared-file" && vma.flags.includes("ac");
   // Huge pages cannot be written from outside while the program may not (FOLL_FORCE).
   const isHuge = vma.hugePageBytes !== undefined;
   return counted || isHuge || vma.kind === "shared-anonymous" ? PROT_READ | PROT_WRITE : protOf(vma);
-}
-
-/** True for a mapping the process can write to before `settle`. */
-export function isWritableAtFirst(vma: Vma): boolean {
-  return (initialProt(vma) & PROT_WRITE) !== 0;
 }
 
 /** Shared anonymous memory of which this process maps several parts, or not the beginning. */

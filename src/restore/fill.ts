@@ -1,134 +1,70 @@
 /**
- * Puts the recorded bytes into the new mappings: the process itself reads the core file in place (pread64), in
- * pieces of many megabytes; read-only memory is written from outside, so that it never has to be writable.
+ * Puts the recorded bytes into the new mappings: threads of cr read the core, prove its checksums and write into the
+ * newborn, so that reading, unpacking, page faults and copying go on side by side (native/fill.c).
  */
-import { readSync } from "node:fs";
 import { CrError } from "../errors.js";
-import { RUN_BYTES_MAX } from "../state/address.js";
+import { hex } from "../state/address.js";
+import type { PageSource } from "../state/frame.js";
 import type { PageRun } from "../state/pages.js";
 import type { Vma } from "../state/vma.js";
-import { dataSpans } from "../tracee/data-spans.js";
-import type { RemoteCall } from "../tracee/remote.js";
-import { isWritableAtFirst } from "./address-space.js";
-import type { Workshop } from "./workshop.js";
+import { fillMemory } from "../tracee/frames.js";
 
-/** A hole shorter than this is read as zeros: cheaper than another system call. */
-const HOLE_BYTES_MIN = 65_536;
-/** Linux reads at most 0x7ffff000 bytes in one call (read(2)). */
-const READ_BYTES_MAX = 1 << 30;
-
-interface Piece {
-  readonly address: bigint;
-  readonly lengthBytes: number;
-  readonly fileOffset: number;
+export interface Filling {
+  readonly vmas: readonly Vma[];
+  readonly runs: readonly PageRun[];
+  /** Cores of other tools carry no checksums. */
+  readonly checked: boolean;
 }
 
-export interface CoreDescriptors {
-  /** The core in cr, and in the newborn. */
-  readonly outside: number;
-  readonly inside: number;
-}
-
-/** Fills every run that does not come from a mapped file. Runs and mappings are in order of address. */
-export function fillPages(
-  workshop: Workshop,
-  state: { readonly vmas: readonly Vma[]; readonly runs: readonly PageRun[] },
-  core: CoreDescriptors,
-): void {
-  const calls: RemoteCall[] = [];
-  for (const [vma, runs] of runsByVma(state.vmas, state.runs)) {
-    if (vma.kind === "special" || vma.kind === "shared-file") continue;
-    const own = join(runs.filter((run) => !run.sameAsFile));
+/**
+ * Fills every run that does not come from a mapped file. Runs and mappings are in order of address. CORE_CORRUPT where a
+ * checksum differs: nothing of the program has run by then. CORE_TRUNCATED.
+ */
+export function fillPages(pid: number, { vmas, runs, checked }: Filling, source: PageSource): void {
+  const fresh: PageRun[] = [];
+  const over: PageRun[] = [];
+  for (const { vma, run } of withMappings(vmas, runs)) {
+    if (vma.kind === "special" || vma.kind === "shared-file" || run.sameAsFile) continue;
     // Zeros over a file's bytes must be written; fresh anonymous memory has them already.
-    const pieces = vma.kind === "file" ? own : own.flatMap((piece) => withoutHoles(core.outside, piece));
-    if (!isWritableAtFirst(vma)) {
-      for (const piece of pieces) writeFromOutside(workshop, core.outside, piece);
-    } else {
-      calls.push(...pieces.flatMap(split).map((piece) => readCall(core.inside, piece)));
-    }
+    (vma.kind === "file" ? over : fresh).push(run);
   }
-  const results = workshop.run("read its memory from the core", calls);
-  const short = results.findIndex((result, index) => result !== BigInt(calls[index]?.args[2] ?? 0));
-  if (short >= 0) {
-    throw new CrError("CORE_TRUNCATED", "cannot read the program's memory: the core ends too early", {
-      hint: "run cr verify on the core",
-    });
-  }
+  const parts = [
+    { ranges: over, found: fillMemory(pid, source, { ranges: over, fresh: false }) },
+    { ranges: fresh, found: fillMemory(pid, source, { ranges: fresh, fresh: true }) },
+  ];
+  if (checked) for (const part of parts) compare(source.path, part);
 }
 
-/** Runs grouped by the mapping they lie in. */
-function runsByVma(vmas: readonly Vma[], runs: readonly PageRun[]): Map<Vma, PageRun[]> {
-  const groups = new Map<Vma, PageRun[]>();
-  let index = 0;
-  for (const run of runs) {
-    while ((vmas[index]?.end ?? run.address + 1n) <= run.address) index += 1;
-    const vma = vmas[index];
-    if (vma === undefined || run.address < vma.start) continue;
-    const group = groups.get(vma);
-    if (group) group.push(run);
-    else groups.set(vma, [run]);
+/**
+ * Which runs nobody looks at before they are filled in: their checksums need not be proved twice.
+ */
+export function onlyFilled(vmas: readonly Vma[], runs: readonly PageRun[]): (run: PageRun) => boolean {
+  const found = new Set<PageRun>();
+  for (const { vma, run } of withMappings(vmas, runs)) {
+    if (vma.kind === "anonymous" && !run.sameAsFile) found.add(run);
   }
-  return groups;
+  return (run) => found.has(run);
 }
 
-/** Joins runs that follow one another in memory and in the file. */
-function join(runs: readonly PageRun[]): Piece[] {
-  const pieces: { address: bigint; lengthBytes: number; fileOffset: number }[] = [];
-  for (const { address, lengthBytes, fileOffset } of runs) {
-    const last = pieces.at(-1);
-    const follows =
-      last !== undefined &&
-      last.address + BigInt(last.lengthBytes) === address &&
-      last.fileOffset + last.lengthBytes === fileOffset;
-    if (follows) last.lengthBytes += lengthBytes;
-    else pieces.push({ address, lengthBytes, fileOffset });
-  }
-  return pieces;
-}
-
-function withoutHoles(fd: number, piece: Piece): Piece[] {
-  const pieces: { address: bigint; lengthBytes: number; fileOffset: number }[] = [];
-  for (const span of dataSpans(fd, piece.fileOffset, piece.fileOffset + piece.lengthBytes)) {
-    const last = pieces.at(-1);
-    if (last && span.fileOffset - (last.fileOffset + last.lengthBytes) < HOLE_BYTES_MIN) {
-      last.lengthBytes = span.fileOffset + span.lengthBytes - last.fileOffset;
-      continue;
-    }
-    const address = piece.address + BigInt(span.fileOffset - piece.fileOffset);
-    pieces.push({ address, lengthBytes: span.lengthBytes, fileOffset: span.fileOffset });
-  }
-  return pieces;
-}
-
-function split(piece: Piece): Piece[] {
-  const count = Math.ceil(piece.lengthBytes / READ_BYTES_MAX);
-  return Array.from({ length: count }, (_, index) => {
-    const done = index * READ_BYTES_MAX;
-    return {
-      address: piece.address + BigInt(done),
-      lengthBytes: Math.min(READ_BYTES_MAX, piece.lengthBytes - done),
-      fileOffset: piece.fileOffset + done,
-    };
+function compare(
+  path: string,
+  { ranges, found }: { readonly ranges: readonly PageRun[]; readonly found: readonly number[] },
+): void {
+  const wrong = ranges.find(({ crc32c }, index) => crc32c !== found[index]);
+  if (wrong === undefined) return;
+  const what = `the pages at ${hex(wrong.address)} (file offset ${wrong.fileOffset}) do not match their checksum`;
+  throw new CrError("CORE_CORRUPT", `cannot restore ${path}: ${what}`, {
+    hint: "restore an earlier checkpoint; cr verify tells which ones are good",
+    data: { path },
   });
 }
 
-function readCall(fd: number, piece: Piece): RemoteCall {
-  return { name: "pread64", args: [fd, piece.address, piece.lengthBytes, piece.fileOffset] };
-}
-
-function writeFromOutside(workshop: Workshop, fd: number, piece: Piece): void {
-  const chunk = Buffer.alloc(Math.min(RUN_BYTES_MAX, piece.lengthBytes));
-  for (let done = 0; done < piece.lengthBytes; ) {
-    const got = readSync(
-      fd,
-      chunk,
-      0,
-      Math.min(chunk.length, piece.lengthBytes - done),
-      piece.fileOffset + done,
-    );
-    if (got === 0)
-      throw new CrError("CORE_TRUNCATED", "cannot read the program's memory: the core ends too early");
-    workshop.newborn.write(piece.address + BigInt(done), chunk.subarray(0, got));
-    done += got;
-  }
+/** Each run with the mapping it lies in; those that lie in none here are left out. */
+function withMappings(vmas: readonly Vma[], runs: readonly PageRun[]) {
+  let index = 0;
+  return runs.flatMap((run) => {
+    while ((vmas[index]?.end ?? run.address + 1n) <= run.address) index += 1;
+    const vma = vmas[index];
+    return vma === undefined || run.address < vma.start ? [] : [{ vma, run }];
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * What the newborn inherits from cr: the core, its working folder, every mapped file and every open file
+ * What the newborn inherits from cr: its working folder, every mapped file and every open file
  * description, each opened once here and found there at a high number.
  */
 import { closeSync, constants, openSync } from "node:fs";
@@ -19,7 +19,6 @@ export interface Inheritance extends Disposable {
   readonly fds: readonly number[];
   readonly base: number;
   /** Numbers inside the newborn. */
-  readonly core: number;
   readonly cwd: number | null;
   readonly sources: number;
   mapped(vma: Vma): number;
@@ -27,7 +26,6 @@ export interface Inheritance extends Disposable {
 
 export interface InheritanceParts {
   readonly state: ProcessState;
-  readonly coreFd: number;
   readonly prepared: DescriptorTable;
   readonly shared: SharedMappings;
   /** The executable that stands for the recorded one. */
@@ -70,7 +68,7 @@ export function inheritTogether(all: readonly InheritanceParts[]): Inheritance[]
     const base = numbers.reduce((highest, { fd }) => Math.max(highest, fd + 1), LOWEST_BASE);
     const fds: number[] = [];
     const number = (fd: number) => base + indexOrPush(fds, fd);
-    const own = all.map(({ state, coreFd, prepared, shared, exe, memory }) => {
+    const own = all.map(({ state, prepared, shared, exe, memory }) => {
       const { cwd } = state.process;
       const byVma = new Map<Vma, number>(shared.mappings.map(({ vma, fd }) => [vma, number(fd)]));
       for (const vma of state.vmas) {
@@ -86,7 +84,7 @@ export function inheritTogether(all: readonly InheritanceParts[]): Inheritance[]
         byVma.set(vma, number(open(path, constants.O_RDONLY)));
       }
       const folder = cwd.path === "" ? null : number(open(cwd.path, O_FOLDER));
-      return { core: number(coreFd), cwd: folder, mapped: (vma: Vma) => byVma.get(vma) ?? -1 };
+      return { cwd: folder, mapped: (vma: Vma) => byVma.get(vma) ?? -1 };
     });
     const sources = base + fds.length;
     fds.push(...(all[0]?.prepared.sources ?? []).map(({ fd }) => fd));

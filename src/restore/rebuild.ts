@@ -2,6 +2,7 @@
 
 import { fitForeignXstate } from "../core/foreign-xstate.js";
 import { CrError } from "../errors.js";
+import type { PageSource } from "../state/frame.js";
 import type { ProcessState } from "../state/process.js";
 import type { ThreadState } from "../state/thread.js";
 import { readMappings } from "../tracee/maps.js";
@@ -40,7 +41,8 @@ import { freeAddress, Workshop } from "./workshop.js";
 
 export interface RebuildParts {
   readonly state: ProcessState;
-  readonly coreFd: number;
+  /** Where the recorded memory is. */
+  readonly pages: PageSource;
   readonly inheritance: Inheritance;
   readonly prepared: DescriptorTable;
   /** Of each thread, in the order of the recorded ones. */
@@ -62,7 +64,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
-  fillPages(workshop, state, { outside: parts.coreFd, inside: inheritance.core });
+  fillPages(newborn.pid, { ...state, checked: !foreign }, parts.pages);
   if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);

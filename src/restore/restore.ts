@@ -3,9 +3,7 @@
  * start a newborn; rebuild it; roll files back; let it go. Until the last step nothing of the program runs, and
  * whatever fails leaves no process and no changed file behind.
  */
-import { fstatSync } from "node:fs";
 import { coreMemory } from "../core/core-memory.js";
-import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
@@ -19,11 +17,11 @@ import { cpuComponents } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { NewbornLost } from "../tracee/newborn.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
+import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
-import { requireIntact } from "./check-intact.js";
-import { checkOwner } from "./check-owner.js";
+import { readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import { requireConsent } from "./consent.js";
@@ -55,6 +53,8 @@ export interface RestoreOptions extends Apart {
   /** What becomes of files that changed since: put back (default) or left alone. */
   readonly files?: FilesPolicy;
   readonly fds?: readonly FdPlacement[];
+  /** Where what is cut off files is kept: names begin with this path, that of the core when left out. */
+  readonly beside?: string | undefined;
   /** What becomes of TCP connections to the outside: go on with kept ones (default), or find them closed. */
   readonly tcp?: PrepareOptions["tcp"];
   /** Restore a core of somebody else's. */
@@ -85,11 +85,9 @@ export interface Restored {
  */
 export async function restore(path: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
-  using core = openCore(path);
-  checkOwner({ path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
+  using core = openCore(path, { unpack });
   const foreign = core.origin !== "recore";
-  const recorded = asSeenHere(readState(core), options.callerGroups ?? null);
-  if (!foreign) requireIntact(core);
+  const recorded = asSeenHere(readWhole(core, options), options.callerGroups ?? null);
   const { state: adapted, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = adapted.host.bootId === bootId();
@@ -109,7 +107,8 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
   const placed = options.place?.(adapted.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(adapted);
-  using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath: path });
+  const corePath = options.beside ?? path;
+  using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath });
   using madeAgain = makeGoneFiles(
     { ...adapted, files: snapshots.files },
     { policy, putBack: snapshots.paths },
@@ -119,7 +118,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using segments = openSegments([{ state, coreFd: core.fd }]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
-    corePath: path,
+    corePath,
     coreFd: core.fd,
     vmas: state.vmas,
     runs: state.runs,
@@ -127,7 +126,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
   });
   const exe = options.exe ?? state.process.exe.path;
-  using inheritance = inherit({ state, coreFd: core.fd, prepared, shared, exe });
+  using inheritance = inherit({ state, prepared, shared, exe });
   const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
   const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
   snapshots.keep();
@@ -210,7 +209,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   placed.confine(newborn.pid);
   rebuild(newborn, {
     state,
-    coreFd: core.fd,
+    pages: core.pages,
     inheritance,
     prepared,
     affinity: placed.affinity,

@@ -30,9 +30,9 @@ export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Pro
   const { options, plan, detach, sameBoot } = check;
   const { living, tree } = bundle;
   refuseOptions(options);
-  for (const { core } of living) {
-    checkOwner({ path: core.path, stat: fstatSync(core.fd) }, { trust: options.trust ?? false });
-    requireIntact(core);
+  for (const { core, state } of living) {
+    checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust: options.trust ?? false });
+    requireIntact(core, state);
   }
   refuseShares(living);
   const [root] = living;

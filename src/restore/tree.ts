@@ -12,6 +12,7 @@ import { processStatus } from "../host/process-status.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { Newborn } from "../tracee/newborn.js";
+import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
 import { planClocks } from "./clocks.js";
 import { makeFamily, type Relatives, startImage } from "./family.js";
@@ -47,7 +48,7 @@ export function isBundle(path: string): boolean {
 export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
   checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
-  using bundle = openBundle(folder);
+  using bundle = openBundle(folder, { unpack });
   const { living, tree } = bundle;
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   const policy = options.files ?? "rollback";
@@ -80,8 +81,8 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using prepared = opened.prepared;
   using memory = openSharedMemory(tree);
   const inheritances = inheritTogether(
-    living.map(({ core, state }, index) => {
-      const own = { state, coreFd: core.fd, exe: state.process.exe.path, prepared: at(opened.tables, index) };
+    living.map(({ state }, index) => {
+      const own = { state, exe: state.process.exe.path, prepared: at(opened.tables, index) };
       return { ...own, shared, memory: memory.of };
     }),
   );
@@ -175,7 +176,7 @@ function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): S
     placed.confine(newborn.pid);
     rebuild(newborn, {
       state,
-      coreFd: core.fd,
+      pages: core.pages,
       inheritance: at(inheritances, index),
       prepared: at(tables, index),
       affinity: at(placed.affinities, index),

@@ -5,8 +5,9 @@
 import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { isAlive, type ProcessIdentity } from "../host/process-status.js";
-import { call, tryCall } from "../tracee/native.js";
+import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { tryOwnCall } from "../tracee/own-call.js";
 
 export interface HeldProcess extends ProcessIdentity, Disposable {
   /** True while it runs; never true again once it was false. */
@@ -42,6 +43,6 @@ function openPidfd(pid: number): number | undefined {
 
 /** Signal 0 through the pidfd: fails with ESRCH once the process is reaped; EPERM still means it is there. */
 function signalsNothing(pidfd: number): boolean {
-  const result = tryCall("cr_pidfd_signal", pidfd, 0);
+  const result = tryOwnCall("pidfd_send_signal", pidfd, 0, 0, 0);
   return result >= 0 || result === -1;
 }

@@ -22,7 +22,8 @@ export async function restoreApart(
 ): Promise<Restored> {
   const begin = performance.now();
   const detach = (options.detach ?? false) || (options.stopped ?? false);
-  const inherit = (options.fds ?? []).flatMap(({ fd, target }) => (target.kind === "inherit" ? [fd] : []));
+  const placed = (options.fds ?? []).flatMap(({ fd, target }) => (target.kind === "inherit" ? [fd] : []));
+  const inherit = options.coreFd === undefined ? placed : [...placed, options.coreFd];
   const task = {
     core: path,
     options: { ...options, pid: options.pid === "new" ? "new" : "keep" },

@@ -7,4 +7,6 @@ export type RestoreOnOptions = Omit<RestoreOptions, "place" | "pid" | keyof Apar
   readonly pid?: "keep" | "new" | "ns" | undefined;
   /** The only CPUs the program may use; where it may run as recorded when left out. */
   readonly cpus?: readonly number[] | undefined;
+  /** The core is open under this number, by which its path names it: whoever restores must have it, too. */
+  readonly coreFd?: number | undefined;
 };

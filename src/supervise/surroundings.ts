@@ -42,7 +42,7 @@ export interface SurroundingsWish {
 export function planSurroundings(path: string, wish: SurroundingsWish): Surroundings | null {
   const namespaced = wantsNamespace(wish);
   using core = openCore(path);
-  const stat = fstatSync(core.fd);
+  const stat = fstatSync(core.fileFd);
   const forOwner = process.geteuid?.() === 0 && stat.uid !== 0 && !wish.trust;
   if (!namespaced && !forOwner) return null;
   if (forOwner) checkMode({ path, stat });

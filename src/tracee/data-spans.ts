@@ -1,4 +1,5 @@
 /** Where a sparse file has data: lseek(2) with SEEK_DATA and SEEK_HOLE, in one native call per 4096 spans. */
+import { RUN_BYTES_MAX } from "../state/address.js";
 import { call } from "./native.js";
 
 const SPAN_BYTES = 24;
@@ -26,4 +27,14 @@ export function dataSpans(fd: number, start: number, end: number): DataSpan[] {
     if (Number(next.readBigInt64LE()) <= at) break;
   }
   return spans;
+}
+
+/** The same in pieces of at most RUN_BYTES_MAX, as bulk work wants them. */
+export function dataPieces(fd: number, start: number, end: number): DataSpan[] {
+  return dataSpans(fd, start, end).flatMap(({ fileOffset, lengthBytes }) =>
+    Array.from({ length: Math.ceil(lengthBytes / RUN_BYTES_MAX) }, (_, index) => ({
+      fileOffset: fileOffset + index * RUN_BYTES_MAX,
+      lengthBytes: Math.min(RUN_BYTES_MAX, lengthBytes - index * RUN_BYTES_MAX),
+    })),
+  );
 }

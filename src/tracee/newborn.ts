@@ -9,6 +9,7 @@ import type { ThreadState } from "../state/thread.js";
 import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
+import { ownCall } from "./own-call.js";
 import { type RemoteCall, runUnguarded } from "./remote.js";
 import { decodeStatus, type Stop } from "./stop.js";
 import { writeThread } from "./thread.js";
@@ -144,7 +145,7 @@ export class Newborn {
     if (signal === undefined)
       throw new RangeError(`no signal is free for the last stop: ${queued.join(", ")}`);
     setSigmask(thread.tid, ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
-    call("cr_tgkill", this.pid, thread.tid, signal);
+    ownCall("tgkill", this.pid, thread.tid, signal);
     this.#resumeTo(thread.tid, signal);
     writeThread(thread.tid, thread);
   }
@@ -157,7 +158,7 @@ export class Newborn {
     if (signal === SIGKILL) sendSignal(this.pid, SIGKILL);
     else {
       setSigmask(this.pid, ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
-      call("cr_tgkill", this.pid, this.pid, signal);
+      ownCall("tgkill", this.pid, this.pid, signal);
       this.#resumeTo(this.pid, signal);
       call("cr_resume", this.pid, signal);
     }

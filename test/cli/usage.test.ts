@@ -54,7 +54,9 @@ describe("wrong usage", () => {
     ["an unknown flag", ["checkpoint", "1", "--nope"], /unknown option '--nope'/],
     ["flags that exclude one another", ["checkpoint", "1", "--kill", "--stop"], /cannot be used with/],
     ["a time without a unit", ["checkpoint", "1", "--timeout", "5"], /'5' is invalid/],
-    ["a stream, which is not there yet", ["checkpoint", "1", "-o", "-"], /standard output/],
+    ["a stream of what is to be killed", ["checkpoint", "1", "-o", "-", "--kill"], /--kill with -o -/],
+    ["an unknown compression", ["checkpoint", "1", "--compress", "lz4"], /zstd:LEVEL/],
+    ["an export to nowhere", ["export", "core"], /-o, --output/],
     ["an unknown code", ["explain", "NOPE"], /no error code is called NOPE/],
   ])("%s: status 2, one message, one next step", async (_what, args, message) => {
     const result = await cr(args);

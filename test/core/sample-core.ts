@@ -189,7 +189,7 @@ function sampleFiles(content: {
 }
 
 /** Checksums through JavaScript, for tests of what does the comparing. */
-export const slowChecksum: Checksum = (fd, ranges) => {
+export const slowChecksum: Checksum = ({ fd }, ranges) => {
   const file = readFileSync(`/proc/self/fd/${fd}`);
   return ranges.map(({ fileOffset, lengthBytes }) =>
     crc32c(file.subarray(fileOffset, fileOffset + lengthBytes)),

@@ -1,11 +1,11 @@
 /** Large address spaces: absent and zero pages take no room in the core, cr stays small, many mappings cost little. */
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { describeResult, type RunningCr } from "../harness/cr.js";
+import { describeResult } from "../harness/cr.js";
 import { checkpoint, restore, running } from "../harness/cycle.js";
-import { sleep } from "../harness/eventually.js";
 import { expectSameMappings, mappingsOf } from "../harness/mappings.js";
+import { peakMemoryMib } from "../harness/peak.js";
 import { killHard, runsFreely } from "../harness/process.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
@@ -55,22 +55,3 @@ test("25,000 mappings and 1,000 pieces of shared memory come back exactly", { ti
     expect(target.output()).toMatch(/ok\n$/);
   }),
 );
-
-/** The most memory cr had resident until its end (VmHWM of proc_pid_status(5)), in MiB. */
-async function peakMemoryMib({ pid, done }: RunningCr): Promise<number> {
-  let ended = false;
-  let peakKib = 0;
-  done.then(() => {
-    ended = true;
-  });
-  while (!ended) {
-    try {
-      const line = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmHWM:\s*(\d+) kB$/m);
-      peakKib = Math.max(peakKib, Number(line?.[1] ?? 0));
-    } catch {
-      // cr has ended: its last value stands.
-    }
-    await sleep(20);
-  }
-  return peakKib / 1024;
-}

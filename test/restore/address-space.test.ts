@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isWritableAtFirst, mapAll, protOf, settle, vacate } from "../../src/restore/address-space.js";
+import { initialProt, mapAll, protOf, settle, vacate } from "../../src/restore/address-space.js";
 import { freeAddress, Workshop } from "../../src/restore/workshop.js";
 import type { Vma } from "../../src/state/vma.js";
 import { parseSmaps, readMappings, readMapsText } from "../../src/tracee/maps.js";
@@ -152,7 +152,7 @@ test("protections are those of the letters, but memory that counts is writable a
   expect(["---p", "r--p", "-w-p", "r-xp", "rwxs"].map((prot) => protOf(vma(0, 1, { prot })))).toEqual([
     0, 1, 2, 5, 7,
   ]);
-  const first = (changes: Partial<Vma>) => isWritableAtFirst(vma(0, 1, changes));
+  const first = (changes: Partial<Vma>) => (initialProt(vma(0, 1, changes)) & 2) !== 0;
   expect(first({ prot: "r--p", flags: ["ac"] })).toBe(true);
   expect(first({ prot: "r--p", flags: [] })).toBe(false);
   expect(first({ prot: "r--s", flags: ["ac"], kind: "shared-file" })).toBe(false);

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { verifyBundle } from "../../src/core/verify-bundle.js";
-import { crc32cRanges } from "../../src/tracee/native.js";
+import { checksumsOf } from "../../src/tracee/frames.js";
+import { unpack } from "../../src/tracee/unpack.js";
 import { chooseBoundaries } from "./boundaries.js";
 import { buildPrograms } from "./build.js";
 import { type KilledRun, runKilled } from "./killed-run.js";
@@ -68,7 +69,7 @@ async function checkpoint(killAt?: number): Promise<KilledRun> {
 
 /** What is wrong with the bundle under the final name; null when it is whole. */
 function findLoss(): string | null {
-  const { ok, problems } = verifyBundle(corePath(tree.root, folder), crc32cRanges);
+  const { ok, problems } = verifyBundle(corePath(tree.root, folder), { checksum: checksumsOf, unpack });
   return ok ? null : `the bundle is not whole: ${problems[0]?.message}`;
 }
 

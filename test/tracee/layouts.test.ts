@@ -1,6 +1,7 @@
 /** TypeScript and C agree on every struct of native/cr.h: sizes and offsets as the compiler laid them out. */
 import { expect, test } from "vitest";
 import { REGISTERS_BYTES } from "../../src/state/registers.js";
+import { FRAME_LAYOUT } from "../../src/tracee/frames.js";
 import { call, packRanges } from "../../src/tracee/native.js";
 import { CALL_BYTES, SITE_LAYOUT } from "../../src/tracee/remote.js";
 import { SCHED_LAYOUT, THREAD_LAYOUT } from "../../src/tracee/thread.js";
@@ -34,6 +35,8 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_sched.affinity_len", SCHED_LAYOUT.affinityLength],
   ["cr_sched.affinity", SCHED_LAYOUT.affinity],
   ["cr_pages", 24],
+  ["cr_frame", FRAME_LAYOUT.bytes],
+  ["cr_frame.crc", FRAME_LAYOUT.crc32c],
 ];
 
 test("every size and offset is the compiler's", () => {
