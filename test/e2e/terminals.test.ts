@@ -148,7 +148,8 @@ test("a shell with its jobs comes back on the terminal of cr's caller, which is 
     outer.type("stty -echo; PS1=; echo outer $((1+1))\n");
     await outer.says(/outer 2/);
     const inner = `RECORE_SCENE=${scene.folder} ${SHELL.join(" ")}`;
-    outer.type(`cd ${scene.folder}; ${inner}\n`);
+    // Who works in the scene's folder is ended with the tree.
+    outer.type(`(cd ${scene.folder}; exec env ${inner})\n`);
     outer.type("set -b; PS1=; echo inner is $$ at $((1+1))\n");
     const pid = Number((await outer.says(/inner is (\d+) at 2/))[1]);
     outer.type("sleep 1000 &\nsleep 2000\n");
