@@ -151,7 +151,7 @@ export class Copies {
     const copy = this.#copies.get(pid);
     const isSame = copy?.memory.isOfThis() && copy.auxv.equals(auxv);
     if (copy !== undefined && isSame) return copy;
-    if (!this.#isTree) throw changed(pid, new OtherProgram());
+    if (copy !== undefined && !this.#isTree) throw changed(pid, new OtherProgram());
     this.#drop(pid);
     const output = this.#output.renew(pid);
     const begun = { ...NOT_BEGUN, why: "it began, or called exec, in between" };
