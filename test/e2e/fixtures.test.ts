@@ -81,6 +81,7 @@ const ROOTS: readonly string[] = [
   "memfds",
   "segments",
   "locked",
+  "tcp",
 ];
 
 /** How a program was built makes no difference to who it is. */
