@@ -31,19 +31,19 @@ interface Kind extends TargetKind {
 }
 
 const KINDS: readonly Kind[] = [
-  { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 60 },
-  { what: "copied while it runs", program: "target", mode: "compute", way: "live", sampleSize: 30 },
+  { what: "computing with live vector registers", program: "target", mode: "compute", sampleSize: 40 },
+  { what: "copied while it runs", program: "target", mode: "compute", way: "live", sampleSize: 20 },
   {
     what: "copied from a frozen copy",
     program: "target-threads",
     mode: "sleep",
     way: "fork",
-    sampleSize: 30,
+    sampleSize: 20,
   },
-  { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 20 },
-  { what: "with seven threads", program: "target-threads", mode: "compute", sampleSize: 30 },
-  { what: "with a full TCP connection", program: "target-tcp", mode: "compute", sampleSize: 60 },
-  { what: "stopped by job control", program: "target-musl", mode: "compute", stopped: true, sampleSize: 20 },
+  { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 15 },
+  { what: "with seven threads", program: "target-threads", mode: "compute", sampleSize: 20 },
+  { what: "with a full TCP connection", program: "target-tcp", mode: "compute", sampleSize: 40 },
+  { what: "stopped by job control", program: "target-musl", mode: "compute", stopped: true, sampleSize: 15 },
   { what: "static musl without signal handlers", program: "target-musl", mode: "compute", sampleSize: 20 },
 ];
 

@@ -16,7 +16,7 @@ import { checkpointCommand, corePath, requireBuilt } from "./tool.js";
 import { endTree, findHarmInTree, holdSnapshots, startTree, type WatchedTree } from "./watched-target.js";
 
 const MODES = ["compute", "sleep"] as const;
-const SAMPLE_SIZE = 30;
+const SAMPLE_SIZE = 20;
 const TEST_MS_MAX = process.env.CR_TORTURE === undefined ? 180_000 : 14_400_000;
 
 let folder: string;
