@@ -4,6 +4,7 @@
  * reading and writing overlap. All-zero pages are not written: they stay, or become, holes.
  */
 #include "cr.h"
+#include "frames.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,21 +38,10 @@ static int is_zero(const uint8_t *page) {
   return first == 0 && memcmp(page, page + 8, PAGE - 8) == 0;
 }
 
-static int64_t write_all(int fd, const uint8_t *data, size_t len, uint64_t off) {
-  for (size_t done = 0; done < len;) {
-    ssize_t n = pwrite(fd, data + done, len - done, (off_t)(off + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -errno;
-    if (n == 0) return -ENOSPC;
-    done += (size_t)n;
-  }
-  return 0;
-}
-
 /* Zeros where something may stand; as a hole, where the file system has them. */
 static int64_t write_zeros(int fd, const uint8_t *zeros, size_t len, uint64_t off) {
   if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) == 0) return 0;
-  return errno == EOPNOTSUPP || errno == ENOSYS ? write_all(fd, zeros, len, off) : -errno;
+  return errno == EOPNOTSUPP || errno == ENOSYS ? cr_write_whole(fd, zeros, len, off) : -errno;
 }
 
 /* Writes the pages that are not all zero; the bytes written or -errno. */
@@ -61,7 +51,7 @@ static int64_t write_pages(struct job *job, const uint8_t *data, const struct cr
     size_t end = at;
     while (end < r->len && !is_zero(data + end)) end += PAGE;
     if (end > at) {
-      int64_t err = write_all(job->fd, data + at, end - at, r->off + at);
+      int64_t err = cr_write_whole(job->fd, data + at, end - at, r->off + at);
       if (err < 0) return err;
       written += (int64_t)(end - at);
     }
@@ -76,14 +66,8 @@ static int64_t write_pages(struct job *job, const uint8_t *data, const struct cr
 }
 
 static int64_t read_all(int fd, uint8_t *data, size_t len, uint64_t off) {
-  for (size_t done = 0; done < len;) {
-    ssize_t n = pread(fd, data + done, len - done, (off_t)(off + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -errno;
-    if (n == 0) return -EIO;
-    done += (size_t)n;
-  }
-  return 0;
+  int64_t err = cr_read_whole(fd, data, len, off);
+  return err == -ENODATA ? -EIO : err;
 }
 
 /* process_vm_readv is fastest but respects protections; /proc/PID/mem reads PROT_NONE pages too. */

@@ -9,6 +9,7 @@ import { isSameFile } from "./by-name.js";
 import { locksOfDescription, ownerOfDescription } from "./description-status.js";
 import { firstHolder, groupByDescription, type Holding, watchesByMember } from "./descriptions.js";
 import { FarEnds } from "./far-ends.js";
+import { fileStatus } from "./file-status.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
 import { ptyLinks, sortPty } from "./ptys.js";
 import type { Refusal } from "./refusal.js";
@@ -226,14 +227,7 @@ function describe(one: OpenDescriptor, id: number, { kind, object }: Kept): File
     deleted,
     flags: one.flags,
     position: one.position,
-    dev: formatDevice(stat.dev),
-    ino: stat.ino,
-    mode: Number(stat.mode),
-    rdev: formatDevice(stat.rdev),
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    sizeBytes: Number(stat.size),
-    mtimeNs: stat.mtimeNs,
+    ...fileStatus(stat),
     content: null,
     watches: null,
     object,

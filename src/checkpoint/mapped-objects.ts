@@ -16,6 +16,7 @@ import { type OpenDescriptor, openTargetFile } from "../tracee/descriptors.js";
 import { sealsOfFile } from "../tracee/fd-control.js";
 import { mapFile, mappersOutside, objectOf, otherMappers, plainDevice } from "../tracee/maps.js";
 import { readSegments } from "../tracee/segments.js";
+import { type FileStatus, fileStatus } from "./file-status.js";
 import { refusedMappings } from "./mappings.js";
 import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
@@ -50,9 +51,6 @@ interface Found {
   /** Length and time of it; null when it cannot be opened: then all that is mapped of it is stored as memory. */
   readonly file: Vma["file"];
 }
-
-/** What stat(2) tells of a file. */
-type Seen = Pick<FileDescription, "dev" | "ino" | "mode" | "rdev" | "uid" | "gid" | "sizeBytes" | "mtimeNs">;
 
 /** Looks at every object once. */
 export function lookAtObjects(vmas: readonly Vma[], around: Around): ObjectsLook {
@@ -117,7 +115,7 @@ function lookAtOne(
     const look = (vma: Vma) => () => othersWith(vma, { pids: pidsOf(around), stat });
     const others = shared === undefined ? [] : around.ids.othersOf(objectKey(shared), look(shared));
     if (others.length > 0) return `${what}, shared with process ${others.join(", ")}`;
-    const seen = seenOf(stat);
+    const seen = fileStatus(stat);
     const file = { sizeBytes: seen.sizeBytes, mtimeNs: seen.mtimeNs, buildId: null };
     return { mapped: describeAll(group, { seen, seals, firstId }), segment: null, file };
   } finally {
@@ -141,7 +139,7 @@ function lookFromOutside(
   const others = shared === undefined ? [] : otherMappers(around.pid, shared);
   if (others.length > 0) return `${what}, shared with process ${others.join(", ")}`;
   const ends = group.map(({ start, end, offset }) => Number(offset + end - start));
-  const seen: Seen = {
+  const seen: FileStatus = {
     dev: plainDevice(vma.dev),
     ino: vma.ino,
     mode: 0o100600,
@@ -152,19 +150,6 @@ function lookFromOutside(
     mtimeNs: 0n,
   };
   return { mapped: describeAll(group, { seen, seals: 0, firstId }), segment: null, file: null };
-}
-
-function seenOf(stat: BigIntStats): Seen {
-  return {
-    dev: formatDevice(stat.dev),
-    ino: stat.ino,
-    mode: Number(stat.mode),
-    rdev: formatDevice(stat.rdev),
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    sizeBytes: Number(stat.size),
-    mtimeNs: stat.mtimeNs,
-  };
 }
 
 /** Through the mapping itself or, without the right to, through a descriptor of the same file. */
@@ -192,7 +177,7 @@ function pidsOf({ pid, pids }: Around): readonly number[] {
 /** One for each way it has to be open: a mapping that was never writable must not become it. */
 function describeAll(
   group: readonly Vma[],
-  { firstId, ...rest }: { readonly seen: Seen; readonly seals: number; readonly firstId: number },
+  { firstId, ...rest }: { readonly seen: FileStatus; readonly seals: number; readonly firstId: number },
 ): MappedFile[] {
   const writable = group.filter((vma) => vma.kind === "shared-file" && vma.flags.includes("mw"));
   const others = group.filter((vma) => !writable.includes(vma));
@@ -210,7 +195,7 @@ function describeAll(
 
 function describe(
   path: string,
-  { seen, seals, ...rest }: { seen: Seen; seals: number; flags: number; id: number },
+  { seen, seals, ...rest }: { seen: FileStatus; seals: number; flags: number; id: number },
 ): FileDescription {
   const isMemfd = path.startsWith(MEMFD);
   return {
