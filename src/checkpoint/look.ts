@@ -21,8 +21,9 @@ import { ObjectIds } from "./object-ids.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContentsNow, socketsOf } from "./refused-contents.js";
 import { refusedThreads } from "./refused-threads.js";
-import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
+import { refusedDead, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
+import { refusedOutside, refusedShares, type Sharers, sharersAmong } from "./shares.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
@@ -38,6 +39,8 @@ export interface TreeLook {
   readonly relatives: readonly Relative[];
   readonly looks: ReadonlyMap<number, Look>;
   readonly refusals: readonly Refusal[];
+  /** What members share without being threads. */
+  readonly sharers: readonly Sharers[];
 }
 
 /** What is kept between looks. */
@@ -81,7 +84,8 @@ function lookWhileRunning(root: number, memory: Memory): TreeLook {
   const contents = [...look.looks].flatMap(([pid, { files }]) =>
     refusedContentsNow(pid, files, sockets).map((one) => of(one, pid, root)),
   );
-  const refusals = [...look.refusals, ...contents, ...refusedTracers([...look.looks.keys()])];
+  const tracers = refusedTracers([...look.looks.keys()]);
+  const refusals = [...look.refusals, ...contents, ...tracers, ...refusedOutside(root)];
   const { leave = (whole: TreeLook) => whole } = memory;
   return leave({ ...look, refusals });
 }
@@ -141,12 +145,14 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
     });
   }
   const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
+  const sharers = sharersAmong(relatives, looks);
   return {
     relatives,
     looks,
+    sharers,
     refusals: [
       ...refused,
-      ...refusedShares(relatives, looks),
+      ...refusedShares(relatives, sharers),
       ...refusedDead(relatives),
       ...refusedTerminals(relatives, looks),
     ],

@@ -20,6 +20,7 @@ import type { Refusal } from "./refusal.js";
 import { refusedContents, type Sockets } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import type { RestartLedger } from "./restarted-calls.js";
+import { lodgers } from "./shares.js";
 import { StoredOnce } from "./stored-once.js";
 import { sharedMemory } from "./tree-manifest.js";
 
@@ -107,7 +108,7 @@ export function copyAll(
   });
   refuseSoft(root, captured, options.strict ?? false);
   phases.end("state");
-  const once = new StoredOnce(sharedMemory(look.looks).map(objectOf));
+  const once = new StoredOnce(sharedMemory(look.looks).map(objectOf), lodgers(look.sharers));
   return captured.map((state, index) => {
     const { frozen, answers } = asked[index] as Asked;
     const { pid } = frozen.tracee;

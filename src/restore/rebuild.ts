@@ -19,6 +19,7 @@ import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { ALONE, type Part } from "./kinship.js";
 import { describeMemory } from "./memory-attributes.js";
 import { callersOpenFiles } from "./open-files-limit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
@@ -53,6 +54,8 @@ export interface RebuildParts {
   readonly workshop?: Workshop;
   /** The program's vdso is another kernel's. */
   readonly vdso: ForeignVdso | null;
+  /** What of it is made together with other members of a tree. */
+  readonly part?: Part;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -61,22 +64,19 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const threads = threadsOf(state, newborn.pid);
   const affinity = hasEndedMain(state) ? [[], ...parts.affinity] : parts.affinity;
   const workshop = parts.workshop ?? openWorkshop(newborn, state);
-  vacate(workshop, state.vmas, parts.vdso?.place);
-  mapAll(workshop, state.vmas, inheritance.mapped);
-  describeMemory(workshop, state.vmas);
-  fillPages(newborn.pid, { ...state, checked: !foreign }, parts.pages);
-  if (parts.vdso) writeDetours(newborn, parts.vdso);
-  settle(workshop, state.vmas);
-  putMm(workshop, state);
+  const { part = ALONE } = parts;
+  if (part.makesMemory) makeMemory(workshop, parts);
   enterFolder(workshop, inheritance);
-  placeDescriptors(workshop, prepared, inheritance.sources);
-  makeInside(workshop, prepared, state.process.pid);
-  closeInherited(workshop, inheritance.base);
+  if (part.placesFiles) {
+    placeDescriptors(workshop, prepared, inheritance.sources);
+    makeInside(workshop, prepared, state.process.pid);
+  }
+  if (part.closesFiles) closeInherited(workshop, inheritance.base);
   putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
   putFilters(workshop, state);
   makeThreads(workshop, threads);
-  putStatus(workshop, prepared.restored, state.process.pid);
+  if (part.closesFiles) putStatus(workshop, prepared.restored, state.process.pid);
   if (!foreign) {
     putSettings(workshop, state);
     threads.forEach((thread, index) => {
@@ -89,8 +89,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putTimers(workshop, state);
   putPosixTimers(workshop, state);
   if (!foreign) putIdentity(workshop, state, threads);
-  putGuards(workshop, state);
-  workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));
+  putGuards(workshop, state, part);
+  if (part.leavesMemory) workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));
   const queued = queuedSignals(state);
   for (const [index, thread] of threads.entries()) {
     const xstate = foreign ? fitted(thread) : thread.xstate;
@@ -100,6 +100,18 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
       : restartable(thread.registers);
     newborn.finish({ ...thread, registers, xstate }, queued);
   }
+}
+
+/** All that is there in memory, from the newborn's own to the recorded. */
+function makeMemory(workshop: Workshop, { state, pages, inheritance, foreign, vdso }: RebuildParts): void {
+  const { newborn } = workshop;
+  vacate(workshop, state.vmas, vdso?.place);
+  mapAll(workshop, state.vmas, inheritance.mapped);
+  describeMemory(workshop, state.vmas);
+  fillPages(newborn.pid, { ...state, checked: !foreign }, pages);
+  if (vdso) writeDetours(newborn, vdso);
+  settle(workshop, state.vmas);
+  putMm(workshop, state);
 }
 
 function syscallIn({ pid }: Newborn, vmas: ProcessState["vmas"]): bigint {

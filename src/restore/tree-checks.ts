@@ -34,7 +34,7 @@ export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Pro
     checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust: options.trust ?? false });
     requireIntact(core, state);
   }
-  refuseShares(living);
+  requireImages(living, plan);
   const [root] = living;
   if (detach && root !== undefined) requireNoDeathSignal(root.state);
   const machine = { components: cpuComponents() };
@@ -95,12 +95,13 @@ function refuseOptions({ exe, pid }: RestoreOptions): void {
   }
 }
 
-/** exec gives each process its own. */
-function refuseShares(living: readonly LivingMember[]): void {
-  for (const { member } of living) {
-    const [share] = member.shares;
-    if (share === undefined) continue;
-    const message = `make process ${member.pid} again: it shares its ${share.what} with process ${share.with} without being its thread`;
+/** Who never calls exec has the executable of the member that it is a copy of. */
+function requireImages(living: readonly LivingMember[], { images }: FamilyPlan): void {
+  const paths = new Map(living.map(({ member, state }) => [member.pid, state.process.exe.path]));
+  for (const [pid, original] of images) {
+    const [own, other] = [paths.get(pid), paths.get(original)];
+    if (own === other) continue;
+    const message = `make process ${pid} again: it shares memory or descriptors with process ${original} and has another executable, ${own} beside ${other}`;
     throw new CrError("UNSUPPORTED_STATE", message, {
       hint: "such a tree cannot be restored by this version",
     });

@@ -15,13 +15,13 @@ import { Newborn } from "../tracee/newborn.js";
 import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
 import { planClocks } from "./clocks.js";
-import { makeFamily, type Relatives, startImage } from "./family.js";
+import { makeFamily, type Relatives } from "./family.js";
 import { type FamilyPlan, planFamily } from "./family-plan.js";
 import type { DescriptorTable, PreparedFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
-import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inheritTogether } from "./inherit.js";
-import { openWorkshop, rebuild } from "./rebuild.js";
+import { makesMemory } from "./kinship.js";
+import { openWorkshop } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { explained, type Restored, type RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
@@ -33,6 +33,7 @@ import { checkMembers } from "./tree-checks.js";
 import { prepareTreeFiles } from "./tree-files.js";
 import { openSharedMemory } from "./tree-memory.js";
 import { placesOf, type TreePlaces } from "./tree-places.js";
+import { rebuildAll, startMember } from "./tree-rebuild.js";
 import { putAllBack } from "./tree-snapshots.js";
 import type { Workshop } from "./workshop.js";
 
@@ -158,34 +159,13 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     bundle.living.map((one) => one.state),
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
-  using family = makeFamily({ root: workshop, plan, members: bundle.tree.members, rootGroup, terminals });
+  const { members } = bundle.tree;
+  const early = (one: Workshop) => startMember(one, bundle.living);
+  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, start: early });
   faultPoint("restore-after-spawn");
-  const softErrors = rebuildAll(family, workshop, parts);
+  const softErrors = rebuildAll(family, parts);
   faultPoint("restore-after-rebuild");
   return letGo(family, softErrors, parts);
-}
-
-function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): SoftError[] {
-  const { bundle, placed, inheritances, tables } = parts;
-  return bundle.living.flatMap(({ member, state, core }, index) => {
-    const isRoot = index === 0;
-    const { newborn } = family.at(member.pid);
-    const { exe, personality } = state.process;
-    if (!isRoot) startImage(family.at(member.pid), { exe: exe.path, personality });
-    const soft = rejoinGroups(newborn.pid, state);
-    placed.confine(newborn.pid);
-    rebuild(newborn, {
-      state,
-      pages: core.pages,
-      inheritance: at(inheritances, index),
-      prepared: at(tables, index),
-      affinity: at(placed.affinities, index),
-      foreign: false,
-      vdso: null,
-      ...(isRoot ? { workshop } : {}),
-    });
-    return soft;
-  });
 }
 
 function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts): ReturnType<typeof start> {
@@ -195,7 +175,7 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
   const softErrors = [...soft, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
-      for (const { core, state } of living) {
+      for (const { core, state } of living.filter(({ member }) => makesMemory(member))) {
         const own = shared.mappings.filter(({ vma }) => state.vmas.includes(vma));
         for (const mapping of own) rollbackSharedMapping(core.fd, mapping, state.runs);
       }

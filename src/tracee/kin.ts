@@ -5,10 +5,10 @@ import { type ProcStat, readStat } from "./proc-status.js";
 import { childrenOf } from "./process-facts.js";
 
 /** linux/kcmp.h */
-const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
-/** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND). */
+const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4, io: 5, sysvsem: 6 } as const;
+/** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, …). */
 export type SharedKind = keyof typeof KCMP;
-export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand"];
+export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand", "io", "sysvsem"];
 
 /** One process of a tree; a dead one stays in it until its parent has waited for it. */
 export interface Relative {
@@ -49,6 +49,17 @@ export function isStopped(pid: number): boolean {
   return statOrNull(pid)?.state === "t";
 }
 
+/** True in a wait that no signal ends, such as that of a parent in vfork(2). */
+export function isWaiting(pid: number): boolean {
+  return statOrNull(pid)?.state === "D";
+}
+
+/** Its parent and the other children of that; nobody for a process without one. */
+export function siblingsOf(pid: number): number[] {
+  const parent = statOrNull(pid)?.ppid ?? 0;
+  return parent === 0 ? [] : [parent, ...childrenOf(parent).filter((child) => child !== pid)];
+}
+
 function statOrNull(pid: number): ProcStat | null {
   try {
     return readStat(pid);
@@ -67,4 +78,18 @@ export function sharesMemory(pid: number, other: number): boolean {
 export function orderOfShared(what: SharedKind, pid: number, other: number): number {
   const order = tryOwnCall("kcmp", pid, other, KCMP[what], 0, 0);
   return order === 0 ? 0 : order === 1 ? -1 : 1;
+}
+
+const CLONE_SYSVSEM = 0x4_0000;
+
+/**
+ * Whether there is anything to share: an I/O context and a list of semaphore adjustments (SEM_UNDO) are made when they
+ * are first needed, and two processes without one look alike. cr is one without: it gives up the list of its own
+ * threads, and has no I/O context unless somebody gave it a priority; process 1 mostly has none either.
+ */
+export function hasOwn(what: SharedKind, pid: number): boolean {
+  if (what !== "io" && what !== "sysvsem") return true;
+  if (what === "sysvsem") tryOwnCall("unshare", CLONE_SYSVSEM);
+  const without = [tryOwnCall("gettid"), ...(what === "io" ? [1] : [])];
+  return without.every((other) => orderOfShared(what, pid, other) !== 0);
 }

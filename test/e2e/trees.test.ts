@@ -11,6 +11,7 @@ const FAMILIES = [
   { name: "family", processes: 10 },
   { name: "terminals", processes: 4 },
   { name: "meeting", processes: 2 },
+  { name: "sharers", processes: 8 },
 ];
 
 describe.each(FAMILIES)("$name", ({ name, processes }) => {
