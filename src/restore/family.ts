@@ -148,6 +148,8 @@ function take(
       at(step.pid).run("begin its session", [{ name: "setsid", args: [] }]);
       return;
     case "join":
+      // Of a group that has no number here nobody was born outside.
+      if (step.group === null && rootGroup === 0) return;
       at(step.pid).run("join its process group", [{ name: "setpgid", args: [0, step.group ?? rootGroup] }]);
       return;
     case "vanish": {

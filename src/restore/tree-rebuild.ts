@@ -9,6 +9,7 @@ import type { Inheritance } from "./inherit.js";
 import { partOf } from "./kinship.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
 import type { TreePlaces } from "./tree-places.js";
+import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
 
 interface Parts {
@@ -18,11 +19,13 @@ interface Parts {
   /** These and the tables in the order of the living members. */
   readonly inheritances: readonly Inheritance[];
   readonly tables: readonly DescriptorTable[];
+  /** Of another kernel. */
+  readonly vdsos: readonly (ForeignVdso | null)[];
 }
 
 /** Rebuilds all, up to the instant before they are let go. What is not as it was is returned; RESTORE_FAILED, … */
 export function rebuildAll(family: Relatives, parts: Parts): SoftError[] {
-  const { bundle, placed, inheritances, plan, tables } = parts;
+  const { bundle, placed, inheritances, plan, tables, vdsos } = parts;
   const ready = new Set([bundle.tree.root, ...plan.images.keys(), ...plan.images.values()]);
   const living = bundle.living.map(({ member }) => member);
   return bundle.living.flatMap(({ member, state, core }, index) => {
@@ -38,7 +41,7 @@ export function rebuildAll(family: Relatives, parts: Parts): SoftError[] {
       prepared: at(tables, index),
       affinity: at(placed.affinities, index),
       foreign: false,
-      vdso: null,
+      vdso: vdsos[index] ?? null,
       part: partOf(member, living),
       ...(isReady ? { workshop } : {}),
     });

@@ -29,12 +29,14 @@ import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { spawn } from "./spawn.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
-import { checkMembers } from "./tree-checks.js";
+import { adaptMembers } from "./tree-adapt.js";
+import { checkMembers, requireWholeTree } from "./tree-checks.js";
 import { prepareTreeFiles } from "./tree-files.js";
 import { openSharedMemory } from "./tree-memory.js";
 import { placesOf, type TreePlaces } from "./tree-places.js";
 import { rebuildAll, startMember } from "./tree-rebuild.js";
 import { putAllBack } from "./tree-snapshots.js";
+import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
 
 /** True for a bundle, which `restoreTree` takes; false for a core, or what is neither. */
@@ -49,13 +51,16 @@ export function isBundle(path: string): boolean {
 export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
   checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
-  using bundle = openBundle(folder, { unpack });
-  const { living, tree } = bundle;
+  using opening = openBundle(folder, { unpack });
   const detach = (options.detach ?? false) || (options.stopped ?? false);
+  requireWholeTree(opening, options);
+  const { skip, callerGroups } = options;
+  const { bundle, vdsos, softErrors: accepted } = adaptMembers(opening, { skip, detach, callerGroups });
+  const { living, tree } = bundle;
   const policy = options.files ?? "rollback";
   const sameBoot = tree.bootId === bootId();
   const plan = planOf(bundle, detach);
-  const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
+  const soft = await checkMembers(bundle, { options, plan, sameBoot });
   const clocks = clocksOf(living, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
@@ -89,7 +94,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   );
   using _opened = at(inheritances, 0);
   const parts = {
-    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables },
+    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables, vdsos },
     ...{ prepared, shared, segments, clocks, detach, policy },
   };
   const started = tryStart(parts);
@@ -102,6 +107,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
+      ...accepted,
       ...[placed, shared, segments, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
     ],
     totalMs: performance.now() - begin,
@@ -124,6 +130,7 @@ interface StartParts {
   /** These and the tables in the order of the living members. */
   readonly inheritances: readonly Inheritance[];
   readonly tables: readonly DescriptorTable[];
+  readonly vdsos: readonly (ForeignVdso | null)[];
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
   readonly segments: OpenedSegments;
@@ -154,6 +161,7 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     clocks: parts.clocks,
   });
   const workshop = openWorkshop(root, state);
+  // 0 for a group outside of our pid namespace.
   const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
   const terminals = terminalPlaces(
     bundle.living.map((one) => one.state),
@@ -181,7 +189,9 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
       }
     }
     parts.segments.rollBack();
-    if (!detach) foreground = openForeground({ pid: tree.root, foreground: foregroundOf(bundle) });
+    const group = foregroundOf(bundle);
+    if (!detach) foreground = (options.attend ?? openForeground)({ pid: tree.root, foreground: group });
+    options.announce?.(tree.root, group);
     prepared.handOver();
     parts.segments.keep();
     family.letGo();

@@ -5,7 +5,6 @@
 import { formatCpuList, parseCpuList } from "../cpus/cpu-list.js";
 import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
-import { CrError } from "../errors.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
 import type { Apart } from "../restore/apart.js";
@@ -22,16 +21,8 @@ import { planSurroundings } from "./surroundings.js";
  * CPU_UNAVAILABLE, CGROUP and NOT_PERMITTED.
  */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
-  const surroundings = isBundle(path) ? noSurroundings(options) : planSurroundings(path, options);
+  const surroundings = planSurroundings(path, options);
   return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
-}
-
-/** A process tree is restored where cr is. */
-function noSurroundings({ pid }: RestoreOnOptions): null {
-  if (pid !== "ns") return null;
-  throw new CrError("UNSUPPORTED_STATE", "restore a process tree in a pid namespace of its own", {
-    hint: "leave out --pid ns",
-  });
 }
 
 /** The same in the surroundings that this process is in. */
