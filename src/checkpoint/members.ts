@@ -12,6 +12,7 @@ import type { Copies } from "./copies.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
+import type { LeftOutOfTree } from "./leave-out-of-tree.js";
 import type { TreeLook } from "./look.js";
 import { withPolicies } from "./memory-policies.js";
 import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
@@ -78,7 +79,7 @@ export function refusedInside(
 interface Copying {
   readonly asked: readonly Asked[];
   readonly look: TreeLook;
-  readonly known: KnownBefore;
+  readonly known: Omit<KnownBefore, "leftOut"> & { readonly leftOut: LeftOutOfTree };
   readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
   readonly copies: Copies;
   readonly phases: Phases;
@@ -101,7 +102,11 @@ export function copyAll(
   const captured = asked.map(({ frozen, answers }) => {
     const { pid } = frozen.tracee;
     const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
-    const assembled = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
+    const leftOut = known.leftOut.flatMap((one) =>
+      one.pid === pid ? [{ skip: one.skip, what: one.what }] : [],
+    );
+    const told = assembleState(seen, answers, { ...known, leftOut });
+    const assembled = withPolicies(told, policies.get(pid) ?? new Map());
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return isLone ? state : { ...state, process: { ...state.process, tree: root } };

@@ -5,6 +5,7 @@
 import type { Bundle, LivingMember } from "../core/bundle.js";
 import { coreMemory } from "../core/core-memory.js";
 import { cpuFeatures } from "../host/cpu-features.js";
+import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { ownVdso } from "../tracee/vdso.js";
 import { asSeenHere } from "./caller-groups.js";
@@ -29,6 +30,8 @@ export interface AdaptOptions {
 export function adaptMembers(bundle: Bundle, { skip = [], detach, callerGroups }: AdaptOptions): AdaptedTree {
   const own = ownVdso();
   const cpu = cpuFeatures();
+  const [root] = bundle.living;
+  if (root !== undefined) requireConsent(lackingAll(root.state, bundle), { skip, detach, cpu });
   const adapted = bundle.living.map((one, index) => {
     const { core } = withMemory(one, bundle.living);
     const recorded = asSeenHere(one.state, callerGroups ?? null);
@@ -44,6 +47,12 @@ export function adaptMembers(bundle: Bundle, { skip = [], detach, callerGroups }
     vdsos: adapted.map(({ vdso }) => vdso),
     softErrors: once(adapted.flatMap(({ softErrors }) => softErrors)),
   };
+}
+
+/** The root without all that any member goes without, so that all of it is told at once. */
+function lackingAll(root: ProcessState, { living }: Bundle): ProcessState {
+  const leftOut = living.flatMap(({ state }) => state.process.leftOut);
+  return { ...root, process: { ...root.process, leftOut } };
 }
 
 /** The member whose core has the memory. */
