@@ -24,6 +24,7 @@ import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
 import { refusedOutside, refusedShares, type Sharers, sharersAmong } from "./shares.js";
+import { type IpcLook, lookAtIpc } from "./sysv-ipc.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
@@ -41,6 +42,8 @@ export interface TreeLook {
   readonly refusals: readonly Refusal[];
   /** What members share without being threads. */
   readonly sharers: readonly Sharers[];
+  /** System V semaphores and queues that belong to it. */
+  readonly ipc: IpcLook;
 }
 
 /** What is kept between looks. */
@@ -146,11 +149,14 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
   }
   const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
   const sharers = sharersAmong(relatives, looks);
+  const ipc = lookAtIpc([...looks.values()].map(({ facts: { pid } }) => pid));
   return {
     relatives,
     looks,
     sharers,
+    ipc,
     refusals: [
+      ...ipc.refusals,
       ...refused,
       ...refusedShares(relatives, sharers),
       ...refusedDead(relatives),

@@ -23,6 +23,7 @@ import { refusedInterior } from "./refused-interior.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { lodgers } from "./shares.js";
 import { StoredOnce } from "./stored-once.js";
+import { captureIpc } from "./sysv-ipc.js";
 import { sharedMemory } from "./tree-manifest.js";
 
 interface Stopping {
@@ -112,6 +113,10 @@ export function copyAll(
     return isLone ? state : { ...state, process: { ...state.process, tree: root } };
   });
   refuseSoft(root, captured, options.strict ?? false);
+  const ids = new Map(
+    asked.map(({ frozen: { look } }, index) => [look.facts.pid, captured[index]?.process.pid ?? 0]),
+  );
+  const ipc = captureIpc(look.ipc, ids);
   phases.end("state");
   const once = new StoredOnce(sharedMemory(look.looks).map(objectOf), lodgers(look.sharers));
   return captured.map((state, index) => {
@@ -124,7 +129,11 @@ export function copyAll(
     const mode = isWhole ? "stop" : begun.mode;
     const copied = copyOut(
       pid,
-      { ...state, host: { ...state.host, mode } },
+      {
+        ...state,
+        host: { ...state.host, mode },
+        files: index === 0 && ipc ? { ...state.files, ipc } : state.files,
+      },
       {
         open: frozen.look.facts.descriptors,
         output,

@@ -35,6 +35,7 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
+import type { OpenedIpc } from "./sysv-ipc.js";
 import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { type ForeignVdso, writeDetours } from "./vdso.js";
@@ -56,6 +57,8 @@ export interface RebuildParts {
   readonly vdso: ForeignVdso | null;
   /** What of it is made together with other members of a tree. */
   readonly part?: Part;
+  /** System V semaphores and queues that are put back by who used them. */
+  readonly ipc?: OpenedIpc;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -88,6 +91,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putPending(workshop, state);
   putTimers(workshop, state);
   putPosixTimers(workshop, state);
+  parts.ipc?.redo(workshop, state.process.pid);
   if (!foreign) putIdentity(workshop, state, threads);
   putGuards(workshop, state, part);
   if (part.leavesMemory) workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));

@@ -39,6 +39,7 @@ import { groupFor, sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
 import { spawn } from "./spawn.js";
+import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
 export interface RestoreOptions extends Apart {
@@ -116,6 +117,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const { state } = madeAgain;
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
+  using ipc = openIpc(state.files.ipc, [state.process.pid]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath,
@@ -128,7 +130,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
   const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
-  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, ipc });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
@@ -137,6 +139,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...placed.softErrors,
     ...shared.softErrors,
     ...segments.softErrors,
+    ...ipc.softErrors,
     ...snapshots.softErrors,
     ...madeAgain.softErrors,
     ...prepared.softErrors,
@@ -165,6 +168,7 @@ interface StartParts {
   readonly shared: SharedMappings;
   readonly madeAgain: MadeAgain<ProcessState>;
   readonly segments: OpenedSegments;
+  readonly ipc: OpenedIpc;
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
@@ -215,6 +219,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     affinity: placed.affinity,
     foreign: parts.foreign,
     vdso: parts.vdso,
+    ipc: parts.ipc,
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
@@ -225,10 +230,12 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
     parts.segments.rollBack();
+    parts.ipc.rollBack();
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
+    parts.ipc.keep();
     parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     for (const feed of prepared.feeds) feed.start({ follow: !detach });

@@ -8,6 +8,7 @@ import { rejoinGroups } from "./groups.js";
 import type { Inheritance } from "./inherit.js";
 import { partOf } from "./kinship.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
+import type { OpenedIpc } from "./sysv-ipc.js";
 import type { TreePlaces } from "./tree-places.js";
 import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
@@ -19,6 +20,7 @@ interface Parts {
   /** These and the tables in the order of the living members. */
   readonly inheritances: readonly Inheritance[];
   readonly tables: readonly DescriptorTable[];
+  readonly ipc: OpenedIpc;
   /** Of another kernel. */
   readonly vdsos: readonly (ForeignVdso | null)[];
 }
@@ -42,6 +44,7 @@ export function rebuildAll(family: Relatives, parts: Parts): SoftError[] {
       affinity: at(placed.affinities, index),
       foreign: false,
       vdso: vdsos[index] ?? null,
+      ipc: parts.ipc,
       part: partOf(member, living),
       ...(isReady ? { workshop } : {}),
     });

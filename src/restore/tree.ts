@@ -28,6 +28,7 @@ import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { spawn } from "./spawn.js";
+import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { adaptMembers } from "./tree-adapt.js";
 import { checkMembers, requireWholeTree } from "./tree-checks.js";
@@ -73,6 +74,8 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     files: at(snapshots.files, index),
   }));
   using segments = openSegments(owners);
+  const pids = owners.map(({ pid }) => pid);
+  using ipc = openIpc(at(owners, 0).files.ipc, pids);
   const asked = {
     policy,
     placements: options.fds ?? [],
@@ -95,7 +98,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using _opened = at(inheritances, 0);
   const parts = {
     ...{ bundle, options, plan, placed, inheritances, tables: opened.tables, vdsos },
-    ...{ prepared, shared, segments, clocks, detach, policy },
+    ...{ prepared, shared, segments, ipc, clocks, detach, policy },
   };
   const started = tryStart(parts);
   snapshots.keep();
@@ -108,7 +111,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
       ...accepted,
-      ...[placed, shared, segments, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
+      ...[placed, shared, segments, ipc, snapshots, prepared, started].flatMap(
+        ({ softErrors }) => softErrors,
+      ),
     ],
     totalMs: performance.now() - begin,
     foreground: started.foreground,
@@ -134,6 +139,7 @@ interface StartParts {
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
   readonly segments: OpenedSegments;
+  readonly ipc: OpenedIpc;
   readonly clocks: string;
   readonly detach: boolean;
   readonly policy: FilesPolicy;
@@ -189,11 +195,13 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
       }
     }
     parts.segments.rollBack();
+    parts.ipc.rollBack();
     const group = foregroundOf(bundle);
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: tree.root, foreground: group });
     options.announce?.(tree.root, group);
     prepared.handOver();
     parts.segments.keep();
+    parts.ipc.keep();
     family.letGo();
     Newborn.releaseAll(
       living.map(({ member, state }) => ({

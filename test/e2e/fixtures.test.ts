@@ -27,6 +27,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["unlinked"],
   ["segments"],
   ["posix-shm"],
+  ["sysv"],
   ["filemap"],
   ["advice"],
   ["locked"],

@@ -14,12 +14,13 @@ const FAMILIES = [
   { name: "terminals", processes: 4 },
   { name: "meeting", processes: 2 },
   { name: "sharers", processes: 8 },
+  { name: "sysv", processes: 2, more: ["child"] },
 ];
 
-describe.each(FAMILIES)("$name", ({ name, processes }) => {
+describe.each(FAMILIES)("$name", ({ name, processes, more = [] }) => {
   test("does not notice a checkpoint", () =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture(name), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER", ...more]);
       await target.says("ready");
       const told = await checkpointTree(scene, { target, bundle: join(scene.folder, "bundle") });
       expect(told.processes).toBe(processes);
@@ -30,7 +31,7 @@ describe.each(FAMILIES)("$name", ({ name, processes }) => {
 
   test.each([1, 3])("goes on after %i restores", (times) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture(name), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER", ...more]);
       await target.says("ready");
       const restored = await live(scene, target, times);
       target.go();
