@@ -38,7 +38,7 @@ export interface CheckOptions {
 /**
  * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
  * LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
- * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
+ * differs and is accepted. Waits up to 5 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
   if (!options.inTree) requireNoTree(state);
