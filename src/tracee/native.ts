@@ -28,7 +28,7 @@ const SIGNATURES = {
   cr_set_registers: [I32, BYTES, I32],
   cr_set_sigmask: [I32, BYTES, I32],
   cr_peek: [I32, I32, BYTES, I32],
-  cr_remote: [I32, BYTES, BYTES, I32, BYTES, I32],
+  cr_remote: [BYTES, I32, BYTES, I32, BYTES, I32],
   cr_mem_read: [I32, I64, BYTES, I64],
   cr_mem_write: [I32, I64, BYTES, I64],
   cr_copy_out: [I32, I32, BYTES, I32, BYTES, I32, BYTES, I64, I32],
