@@ -49,6 +49,8 @@ const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
 export const INTERIOR_SCRATCH_BYTES = SELDOM_AT + SELDOM_BYTES;
+/** The part of them that `threadCalls` fill. */
+export const THREAD_SCRATCH = { at: THREAD_AT, bytes: THREAD_BYTES + THREAD_SETTINGS_BYTES } as const;
 
 export interface Interior {
   readonly actions: SignalState["actions"];

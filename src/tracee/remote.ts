@@ -19,7 +19,13 @@ export const SITE_LAYOUT = {
   orphan: 56,
   options: 272,
 } as const;
-export const BATCH_LAYOUT = { bytes: 296, tid: 280, callCount: 284, scratchLength: 288, result: 292 } as const;
+export const BATCH_LAYOUT = {
+  bytes: 296,
+  tid: 280,
+  callCount: 284,
+  scratchLength: 288,
+  result: 292,
+} as const;
 
 /** Calls of one batch, and batches of one native call; the native side refuses more. */
 const CALLS_MAX = 4096;
