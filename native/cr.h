@@ -81,6 +81,11 @@ struct cr_frame {
   uint32_t crc, pad;             /* CRC32C of the compressed bytes */
 };
 
+/* Something that a process has: a descriptor, or with type KCMP_VM and its like what there is one of. */
+struct cr_held {
+  int32_t pid, fd;
+};
+
 /* A run of pages with the same categories (PAGEMAP_SCAN, linux/fs.h). */
 struct cr_pages {
   uint64_t start, end, categories;
@@ -95,6 +100,7 @@ _Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
 _Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
 _Static_assert(sizeof(struct cr_sched) == 1080, "cr_sched");
 _Static_assert(sizeof(struct cr_pages) == 24, "cr_pages");
+_Static_assert(sizeof(struct cr_held) == 8, "cr_held");
 _Static_assert(sizeof(struct cr_frame) == 40, "cr_frame");
 
 /* layouts.c: sizes and offsets of the structs above as uint32_t, for the test that TypeScript agrees. */
@@ -174,7 +180,9 @@ CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t *data, int32_t len);
 
 /* process.c */
-CR_API int64_t cr_pidfd_open(int32_t pid);
+/* Which of them are one (kcmp(2), of this type): `first` gets an int32_t each, the index of the first that it is the same
+ * as, or its own. What has ended is like no other. The count of different ones. */
+CR_API int64_t cr_same(uint8_t *held, int32_t count, int32_t type, uint8_t *first);
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
 #define CR_RENAME_NEW 0

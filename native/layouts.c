@@ -37,6 +37,7 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size) {
       offsetof(struct cr_sched, runtime),
       offsetof(struct cr_sched, affinity_len),
       offsetof(struct cr_sched, affinity),
+      sizeof(struct cr_held),
       sizeof(struct cr_pages),
       sizeof(struct cr_frame),
       offsetof(struct cr_frame, crc),

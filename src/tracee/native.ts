@@ -40,7 +40,7 @@ const SIGNATURES = {
   cr_spawn: [TEXT, I32, I32, I32, BYTES, I32, I32, TEXT],
   cr_wait_child: [I32],
   cr_own_call: [I64, BYTES, I32, BYTES, I32],
-  cr_pidfd_open: [I32],
+  cr_same: [BYTES, I32, I32, BYTES],
   cr_get_sched: [I32, BYTES, I32],
   cr_link_fd: [I32, TEXT],
   cr_rename: [TEXT, TEXT, I32],

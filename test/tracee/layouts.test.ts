@@ -39,6 +39,7 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_sched.runtime", SCHED_LAYOUT.runtime],
   ["cr_sched.affinity_len", SCHED_LAYOUT.affinityLength],
   ["cr_sched.affinity", SCHED_LAYOUT.affinity],
+  ["cr_held", 8],
   ["cr_pages", 24],
   ["cr_frame", FRAME_LAYOUT.bytes],
   ["cr_frame.crc", FRAME_LAYOUT.crc32c],
