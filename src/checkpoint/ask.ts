@@ -110,7 +110,8 @@ function answersOf(asked: Asked, results: ReadonlyMap<Question, readonly bigint[
   const ofMain = results.get(main) ?? [];
   const process = decodeInterior(ofMain, main.scratch, signals);
   const seldomFrom = interiorCalls(0n, signals).length;
-  const seldom = decodeSeldom(ofMain.slice(seldomFrom), main.scratch.subarray(SELDOM_AT), filters);
+  const ofSeldom = ofMain.slice(seldomFrom, seldomFrom + seldomCalls(0n, filters).length);
+  const seldom = decodeSeldom(ofSeldom, main.scratch.subarray(SELDOM_AT), filters);
   const ofThread = seldomThreadCalls(filters).length + threadCalls(0n).length;
   const threads = new Map<number, ThreadInterior>();
   const kept: Refusal[] = [];

@@ -26,8 +26,6 @@ const PR_GET_TIMERSLACK = 30;
 /** Options of prctl(2) whose value is the result. */
 const READ_RESULT = {
   dumpable: 3,
-  securebits: 27,
-  noNewPrivs: 39,
   thpDisable: 42,
   mdwe: 66,
   memoryMerge: 68,
