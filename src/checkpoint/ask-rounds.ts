@@ -5,8 +5,8 @@
 import type { Address } from "../state/address.js";
 import { BATCHES_MAX, type GuardedBatch, type RemoteCall, runSideBySide } from "../tracee/remote.js";
 import { guardedSite } from "../tracee/site.js";
-import type { Frozen } from "./ask.js";
 import { askFailed, type Site } from "./ask-site.js";
+import type { Frozen } from "./frozen.js";
 import { THREAD_SCRATCH } from "./interior.js";
 
 /** What one thread is asked. */

@@ -9,8 +9,8 @@ import { isNativeError } from "../tracee/native-error.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
 import { findGadgets, findPlace, type Gadgets, placeBytesFor, stillThere } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
-import type { Frozen } from "./ask.js";
 import { changed } from "./freeze.js";
+import type { Frozen } from "./frozen.js";
 import { INTERIOR_SCRATCH_BYTES, THREAD_SCRATCH } from "./interior.js";
 import { unsupportedState } from "./refusal.js";
 

@@ -5,12 +5,11 @@
 import type { Address } from "../state/address.js";
 import type { PosixTimer } from "../state/timer.js";
 import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote.js";
-import { type Gadgets, guardedSite } from "../tracee/site.js";
-import type { ThreadRegisters } from "../tracee/thread.js";
-import type { Tracee } from "../tracee/tracee.js";
+import { guardedSite } from "../tracee/site.js";
 import { askInRounds, type Question } from "./ask-rounds.js";
 import { askFailed, attemptIn, findSite, type Site } from "./ask-site.js";
 import { lookAtFilters } from "./filters.js";
+import type { Frozen } from "./frozen.js";
 import {
   decodeInterior,
   decodeThreadInterior,
@@ -22,7 +21,6 @@ import {
   type ThreadInterior,
   threadCalls,
 } from "./interior.js";
-import type { Look } from "./look.js";
 import { askTimers } from "./posix-timers.js";
 import { type Refusal, refuse } from "./refusal.js";
 import {
@@ -36,16 +34,6 @@ import {
 
 const SIGSTOP = 19;
 const PR_GET_DUMPABLE = 3;
-
-/** What is known from outside before the interior is asked. */
-export interface Frozen {
-  readonly tracee: Tracee;
-  /** Every thread's registers by tid, the main thread first. */
-  readonly threads: ReadonlyMap<number, ThreadRegisters>;
-  readonly look: Look;
-  /** Instructions found before the stop; searched again when they moved. */
-  readonly gadgets: Gadgets | null;
-}
 
 /** What the process told: the main thread about all, every thread about itself. */
 export interface Answers {
