@@ -9,6 +9,7 @@ import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { Spaces } from "../state/space.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
@@ -46,6 +47,8 @@ export interface KnownBefore {
   readonly cpu: CpuFeatures;
   readonly host: HostFacts;
   readonly leftOut: LeftOut;
+  /** Of all members; undefined where they are in our namespaces. */
+  readonly spaces: Spaces | undefined;
 }
 
 /** Soft errors of this kind were asked for. */
@@ -66,6 +69,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
       leftOut: known.leftOut,
+      ...(known.spaces && { spaces: known.spaces }),
     },
     host: {
       tool: `recore ${VERSION}`,

@@ -34,6 +34,7 @@ import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { resultOf } from "./result.js";
+import { spacesOf, visitSpaces } from "./spaces.js";
 import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
@@ -137,6 +138,7 @@ function attemptCheckpoint(
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
+  using _visit = visitSpaces(root);
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
@@ -177,7 +179,8 @@ function attemptCheckpoint(
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const spaces = spacesOf(root);
+  const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");

@@ -1,6 +1,6 @@
 /**
- * Namespaces of a process: refused, but for those in which `cr restore --pid ns` puts programs. These have the pids
- * of their own and cr-init as process 1; users, groups and mounts are those of the host.
+ * Namespaces of a process: refused, but for those that are carried (spaces.ts) and those in which `cr restore --pid ns`
+ * puts programs. The latter have pids of their own and cr-init as process 1; users, groups and mounts are those of the host.
  */
 import { isErrno } from "../errors.js";
 import { hasOurMounts, readUserMap } from "../tracee/namespace-facts.js";
@@ -8,21 +8,23 @@ import { idsInwards } from "../tracee/pid-namespace.js";
 import { readStat } from "../tracee/proc-status.js";
 import { foreignNamespaces } from "../tracee/process-facts.js";
 import type { Refusal } from "./refusal.js";
+import { refusedInSpaces, refusedSpaces } from "./spaces.js";
 
 /** Name of process 1 in a namespace of ours (native/launch/cr-init.c). */
 const INIT = "cr-init";
 const OURS = ["pid", "mnt", "user"];
 
-/** The namespaces that differ from ours and cannot be made again. */
-export function refusedNamespaces(pid: number): Refusal[] {
+/** The namespaces that differ from ours and cannot be made again, of the root of a tree or another member. */
+export function refusedNamespaces(pid: number, root: number): Refusal[] {
   const foreign = foreignNamespaces(pid);
   const others = foreign.filter((kind) => !OURS.includes(kind));
   const refused = foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
-  return refused.map((kind) => ({
-    kind: "namespace",
-    id: kind,
-    what: kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`,
-  }));
+  const chroot = { kind: "namespace", id: "root", what: "another root folder (chroot)" };
+  return [
+    ...refusedSpaces(pid, { root, foreign: refused.filter((kind) => kind !== "root") }),
+    ...(refused.includes("root") ? [chroot] : []),
+    ...(pid === root ? refusedInSpaces(pid) : []),
+  ];
 }
 
 function isMadeByRestore(pid: number, foreign: readonly string[]): boolean {

@@ -38,6 +38,7 @@ import { type OpenedSegments, openSegments } from "./segments.js";
 import { groupFor, sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
+import { makeSpaces } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
@@ -114,6 +115,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     { policy, putBack: snapshots.paths },
   );
   const { state } = madeAgain;
+  using spaces = makeSpaces(state.process.spaces);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
   using prepared = prepareFiles(state.files, {
@@ -135,6 +137,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...soft,
     ...accepted,
     ...placed.softErrors,
+    ...spaces.softErrors,
     ...shared.softErrors,
     ...segments.softErrors,
     ...snapshots.softErrors,

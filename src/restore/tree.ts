@@ -27,6 +27,7 @@ import { explained, type Restored, type RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { makeSpaces } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { checkMembers } from "./tree-checks.js";
@@ -58,6 +59,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const clocks = clocksOf(living, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
+  using spaces = makeSpaces(at(living, 0).state.process.spaces);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
   const owners = living.map(({ member, core, state }, index) => ({
@@ -101,7 +103,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
-      ...[placed, shared, segments, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
+      ...[placed, spaces, shared, segments, snapshots, prepared, started].flatMap(
+        ({ softErrors }) => softErrors,
+      ),
     ],
     totalMs: performance.now() - begin,
     foreground: started.foreground,
