@@ -25,6 +25,7 @@ import type { LeftOut } from "./leave-out.js";
 import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
+import { spacesOfMember } from "./spaces.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -69,7 +70,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
       leftOut: known.leftOut,
-      ...(known.spaces && { spaces: known.spaces }),
+      ...(known.spaces && { spaces: spacesOfMember(known.spaces, tracee.pid) }),
     },
     host: {
       tool: `recore ${VERSION}`,
@@ -99,7 +100,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     ],
     siginfo: null,
   };
-  return withInnerIds(state, facts);
+  return known.spaces?.pid ? state : withInnerIds(state, facts);
 }
 
 function threadState(

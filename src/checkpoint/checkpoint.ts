@@ -152,8 +152,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const { force = false, compress = null } = options;
   using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
-  const ledger = options.ledger ?? new Map();
-  const { timeoutMs = TIMEOUT_MS } = options;
+  const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
   collectGarbage();
   using urgency = Urgency.begin();
@@ -179,7 +178,7 @@ function attemptCheckpoint(
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const spaces = spacesOf(root);
+  const spaces = spacesOf(look.relatives);
   const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });

@@ -189,7 +189,8 @@ function lookInside(
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),
-    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
+    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
+    ...(tree.pids.length > 1 && tree.pids[0] === pid ? apartInTree(facts) : []),
   ];
   return { ...objects, vmas, refusals };
 }

@@ -1,30 +1,22 @@
 /**
- * Namespaces of a process: refused, but for those that are carried (spaces.ts) and those in which `cr restore --pid ns`
- * puts programs. The latter have pids of their own and cr-init as process 1; users, groups and mounts are those of the host.
+ * Which namespaces of a process are its own: not ours, and not those in which `cr restore --pid ns` puts programs. These
+ * have the pids of their own and cr-init as process 1; users, groups and mounts are those of the host.
  */
 import { isErrno } from "../errors.js";
 import { hasOurMounts, readUserMap } from "../tracee/namespace-facts.js";
 import { idsInwards } from "../tracee/pid-namespace.js";
 import { readStat } from "../tracee/proc-status.js";
 import { foreignNamespaces } from "../tracee/process-facts.js";
-import type { Refusal } from "./refusal.js";
-import { refusedInSpaces, refusedSpaces } from "./spaces.js";
 
 /** Name of process 1 in a namespace of ours (native/launch/cr-init.c). */
 const INIT = "cr-init";
 const OURS = ["pid", "mnt", "user"];
 
-/** The namespaces that differ from ours and cannot be made again, of the root of a tree or another member. */
-export function refusedNamespaces(pid: number, root: number): Refusal[] {
+/** Kinds of namespaces of a process that differ from ours, but for those that `--pid ns` made; `root` for its folder. */
+export function ownKinds(pid: number): string[] {
   const foreign = foreignNamespaces(pid);
   const others = foreign.filter((kind) => !OURS.includes(kind));
-  const refused = foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
-  const chroot = { kind: "namespace", id: "root", what: "another root folder (chroot)" };
-  return [
-    ...refusedSpaces(pid, { root, foreign: refused.filter((kind) => kind !== "root") }),
-    ...(refused.includes("root") ? [chroot] : []),
-    ...(pid === root ? refusedInSpaces(pid) : []),
-  ];
+  return foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
 }
 
 function isMadeByRestore(pid: number, foreign: readonly string[]): boolean {

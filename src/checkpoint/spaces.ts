@@ -1,18 +1,18 @@
 /**
- * Namespaces that are carried (state/space.ts): those that all members of a tree share with its root. What is in them
- * and cannot be made again is refused by name.
+ * Namespaces that are carried (state/space.ts): those that all members of a tree share with its root, and the pid
+ * namespace of the root's children. What is in them and cannot be made again is refused (refused-spaces.ts).
  */
 import { isErrno } from "../errors.js";
-import { hasCapability } from "../host/capabilities.js";
 import type { Spaces } from "../state/space.js";
-import { connectionsOf, isUp } from "../tracee/loopback.js";
+import { isUp } from "../tracee/loopback.js";
+import { childrenNamespace, groupsAreFixed, mountDifferences } from "../tracee/mounts.js";
+import { readUserMap } from "../tracee/namespace-facts.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { innerPid } from "../tracee/pid-namespace.js";
 import { namespaceLinks } from "../tracee/proc-status.js";
-import { foreignNamespaces } from "../tracee/process-facts.js";
-import { readSegments } from "../tracee/segments.js";
 import { readSetting, readSettings, VISITED, Visit, type VisitedKind } from "../tracee/space.js";
-import { ipcObjects } from "../tracee/sysv.js";
-import type { Refusal } from "./refusal.js";
+import { threadsOf } from "../tracee/tasks.js";
+import { ownKinds } from "./namespaces.js";
 
 /** Settings of an IPC namespace (proc_sys_kernel(5), mq_overview(7)). */
 const OF_IPC = [
@@ -53,62 +53,60 @@ export function visitSpaces(root: number): Disposable {
   }
 }
 
-function visitedOf(root: number): VisitedKind[] {
-  const foreign = foreignNamespaces(root);
-  return VISITED.filter((kind) => foreign.includes(kind));
+/** Kinds of its namespaces that are entered to look into them. */
+export function visitedOf(root: number): VisitedKind[] {
+  const own = ownKinds(root);
+  return VISITED.filter((kind) => own.includes(kind));
 }
 
-/** Of the namespaces of `pid` that differ from ours: those that are not those of `root`, or may not be entered. */
-export function refusedSpaces(
-  pid: number,
-  { root, foreign }: { root: number; foreign: string[] },
-): Refusal[] {
-  const [theirs, own] = [namespaceLinks(root), namespaceLinks(pid)];
-  const mayEnter = hasCapability("CAP_SYS_ADMIN");
-  return foreign.flatMap((kind) => {
-    const what = `an own ${kind} namespace`;
-    const refusal = (why: string) => [{ kind: "namespace", id: kind, what: `${what}${why}` }];
-    if (!VISITED.some((visited) => visited === kind)) return refusal("");
-    if (own.get(kind) !== theirs.get(kind)) return refusal(`, another one than that of process ${root}`);
-    return mayEnter ? [] : refusal(", which cr may not enter (CAP_SYS_ADMIN)");
-  });
-}
-
-/** What is in the visited namespaces of the root and cannot be made again. */
-export function refusedInSpaces(root: number): Refusal[] {
-  const kinds = visitedOf(root);
-  if (!hasCapability("CAP_SYS_ADMIN")) return [];
-  const found = [
-    ...(kinds.includes("net") ? connectionsOf(root).map((what) => ({ id: "net", what })) : []),
-    ...(kinds.includes("ipc") ? inIpc().map((what) => ({ id: "ipc", what })) : []),
-  ];
-  return found.map(({ id, what }) => ({ kind: "namespace", id, what: `${what} in its own ${id} namespace` }));
-}
-
-/** Objects of the IPC namespace that we are in which belong to nobody in particular. */
-function inIpc(): string[] {
-  const segments = readSegments().filter(({ attached }) => attached === 0);
-  return [
-    ...segments.map(({ id }) => `the System V segment ${id}, which nobody has attached,`),
-    ...ipcObjects("sem").map((id) => `the System V semaphore set ${id}`),
-    ...ipcObjects("msg").map((id) => `the System V queue ${id}`),
-  ];
-}
-
-/** What makes equal namespaces, read in the visit; undefined where all are ours. */
-export function spacesOf(root: number): Spaces | undefined {
-  const kinds = visitedOf(root);
-  if (kinds.length === 0) return undefined;
+/** What makes equal namespaces, read in the visit, of processes that stand; undefined where all are ours. */
+export function spacesOf(relatives: readonly { readonly pid: number }[]): Spaces | undefined {
+  const [root = 0, ...others] = relatives.map(({ pid }) => pid);
+  const kinds = ownKinds(root);
+  const children = childrenNamespace(root);
+  const hasChildren = children !== namespaceLinks(root).get("pid");
+  if (kinds.length === 0 && !hasChildren) return undefined;
   const links = namespaceLinks(root);
-  const idOf = (kind: VisitedKind) => /\d+/.exec(links.get(kind) ?? "")?.[0] ?? "";
+  const id = (kind: string) => numberOf(links.get(kind));
   const name = (which: string) => readSetting(`kernel/${which}`) ?? "";
+  const has = (kind: string) => kinds.includes(kind);
   return {
-    ...(kinds.includes("uts") && {
-      uts: { id: idOf("uts"), hostname: name("hostname"), domainname: name("domainname") },
+    ...(has("uts") && {
+      uts: { id: id("uts"), hostname: name("hostname"), domainname: name("domainname") },
     }),
-    ...(kinds.includes("ipc") && { ipc: { id: idOf("ipc"), settings: readSettings(OF_IPC) } }),
-    ...(kinds.includes("net") && {
-      net: { id: idOf("net"), loopbackUp: isUp("lo"), settings: readSettings(OF_NET) },
+    ...(has("ipc") && { ipc: { id: id("ipc"), settings: readSettings(OF_IPC) } }),
+    ...(has("net") && {
+      net: { id: id("net"), loopbackUp: isUp("lo"), settings: readSettings(OF_NET) },
     }),
+    ...(has("mnt") && { mnt: mountsOf(root, id("mnt")) }),
+    ...(hasChildren && {
+      pid: { id: numberOf(children), ids: others.map((pid) => [pid, innerPid(pid)] as [number, number]) },
+    }),
+    ...(has("user") && { user: usersOf(root, id("user")) }),
   };
+}
+
+/** The same with the ids of the threads of one member. */
+export function spacesOfMember(spaces: Spaces, pid: number): Spaces {
+  if (!spaces.pid?.ids.some(([outside]) => outside === pid)) return spaces;
+  const threads = threadsOf(pid).filter((tid) => tid !== pid);
+  const ids = threads.map((tid): [number, number] => [tid, innerPid(pid, tid)]);
+  return { ...spaces, pid: { ...spaces.pid, ids: [...spaces.pid.ids, ...ids] } };
+}
+
+function mountsOf(root: number, id: string): Spaces["mnt"] {
+  const { extra, propagation } = mountDifferences(root);
+  return { id, propagation: propagation ?? "private", proc: extra.length > 0 };
+}
+
+function usersOf(root: number, id: string): Spaces["user"] {
+  const rows = (which: "uid" | "gid") =>
+    readUserMap(root, which).map(([inside = 0, outside = 0, count = 1]): [number, number, number] => {
+      return [inside, outside, count];
+    });
+  return { id, uids: rows("uid"), gids: rows("gid"), setgroups: !groupsAreFixed(root) };
+}
+
+function numberOf(link: string | null | undefined): string {
+  return /\d+/.exec(link ?? "")?.[0] ?? "";
 }

@@ -20,7 +20,7 @@ export const spacesSchema = z.object({
   net: z.object({ id, loopbackUp: z.boolean(), settings }).optional(),
   /** The mounts of cr, and how they hear of one another (mount_namespaces(7)); `proc`: another /proc on top. */
   mnt: z.object({ id, propagation: z.enum(["private", "slave", "unchanged"]), proc: z.boolean() }).optional(),
-  /** A namespace of the root's children: their ids outside, which stand everywhere else, and inside. */
+  /** That of the root's children: ids outside, which stand everywhere else, and inside, of all processes and own threads. */
   pid: z.object({ id, ids: z.array(z.tuple([z.int().positive(), z.int().positive()])) }).optional(),
   user: z.object({ id, uids: map, gids: map, setgroups: z.boolean() }).optional(),
 });
