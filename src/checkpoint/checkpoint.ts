@@ -33,6 +33,7 @@ import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { resultOf } from "./result.js";
+import { spacesOf, visitSpaces } from "./spaces.js";
 import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
@@ -136,6 +137,7 @@ function attemptCheckpoint(
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
+  using _visit = visitSpaces(root);
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
@@ -149,8 +151,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const { force = false, compress = null } = options;
   using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
-  const ledger = options.ledger ?? new Map();
-  const { timeoutMs = TIMEOUT_MS } = options;
+  const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
   collectGarbage();
   using urgency = Urgency.begin();
@@ -176,7 +177,8 @@ function attemptCheckpoint(
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const spaces = spacesOf(look.relatives);
+  const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
