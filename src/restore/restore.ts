@@ -30,6 +30,7 @@ import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.j
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { LazyMemory } from "./lazy.js";
 import { type MadeAgain, makeGoneFiles } from "./made-again.js";
 import { type Placed, recordedPlaces } from "./placed.js";
 import { rebuild } from "./rebuild.js";
@@ -46,6 +47,8 @@ export interface RestoreOptions extends Apart {
   readonly exe?: string | undefined;
   /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
   readonly detach?: boolean;
+  /** Start it at once and bring its memory when it is touched (lazy.ts). */
+  readonly lazy?: boolean;
   /** Leave it stopped by SIGSTOP, for a debugger; implies `detach`. */
   readonly stopped?: boolean;
   /** Its own pid (default), or whatever the kernel gives. */
@@ -127,7 +130,8 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
-  const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
+  const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
+  const known = { core, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
   const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
   snapshots.keep();
   const softErrors = [
@@ -156,6 +160,7 @@ function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stop
 }
 
 interface StartParts {
+  readonly lazy: LazyMemory | null;
   readonly core: CoreFile;
   readonly state: ProcessState;
   readonly options: RestoreOptions;
@@ -177,7 +182,7 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   try {
     return start(parts);
   } catch (error) {
-    throw explained(error, parts.core.path);
+    throw parts.lazy?.failure() ?? explained(error, parts.core.path);
   }
 }
 
@@ -210,6 +215,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   rebuild(newborn, {
     state,
     pages: core.pages,
+    lazy: parts.lazy,
     inheritance,
     prepared,
     affinity: placed.affinity,
@@ -226,11 +232,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     }
     parts.segments.rollBack();
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
+    if (parts.lazy && foreground) foreground = parts.lazy.attended(foreground);
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
     parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
+    if (detach) parts.lazy?.[Symbol.dispose]();
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();
