@@ -15,7 +15,8 @@ export interface LazyRequest {
 export function checkLazy({ path, isTree, pid, isApart }: LazyRequest): void {
   const what = `restore ${path} with --lazy`;
   if (!hasCapability("CAP_SYS_PTRACE")) {
-    const why = "without CAP_SYS_PTRACE a read(2) into memory that is not there yet fails and forks are not told";
+    const why =
+      "without CAP_SYS_PTRACE a read(2) into memory that is not there yet fails and forks are not told";
     throw new CrError("NOT_PERMITTED", `${what}: ${why}`, { hint: "run cr as root, or leave out --lazy" });
   }
   if (isTree) {

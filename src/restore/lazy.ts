@@ -35,9 +35,13 @@ export class LazyMemory implements Disposable {
   /** Of an open core: FOREIGN_CORE where it has no checksums, NATIVE_MISSING without the libzstd that it needs. */
   constructor(core: CoreFile, corePath: string) {
     if (core.origin !== "recore") {
-      throw new CrError("FOREIGN_CORE", `restore ${core.path} with --lazy: it has no checksums of its memory`, {
-        hint: "leave out --lazy",
-      });
+      throw new CrError(
+        "FOREIGN_CORE",
+        `restore ${core.path} with --lazy: it has no checksums of its memory`,
+        {
+          hint: "leave out --lazy",
+        },
+      );
     }
     if (core.pages.frames !== null) requireZstd();
     this.#source = core.pages;

@@ -5,7 +5,6 @@
  */
 import { coreMemory } from "../core/core-memory.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { hasCapability } from "../host/capabilities.js";
@@ -14,9 +13,6 @@ import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents } from "../tracee/native.js";
-import { isNativeError } from "../tracee/native-error.js";
-import { NewbornLost } from "../tracee/newborn.js";
-import { RemoteInterrupted } from "../tracee/remote.js";
 import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
@@ -25,6 +21,7 @@ import { readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
 import { planClocks } from "./clocks.js";
 import { requireConsent } from "./consent.js";
+import { explained } from "./explained.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
@@ -184,17 +181,6 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   } catch (error) {
     throw parts.lazy?.failure() ?? explained(error, parts.core.path);
   }
-}
-
-/** What went wrong inside a newborn, in the user's words; other errors as they are. */
-export function explained(error: unknown, path: string): unknown {
-  const isOfNewborn =
-    error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
-  if (!isOfNewborn) return error;
-  return new CrError("RESTORE_FAILED", `cannot rebuild the program of ${path}: ${error.message}`, {
-    hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
-    cause: error,
-  });
 }
 
 /** From the fork to the first instruction; the newborn dies with anything that fails in here. */

@@ -122,7 +122,12 @@ function encodePlan({ areas, runs, source, corePath, pace }: Serving): Buffer {
   const names = [Buffer.from(corePath), Buffer.from(pace)] as const;
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeBigUInt64LE(MAGIC);
-  const counts = [areas.length, runs.length, frames.length / FRAME_LAYOUT.bytes, ...names.map((n) => n.length)];
+  const counts = [
+    areas.length,
+    runs.length,
+    frames.length / FRAME_LAYOUT.bytes,
+    ...names.map((n) => n.length),
+  ];
   counts.forEach((count, index) => {
     head.writeUInt32LE(count, 8 + index * 4);
   });
