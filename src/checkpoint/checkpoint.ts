@@ -20,6 +20,7 @@ import { Copies } from "./copies.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
+import { onceFilled } from "./filling.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
@@ -111,14 +112,17 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const kept = { ...options };
   const isLast = options.after === "kill" || options.after === "stop";
-  return untilPassed(() => {
-    try {
-      return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
-    } catch (error) {
-      if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-      return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
-    }
-  });
+  const { timeoutMs = TIMEOUT_MS } = options;
+  const tried = () =>
+    untilPassed(() => {
+      try {
+        return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
+      } catch (error) {
+        if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
+        return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
+      }
+    });
+  return onceFilled(pid, timeoutMs, tried);
 }
 
 function never(pid: number): never {
