@@ -24,6 +24,7 @@ import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
 import { refusedOutside, refusedShares, type Sharers, sharersAmong } from "./shares.js";
+import { visitedOf } from "./spaces.js";
 import { type IpcLook, lookAtIpc } from "./sysv-ipc.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
@@ -149,7 +150,8 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
   }
   const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
   const sharers = sharersAmong(relatives, looks);
-  const ipc = lookAtIpc([...looks.values()].map(({ facts: { pid } }) => pid));
+  const ipcPids = [...looks.values()].map(({ facts: { pid } }) => pid);
+  const ipc = lookAtIpc(ipcPids, { all: visitedOf(root).includes("ipc") });
   return {
     relatives,
     looks,
@@ -197,11 +199,12 @@ function lookInside(
   const vmas = [...objects.vmas];
   const refusals = [
     ...refusedThreads(pid),
-    ...refusedOfProcess(pid, facts),
+    ...refusedOfProcess(pid, facts, tree.pids[0] ?? pid),
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),
-    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
+    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
+    ...(tree.pids.length > 1 && tree.pids[0] === pid ? apartInTree(facts) : []),
   ];
   return { ...objects, vmas, refusals };
 }

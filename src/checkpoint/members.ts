@@ -5,13 +5,14 @@ import { objectOf } from "../tracee/maps.js";
 import type { MemoryPolicy } from "../tracee/numa-maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
-import type { Answers, Frozen } from "./ask.js";
+import { type Answers, askAll } from "./ask.js";
 import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
 import { type Dump, unkeptConnections } from "./connections.js";
 import type { Copies } from "./copies.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
+import type { Frozen } from "./frozen.js";
 import type { LeftOutOfTree } from "./leave-out-of-tree.js";
 import type { TreeLook } from "./look.js";
 import { withPolicies } from "./memory-policies.js";
@@ -62,6 +63,20 @@ export function frozenOf(
 export interface Asked {
   readonly frozen: Frozen;
   readonly answers: Answers;
+}
+
+/** Asks all of them, but of those in one memory, where all are asked in one place, one after the other. Throws as `askAll`. */
+export function askMembers(members: readonly Frozen[], { sharers }: TreeLook): Asked[] {
+  const later = new Set(lodgers(sharers));
+  const isLater = ({ tracee }: Frozen) => later.has(tracee.pid);
+  const first = members.filter((frozen) => !isLater(frozen));
+  const rounds = [first, ...members.filter(isLater).map((frozen) => [frozen])];
+  const answers = new Map<Frozen, Answers>();
+  for (const round of rounds) {
+    const told = askAll(round);
+    round.forEach((frozen, index) => void answers.set(frozen, told[index] as Answers));
+  }
+  return members.map((frozen) => ({ frozen, answers: answers.get(frozen) as Answers }));
 }
 
 /** What of a member has to be refused once it has told; kept apart by pid in a tree. */

@@ -4,15 +4,16 @@
  */
 import type { TreeMember } from "../state/tree.js";
 import {
-  hasOwn,
+  firstSharing,
   isWaiting,
-  orderOfShared,
   type Relative,
   SHARED_KINDS,
   type SharedKind,
   siblingsOf,
+  withOwn,
 } from "../tracee/kin.js";
 import type { ProcessFacts } from "../tracee/process-facts.js";
+import { ownKinds } from "./namespaces.js";
 import type { Refusal } from "./refusal.js";
 
 /** What is known of the members that live. */
@@ -39,8 +40,9 @@ export function sharersAmong(relatives: readonly Relative[], looks: Looks): Shar
   const passing = new Set(relatives.filter(({ parent }) => waiting.has(parent)).map(({ pid }) => pid));
   return SHARED_KINDS.flatMap((what) => {
     const candidates = new Map<string, number[]>();
+    const having = new Set(withOwn(what, [...looks.keys()]));
     for (const [pid, look] of looks) {
-      if ((what === "vm" && passing.has(pid)) || !hasOwn(what, pid)) continue;
+      if ((what === "vm" && passing.has(pid)) || !having.has(pid)) continue;
       const key = keyOf(what, look);
       candidates.set(key, [...(candidates.get(key) ?? []), pid]);
     }
@@ -48,8 +50,23 @@ export function sharersAmong(relatives: readonly Relative[], looks: Looks): Shar
   });
 }
 
-/** Those that no clone by a parent or sibling can bring together again; to be asked before the stop, and in it. */
+/**
+ * Those that no clone by a parent or sibling can bring together again, and a folder that is shared in mounts or users of
+ * their own, which only a process that shares none may enter (setns(2)). To be asked before the stop, and in it.
+ */
 export function refusedShares(relatives: readonly Relative[], sharers: readonly Sharers[]): Refusal[] {
+  const [root] = relatives;
+  const kinds = root === undefined ? [] : ownKinds(root.pid);
+  const isEntered = kinds.includes("mnt") || kinds.includes("user");
+  const folders = sharers.filter(({ what }) => isEntered && what === "fs");
+  const inside = folders.map(({ what, pids: [pid = 0, other] }): Refusal => {
+    const found = `it shares ${WORDS[what]} with process ${other} in an own mount or user namespace`;
+    return { pid, kind: "process", id: what, what: found };
+  });
+  return [...inside, ...refusedApart(relatives, sharers)];
+}
+
+function refusedApart(relatives: readonly Relative[], sharers: readonly Sharers[]): Refusal[] {
   const parents = new Map(relatives.map(({ pid, parent }) => [pid, parent]));
   return sharers.flatMap(({ what, pids }) => {
     const [first = 0] = pids;
@@ -76,13 +93,11 @@ export function refusedShares(relatives: readonly Relative[], sharers: readonly 
  */
 export function refusedOutside(root: number): Refusal[] {
   return siblingsOf(root).flatMap((other) =>
-    SHARED_KINDS.filter((what) => hasOwn(what, root) && orderOfShared(what, root, other) === 0).map(
-      (what) => {
-        const found = `it shares ${WORDS[what]} with process ${other}, which is not in its tree`;
-        const isPassing = what === "vm" && isWaiting(other);
-        return { kind: "process", id: what, what: found, ...(isPassing ? { passing: true } : {}) };
-      },
-    ),
+    SHARED_KINDS.filter((what) => isShared(what, root, other)).map((what) => {
+      const found = `it shares ${WORDS[what]} with process ${other}, which is not in its tree`;
+      const isPassing = what === "vm" && isWaiting(other);
+      return { kind: "process", id: what, what: found, ...(isPassing ? { passing: true } : {}) };
+    }),
   );
 }
 
@@ -116,15 +131,15 @@ function keyOf(what: SharedKind, { facts }: { readonly facts: ProcessFacts }): s
   }
 }
 
-/** Sorted in the kernel's order, so that sharers stand beside one another; each group in the order of the tree. */
+function isShared(what: SharedKind, pid: number, other: number): boolean {
+  return firstSharing(what, [pid, other])[1] === 0 && withOwn(what, [pid]).length > 0;
+}
+
+/** Each group in the order of the tree. */
 function groupsOf(what: SharedKind, pids: readonly number[]): number[][] {
-  const sorted = [...pids].sort((one, other) => orderOfShared(what, one, other));
-  const groups: number[][] = [];
-  for (const pid of sorted) {
-    const last = groups.at(-1);
-    if (last?.[0] !== undefined && orderOfShared(what, last[0], pid) === 0) last.push(pid);
-    else groups.push([pid]);
-  }
-  const order = (one: number, other: number) => pids.indexOf(one) - pids.indexOf(other);
-  return groups.filter((group) => group.length > 1).map((group) => group.sort(order));
+  const groups = new Map<number, number[]>();
+  firstSharing(what, pids).forEach((first, index) => {
+    groups.set(first, [...(groups.get(first) ?? []), pids[index] ?? 0]);
+  });
+  return [...groups.values()].filter((group) => group.length > 1);
 }

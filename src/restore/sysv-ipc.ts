@@ -44,9 +44,12 @@ type Opened =
 
 /**
  * Takes or makes all of them. FILE_CHANGED when somebody else uses one or its id or key, NOT_PERMITTED when one cannot
- * be made again; then all are as they were.
+ * be made again; then all are as they were. `isNew`: in an IPC namespace that was made for them.
  */
-export function openIpc(ipc: SysvIpc | undefined, members: readonly number[]): OpenedIpc {
+export function openIpc(
+  ipc: SysvIpc | undefined,
+  { members, isNew }: { readonly members: readonly number[]; readonly isNew: boolean },
+): OpenedIpc {
   const { semaphores, queues } = ipc ?? { semaphores: [], queues: [] };
   const opened: Opened[] = [];
   const progress = new Map<number, Progress>();
@@ -62,7 +65,7 @@ export function openIpc(ipc: SysvIpc | undefined, members: readonly number[]): O
     throw error;
   }
   return {
-    softErrors: opened.filter(({ was }) => was === null).map(remark),
+    softErrors: isNew ? [] : opened.filter(({ was }) => was === null).map(remark),
     redo(workshop, pid) {
       for (const one of opened) {
         if (one.kind === "sem") redoSemaphores(workshop, one.is, pid);

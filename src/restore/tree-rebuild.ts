@@ -8,6 +8,7 @@ import { rejoinGroups } from "./groups.js";
 import type { Inheritance } from "./inherit.js";
 import { partOf } from "./kinship.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
+import type { MadeSpaces } from "./spaces.js";
 import type { OpenedIpc } from "./sysv-ipc.js";
 import type { TreePlaces } from "./tree-places.js";
 import type { ForeignVdso } from "./vdso.js";
@@ -21,6 +22,7 @@ interface Parts {
   readonly inheritances: readonly Inheritance[];
   readonly tables: readonly DescriptorTable[];
   readonly ipc: OpenedIpc;
+  readonly spaces: MadeSpaces;
   /** Of another kernel. */
   readonly vdsos: readonly (ForeignVdso | null)[];
 }
@@ -30,6 +32,7 @@ export function rebuildAll(family: Relatives, parts: Parts): SoftError[] {
   const { bundle, placed, inheritances, plan, tables, vdsos } = parts;
   const ready = new Set([bundle.tree.root, ...plan.images.keys(), ...plan.images.values()]);
   const living = bundle.living.map(({ member }) => member);
+  for (const { member, state } of bundle.living) parts.spaces.enter(family.at(member.pid), state);
   return bundle.living.flatMap(({ member, state, core }, index) => {
     const workshop = family.at(member.pid);
     const isReady = ready.has(member.pid);

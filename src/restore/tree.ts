@@ -4,17 +4,16 @@
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
 import { statSync } from "node:fs";
-import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
+import { type Bundle, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
-import { hasCapability } from "../host/capabilities.js";
 import { processStatus } from "../host/process-status.js";
 import type { SoftError } from "../state/soft-error.js";
-import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { Newborn } from "../tracee/newborn.js";
 import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
-import { planClocks } from "./clocks.js";
+import { clocksHere } from "./clocks.js";
+import { explained } from "./explained.js";
 import { makeFamily, type Relatives } from "./family.js";
 import { type FamilyPlan, planFamily } from "./family-plan.js";
 import type { DescriptorTable, PreparedFiles } from "./files.js";
@@ -23,10 +22,11 @@ import { type Inheritance, inheritTogether } from "./inherit.js";
 import { makesMemory } from "./kinship.js";
 import { openWorkshop } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
-import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import type { Restored, RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { type MadeSpaces, makeSpaces, numbersInside } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
@@ -62,9 +62,11 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const sameBoot = tree.bootId === bootId();
   const plan = planOf(bundle, detach);
   const soft = await checkMembers(bundle, { options, plan, sameBoot });
-  const clocks = clocksOf(living, sameBoot);
+  // All members see the clocks of the root's time namespace.
+  const clocks = clocksHere(at(living, 0).state.host, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
+  using spaces = makeSpaces(at(living, 0).state.process.spaces);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
   const owners = living.map(({ member, core, state }, index) => ({
@@ -74,8 +76,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     files: at(snapshots.files, index),
   }));
   using segments = openSegments(owners);
+  const isNew = at(living, 0).state.process.spaces?.ipc !== undefined;
   const pids = owners.map(({ pid }) => pid);
-  using ipc = openIpc(at(owners, 0).files.ipc, pids);
+  using ipc = openIpc(at(owners, 0).files.ipc, { members: pids, isNew });
   const asked = {
     policy,
     placements: options.fds ?? [],
@@ -98,7 +101,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using _opened = at(inheritances, 0);
   const parts = {
     ...{ bundle, options, plan, placed, inheritances, tables: opened.tables, vdsos },
-    ...{ prepared, shared, segments, ipc, clocks, detach, policy },
+    ...{ prepared, shared, segments, ipc, clocks, detach, policy, spaces },
   };
   const started = tryStart(parts);
   snapshots.keep();
@@ -111,7 +114,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
       ...accepted,
-      ...[placed, shared, segments, ipc, snapshots, prepared, started].flatMap(
+      ...[placed, spaces, shared, segments, ipc, snapshots, prepared, started].flatMap(
         ({ softErrors }) => softErrors,
       ),
     ],
@@ -143,6 +146,7 @@ interface StartParts {
   readonly clocks: string;
   readonly detach: boolean;
   readonly policy: FilesPolicy;
+  readonly spaces: MadeSpaces;
 }
 
 function tryStart(parts: StartParts): ReturnType<typeof start> {
@@ -174,8 +178,10 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
   const { members } = bundle.tree;
-  const early = (one: Workshop) => startMember(one, bundle.living);
-  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, start: early });
+  const states = bundle.living.map((one) => one.state);
+  const numbers = numbersInside(states, plan);
+  const start = (one: Workshop) => startMember(one, bundle.living);
+  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, numbers, start });
   faultPoint("restore-after-spawn");
   const softErrors = rebuildAll(family, parts);
   faultPoint("restore-after-rebuild");
@@ -222,16 +228,6 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
 function foregroundOf({ tree }: Bundle): number | undefined {
   const group = tree.members[0]?.terminal?.foregroundGroup ?? 0;
   return tree.members.some((member) => member.group === group) ? group : undefined;
-}
-
-/** All members see the clocks of the root's time namespace. */
-function clocksOf(living: readonly LivingMember[], sameBoot: boolean): string {
-  return planClocks(at(living, 0).state.host, {
-    sameBoot,
-    host: hostClocks(),
-    own: readTimeOffsets("self"),
-    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
-  });
 }
 
 function at<T>(list: readonly T[], index: number): T {

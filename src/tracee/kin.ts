@@ -1,13 +1,13 @@
 /** A process and its descendants as /proc lists them; stable only once none of them runs. */
 import { isErrno } from "../errors.js";
+import { isNativeError } from "./native-error.js";
 import { tryOwnCall } from "./own-call.js";
 import { type ProcStat, readStat } from "./proc-status.js";
 import { childrenOf } from "./process-facts.js";
+import { firstSame, type SameKind } from "./same.js";
 
-/** linux/kcmp.h */
-const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4, io: 5, sysvsem: 6 } as const;
 /** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, …). */
-export type SharedKind = keyof typeof KCMP;
+export type SharedKind = Exclude<SameKind, "file">;
 export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand", "io", "sysvsem"];
 
 /** One process of a tree; a dead one stays in it until its parent has waited for it. */
@@ -71,25 +71,37 @@ function statOrNull(pid: number): ProcStat | null {
 
 /** True when both have one address space: a vfork in progress, or a clone with CLONE_VM. */
 export function sharesMemory(pid: number, other: number): boolean {
-  return orderOfShared("vm", pid, other) === 0;
+  return firstSharing("vm", [pid, other])[1] === 0;
 }
 
-/** 0 when two processes share it, else -1 or 1 in an order of the kernel's (kcmp(2)); 1 where one has ended. */
-export function orderOfShared(what: SharedKind, pid: number, other: number): number {
-  const order = tryOwnCall("kcmp", pid, other, KCMP[what], 0, 0);
-  return order === 0 ? 0 : order === 1 ? -1 : 1;
+/** For each process the index of the first that it shares this with, or its own; so where one has ended, or may not be asked. */
+export function firstSharing(what: SharedKind, pids: readonly number[]): number[] {
+  try {
+    return firstSame(
+      what,
+      pids.map((pid) => ({ pid, fd: 0 })),
+    );
+  } catch (error) {
+    if (!isNativeError(error, "EPERM")) throw error;
+    return pids.map((_, index) => index);
+  }
 }
 
 const CLONE_SYSVSEM = 0x4_0000;
 
 /**
- * Whether there is anything to share: an I/O context and a list of semaphore adjustments (SEM_UNDO) are made when they
- * are first needed, and two processes without one look alike. cr is one without: it gives up the list of its own
+ * Those of `pids` that have anything to share: an I/O context and a list of semaphore adjustments (SEM_UNDO) are made when
+ * they are first needed, and two processes without one look alike. cr is one without: it gives up the list of its own
  * threads, and has no I/O context unless somebody gave it a priority; process 1 mostly has none either.
  */
-export function hasOwn(what: SharedKind, pid: number): boolean {
-  if (what !== "io" && what !== "sysvsem") return true;
+export function withOwn(what: SharedKind, pids: readonly number[]): number[] {
+  if (what !== "io" && what !== "sysvsem") return [...pids];
   if (what === "sysvsem") tryOwnCall("unshare", CLONE_SYSVSEM);
   const without = [tryOwnCall("gettid"), ...(what === "io" ? [1] : [])];
-  return without.every((other) => orderOfShared(what, pid, other) !== 0);
+  let left = [...pids];
+  for (const other of without) {
+    const [, ...first] = firstSharing(what, [other, ...left]);
+    left = left.filter((_, index) => first[index] !== 0);
+  }
+  return left;
 }

@@ -26,6 +26,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["memfds"],
   ["unlinked"],
   ["segments"],
+  ["spaces"],
   ["posix-shm"],
   ["sysv"],
   ["filemap"],
@@ -81,6 +82,7 @@ const ROOTS: readonly string[] = [
   "inotify",
   "memfds",
   "segments",
+  "spaces",
   "locked",
   "tcp",
 ];

@@ -9,6 +9,7 @@ import { killHard } from "../harness/process.js";
 import { expectRefusal, FAILED, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import type { Target } from "../harness/target.js";
+import { checkpointTree, killTree, membersOf } from "../harness/tree.js";
 
 /** Two semaphores and a queue with two messages; at the end it tells what is in them, and removes them. */
 const PROGRAM = `
@@ -90,4 +91,24 @@ test("what somebody else uses is refused by name, and left as it is", () =>
     const end = await scene.cr(["restore", core]);
     expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
     expect(target.output()).toMatch(TOLD);
+  }));
+
+test("all that is in an IPC namespace of its own comes back in one made anew", () =>
+  withScene(async (scene) => {
+    const path = join(scene.folder, "program.sh");
+    const list = "awk 'FNR > 1 { print FILENAME, $2, $3 }' /proc/sysvipc/sem /proc/sysvipc/msg";
+    writeFileSync(
+      path,
+      `ipcmk -S 2 -p 0640; ipcmk -Q; echo ready; until test -e "$1/go"; do sleep 0.01; done; ${list}`,
+    );
+    const target = await scene.start(["unshare", "-i", "/bin/bash", path, "FOLDER"]);
+    await target.says("ready");
+    const core = join(scene.folder, "core");
+    await checkpointTree(scene, { target, bundle: core });
+    await killTree(scene, membersOf(core));
+    target.go();
+    const end = await scene.cr(["restore", core]);
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    expect(end.stderr).toBe("");
+    expect(target.output()).toMatch(/ready\n\/proc\/sysvipc\/sem 0 640\n\/proc\/sysvipc\/msg 0 644\n$/);
   }));
