@@ -112,10 +112,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using spaces = makeSpaces(state.process.spaces);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
-  using ipc = openIpc(state.files.ipc, {
-    members: [state.process.pid],
-    isNew: state.process.spaces?.ipc !== undefined,
-  });
+  using ipc = openIpc(state, [state.process.pid]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath,

@@ -4,6 +4,7 @@
  */
 import { CrError, isErrno } from "../errors.js";
 import { processStatus } from "../host/process-status.js";
+import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Queue, Semaphores, SysvIpc } from "../state/sysv-ipc.js";
 import { isNativeError } from "../tracee/native-error.js";
@@ -44,13 +45,14 @@ type Opened =
 
 /**
  * Takes or makes all of them. FILE_CHANGED when somebody else uses one or its id or key, NOT_PERMITTED when one cannot
- * be made again; then all are as they were. `isNew`: in an IPC namespace that was made for them.
+ * be made again; then all are as they were. `members` are the pids of those that are restored with them.
  */
 export function openIpc(
-  ipc: SysvIpc | undefined,
-  { members, isNew }: { readonly members: readonly number[]; readonly isNew: boolean },
+  { files, process }: Pick<ProcessState, "files" | "process">,
+  members: readonly number[],
 ): OpenedIpc {
-  const { semaphores, queues } = ipc ?? { semaphores: [], queues: [] };
+  const { semaphores, queues }: SysvIpc = files.ipc ?? { semaphores: [], queues: [] };
+  const isNew = process.spaces?.ipc !== undefined;
   const opened: Opened[] = [];
   const progress = new Map<number, Progress>();
   let kept = false;

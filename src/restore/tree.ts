@@ -4,10 +4,11 @@
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
 import { statSync } from "node:fs";
-import { type Bundle, openBundle } from "../core/bundle.js";
+import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { processStatus } from "../host/process-status.js";
+import type { FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
 import { Newborn } from "../tracee/newborn.js";
 import { unpack } from "../tracee/unpack.js";
@@ -32,7 +33,7 @@ import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { adaptMembers } from "./tree-adapt.js";
 import { checkMembers, requireWholeTree } from "./tree-checks.js";
-import { prepareTreeFiles } from "./tree-files.js";
+import { type FileOwner, prepareTreeFiles } from "./tree-files.js";
 import { openSharedMemory } from "./tree-memory.js";
 import { placesOf, type TreePlaces } from "./tree-places.js";
 import { rebuildAll, startMember } from "./tree-rebuild.js";
@@ -58,7 +59,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const { skip, callerGroups } = options;
   const { bundle, vdsos, softErrors: accepted } = adaptMembers(opening, { skip, detach, callerGroups });
   const { living, tree } = bundle;
-  const policy = options.files ?? "rollback";
+  const { files: policy = "rollback" } = options;
   const sameBoot = tree.bootId === bootId();
   const plan = planOf(bundle, detach);
   const soft = await checkMembers(bundle, { options, plan, sameBoot });
@@ -69,16 +70,12 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using spaces = makeSpaces(at(living, 0).state.process.spaces);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
-  const owners = living.map(({ member, core, state }, index) => ({
-    pid: member.pid,
-    state,
-    coreFd: core.fd,
-    files: at(snapshots.files, index),
-  }));
+  const owners = ownersOf(living, snapshots.files);
   using segments = openSegments(owners);
-  const isNew = at(living, 0).state.process.spaces?.ipc !== undefined;
-  const pids = owners.map(({ pid }) => pid);
-  using ipc = openIpc(at(owners, 0).files.ipc, { members: pids, isNew });
+  using ipc = openIpc(
+    at(living, 0).state,
+    owners.map(({ pid }) => pid),
+  );
   const asked = {
     policy,
     placements: options.fds ?? [],
@@ -121,6 +118,15 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
     totalMs: performance.now() - begin,
     foreground: started.foreground,
   };
+}
+
+function ownersOf(living: readonly LivingMember[], files: readonly FileState[]): FileOwner[] {
+  return living.map(({ member, core, state }, index) => ({
+    pid: member.pid,
+    state,
+    coreFd: core.fd,
+    files: at(files, index),
+  }));
 }
 
 function planOf({ living, tree }: Bundle, detach: boolean): FamilyPlan {

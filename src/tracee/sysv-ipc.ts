@@ -101,6 +101,7 @@ export function semaphoreUsers({ id, count }: Pick<SemaphoresInfo, "id" | "count
   return Array.from({ length: count }, (_, index) => ownCall("semctl", id, index, SEM.getPid, 0));
 }
 
+/** What all semaphores of a set are at. */
 export function semaphoreValues({ id, count }: Pick<SemaphoresInfo, "id" | "count">): number[] {
   const values = Buffer.alloc(count * 2);
   ownCall("semctl", id, 0, SEM.getAll, values);
@@ -145,10 +146,12 @@ export function messageBuffer({ type, bytes }: Message): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
+/** Sends one without waiting; `NativeError` EAGAIN where the queue is full. */
 export function sendMessage(id: number, message: Message): void {
   ownCall("msgsnd", id, messageBuffer(message), message.bytes.length, IPC.nowait);
 }
 
+/** Sets one, whoever waits for it or would undo something. */
 export function setSemaphore(id: number, index: number, value: number): void {
   ownCall("semctl", id, index, SEM.setVal, value);
 }
@@ -191,6 +194,7 @@ export function makeIpc(
   return null;
 }
 
+/** Removes it, if it is there. */
 export function removeIpc(kind: "sem" | "msg", id: number): void {
   if (kind === "sem") tryOwnCall("semctl", id, 0, IPC.rmid, 0);
   else tryOwnCall("msgctl", id, IPC.rmid, 0);
