@@ -19,13 +19,9 @@ const LAZY = ["--lazy"];
 /** What makes or holds memory of its own, and threads that wait in it. */
 const FIXTURES: readonly (readonly string[])[] = [
   ["heap"],
-  ["brk.musl"],
   ["anon"],
-  ["stack"],
   ["speckled"],
   ["filemap"],
-  ["advice"],
-  ["locked"],
   ["identity"],
   ["seccomp"],
   ["threads", "64"],
@@ -58,6 +54,17 @@ async function expectGood(cr: RunningCr, target: Target): Promise<void> {
   expect(target.output()).toMatch(/ok\n$/);
 }
 
+/** Killed and restored; its third act begins after `before`. */
+async function live(scene: Scene, argv: readonly string[], before: () => Promise<void>): Promise<void> {
+  const target = await begin(scene, argv);
+  const core = join(scene.folder, "core");
+  await checkpoint(scene, { target, core });
+  const { cr } = await restore(scene, { target, core, extra: LAZY });
+  await before();
+  target.go();
+  await expectGood(cr, target);
+}
+
 function expectLost(end: CrResult, target: Target, names: RegExp): void {
   expectRefusal(end, { codes: ["PAGE_SERVER_LOST"], status: FAILED_FOREGROUND, names });
   expect(target.output()).toBe("ready\n");
@@ -71,14 +78,12 @@ async function expectGoesOn(scene: Scene, target: Target, core: string): Promise
 
 describe("goes on after a lazy restore", () => {
   test.concurrent.each(FIXTURES.map((argv) => [argv.join(" "), argv] as const))("%s", (_title, argv) =>
-    withScene(async (scene) => {
-      const target = await begin(scene, argv);
-      const core = join(scene.folder, "core");
-      await checkpoint(scene, { target, core });
-      const { cr } = await restore(scene, { target, core, extra: LAZY });
-      target.go();
-      await expectGood(cr, target);
-    }),
+    withScene((scene) => live(scene, argv, async () => {})),
+  );
+
+  test.concurrent.each(["advice", "locked", "stack"])(
+    "%s, which looks at its mappings when all is there",
+    (name) => withScene((scene) => live(scene, [name], () => serversGone(scene))),
   );
 
   test.concurrent("a program that moves, drops and forks memory which is being filled in", () =>
