@@ -7,11 +7,9 @@ import { coreMemory } from "../core/core-memory.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
-import { hasCapability } from "../host/capabilities.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents } from "../tracee/native.js";
 import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
@@ -19,7 +17,7 @@ import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
 import { readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
-import { planClocks } from "./clocks.js";
+import { clocksHere } from "./clocks.js";
 import { requireConsent } from "./consent.js";
 import { explained } from "./explained.js";
 import type { FdPlacement } from "./fd-placement.js";
@@ -30,12 +28,13 @@ import { type Inheritance, inherit } from "./inherit.js";
 import { LazyMemory } from "./lazy.js";
 import { type MadeAgain, makeGoneFiles } from "./made-again.js";
 import { type Placed, recordedPlaces } from "./placed.js";
-import { rebuild } from "./rebuild.js";
+import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { groupFor, sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
+import { type MadeSpaces, makeSpaces } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
@@ -100,12 +99,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     keepPid: options.pid !== "new",
   });
-  const clocks = planClocks(adapted.host, {
-    sameBoot,
-    host: hostClocks(),
-    own: readTimeOffsets("self"),
-    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
-  });
+  const clocks = clocksHere(adapted.host, sameBoot);
   const placed = options.place?.(adapted.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(adapted);
   const corePath = options.beside ?? path;
   using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath });
@@ -114,6 +108,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     { policy, putBack: snapshots.paths },
   );
   const { state } = madeAgain;
+  using spaces = makeSpaces(state.process.spaces);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
   using prepared = prepareFiles(state.files, {
@@ -129,13 +124,14 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using inheritance = inherit({ state, prepared, shared, exe });
   const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
   const known = { core, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
-  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, spaces });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
     ...accepted,
     ...placed.softErrors,
+    ...spaces.softErrors,
     ...shared.softErrors,
     ...segments.softErrors,
     ...snapshots.softErrors,
@@ -172,6 +168,7 @@ interface StartParts {
   readonly foreign: boolean;
   readonly clocks: string;
   readonly vdso: ForeignVdso | null;
+  readonly spaces: MadeSpaces;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -198,6 +195,8 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   faultPoint("restore-after-spawn");
   const groups = rejoinGroups(newborn.pid, state);
   placed.confine(newborn.pid);
+  const workshop = parts.spaces.areEntered ? openWorkshop(newborn, state) : undefined;
+  if (workshop) parts.spaces.enter(workshop, state);
   rebuild(newborn, {
     state,
     pages: core.pages,
@@ -207,6 +206,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     affinity: placed.affinity,
     foreign: parts.foreign,
     vdso: parts.vdso,
+    ...(workshop && { workshop }),
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
