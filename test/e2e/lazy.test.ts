@@ -24,7 +24,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["filemap"],
   ["identity"],
   ["seccomp"],
-  ["threads", "64"],
+  ["threads", "2"],
 ];
 
 /** What the fixture's `big` begins with: `pattern` of act.h for the seed 7. */
