@@ -12,9 +12,8 @@ import { serversGone, serversOf, shutTap } from "../harness/page-server.js";
 import { type Identity, isAlive, killHard, statOf } from "../harness/process.js";
 import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
-import { fixture, type Target } from "../harness/target.js";
-
-const LAZY = ["--lazy"];
+import type { Target } from "../harness/target.js";
+import { begin, beginFilling, expectGood, LAZY } from "./lazy-scene.js";
 
 /** What makes or holds memory of its own, and threads that wait in it. */
 const FIXTURES: readonly (readonly string[])[] = [
@@ -26,33 +25,6 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["seccomp"],
   ["threads", "2"],
 ];
-
-/** What the fixture's `big` begins with: `pattern` of act.h for the seed 7. */
-const BIG_WORDS = [0n, 1n].map((index) => {
-  return BigInt.asUintN(64, 7n * 0x9e3779b97f4a7c15n + index * 0xbf58476d1ce4e5b9n) | 1n;
-});
-
-async function begin(scene: Scene, [name = "", ...rest]: readonly string[]): Promise<Target> {
-  const target = await scene.start([fixture(name), "FOLDER", ...rest]);
-  await target.says("ready");
-  return target;
-}
-
-/** A program in the middle of a lazy restore, of which nothing is filled in but what it touches. */
-async function beginFilling(scene: Scene, argv: readonly string[] = ["lazy"]) {
-  const target = await begin(scene, argv);
-  const core = join(scene.folder, "core");
-  await checkpoint(scene, { target, core });
-  const tap = shutTap(scene);
-  const restored = await restore(scene, { target, core, extra: LAZY, env: tap.env });
-  return { target, core, tap, cr: restored.cr, program: await running(restored) };
-}
-
-async function expectGood(cr: RunningCr, target: Target): Promise<void> {
-  const end = await cr.done;
-  expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
-  expect(target.output()).toMatch(/ok\n$/);
-}
 
 /** Killed and restored; its third act begins after `before`. */
 async function live(scene: Scene, argv: readonly string[], before: () => Promise<void>): Promise<void> {
@@ -173,28 +145,6 @@ describe("while memory is being filled in", () => {
       await eventually("the program was ended", () => !isAlive(program));
       await serversGone(scene);
       expect(readFileSync(`${core}.lost.${target.pid}`, "utf8")).toMatch(/^PAGE_SERVER_LOST .*was killed\n$/);
-    }));
-
-  test.concurrent("altered memory never reaches the program", () =>
-    withScene(async (scene) => {
-      const target = await begin(scene, ["lazy", "0"]);
-      const core = join(scene.folder, "core");
-      await checkpoint(scene, { target, core });
-      const bytes = readFileSync(core);
-      const words = Buffer.alloc(16);
-      BIG_WORDS.forEach((word, index) => {
-        words.writeBigUInt64LE(word, index * 8);
-      });
-      const at = bytes.indexOf(words);
-      expect(at).toBeGreaterThan(0);
-      bytes[at + 4096 * 100] = (bytes[at + 4096 * 100] ?? 0) ^ 1;
-      writeFileSync(core, bytes);
-      target.go();
-      await killHard(target);
-      const end = await scene.cr(["restore", core, ...LAZY], { env: shutTap(scene).env });
-      expectRefusal(end, { codes: ["CORE_CORRUPT"], status: FAILED_FOREGROUND, names: /do not match/ });
-      expect(target.output()).toBe("ready\n");
-      expect(readFileSync(core).equals(bytes)).toBe(true);
     }));
 
   test.concurrent("the program's end ends the page server", () =>
