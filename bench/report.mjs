@@ -2,6 +2,7 @@
 import { MEASURES } from "./checkpoints.mjs";
 import { RESTORE_MEASURES } from "./restores.mjs";
 import { digits, median, mib, spread, withRange } from "./stats.mjs";
+import { renderTree } from "./tree.mjs";
 
 const CHECKPOINT_HEADS = [
   "stop, ms",
@@ -14,7 +15,7 @@ const CHECKPOINT_HEADS = [
 const RESTORE_HEADS = ["until the program runs, ms", "until cr says so, ms", "memory of cr, MiB"];
 
 /** The page. `results` is what run.mjs collected; `plots.checkpoint` and `plots.restore` are the SVG files beside it. */
-export function renderReport({ machine, tools, checkpoints, restores, settings }, plots) {
+export function renderReport({ machine, tools, checkpoints, restores, trees, settings }, plots) {
   const missing = tools.filter((tool) => tool.missing() !== null);
   return [
     "# Bench results",
@@ -36,6 +37,7 @@ export function renderReport({ machine, tools, checkpoints, restores, settings }
       `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib, each.threads, each.dirty)})`).join(", ")}.`,
     "",
     ...plots.checkpoint.flatMap(picture),
+    ...trees.flatMap(renderTree),
     ...renderRestores(restores),
     ...plots.restore.flatMap(picture),
   ].join("\n");

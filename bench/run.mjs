@@ -12,6 +12,7 @@ import { heapName, renderReport } from "./report.mjs";
 import { measureRestores } from "./restores.mjs";
 import { digits, median, mib } from "./stats.mjs";
 import { TOOLS } from "./tools.mjs";
+import { compareTrees } from "./tree.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DOCS = fileURLToPath(new URL("../docs/bench", import.meta.url));
@@ -41,6 +42,10 @@ const QUICK = [
   { mib: 64, dirty: FLAT_OUT, runs: 3 },
 ];
 
+/** Processes of a tree, their memory in all, and runs. */
+const TREE = { count: 20, mib: 1024, runs: 3 };
+const QUICK_TREE = { count: 5, mib: 64, runs: 3 };
+
 const PLOTS = [
   { file: "stop.svg", title: "How long the program stands still", measure: "stopMs", unit: "ms" },
   { file: "wall.svg", title: "How long the tool takes", measure: "wallMs", unit: "ms" },
@@ -66,9 +71,12 @@ async function main() {
   try {
     const plan = options.quick ? QUICK : FULL;
     const results = await measure({ plan, usable, folder, dirtyMibPerS: Number(options.dirty) });
+    const tree = options.quick ? QUICK_TREE : TREE;
+    console.error(`bench: checkpoint, a tree of ${tree.count} processes`);
+    const trees = [await compareTrees({ ...tree, folder, tools: usable })];
     const settings = { runsText: describeRuns(plan), dirtyMibPerS: options.dirty };
     const machine = describeMachine(folder, tools);
-    const all = { ...results, tools, machine, settings };
+    const all = { ...results, trees, tools, machine, settings };
     console.log(renderReport(all, options.quick ? { checkpoint: [], restore: [] } : plotsOf(all)));
     if (!options.quick) publish(all);
   } finally {
