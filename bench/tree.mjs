@@ -15,9 +15,10 @@ const MEASURES = ["stopMs", "wallMs"];
 
 /**
  * `{count, mib, noiseMs, samples: {tool: {stopMs: [...], wallMs: [...]}}}` of a tree of `count` processes with `mib` MiB
- * in all. The tools alternate; the first round warms up and is not counted.
+ * in all, of cr and gcore among the tools. They alternate; the first round warms up and is not counted.
  */
-export async function compareTrees({ count, mib, runs, folder, tools }) {
+export async function compareTrees({ count, mib, runs, folder, tools: all }) {
+  const tools = all.filter(({ name }) => name === "cr" || name === "gcore");
   const members = await startFamily({ count, mib, folder });
   const samples = Object.fromEntries(
     tools.map(({ name }) => [name, Object.fromEntries(MEASURES.map((measure) => [measure, []]))]),

@@ -9,6 +9,7 @@ import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { Spaces } from "../state/space.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
@@ -25,6 +26,7 @@ import type { LeftOut } from "./leave-out.js";
 import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
+import { spacesOfMember } from "./spaces.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -47,6 +49,8 @@ export interface KnownBefore {
   readonly cpu: CpuFeatures;
   readonly host: HostFacts;
   readonly leftOut: LeftOut;
+  /** Of all members; undefined where they are in our namespaces. */
+  readonly spaces: Spaces | undefined;
 }
 
 /** Soft errors of this kind were asked for. */
@@ -67,6 +71,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
       leftOut: known.leftOut,
+      ...(known.spaces && { spaces: spacesOfMember(known.spaces, tracee.pid) }),
     },
     host: {
       tool: `recore ${VERSION}`,
@@ -96,7 +101,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     ],
     siginfo: null,
   };
-  return withInnerIds(state, facts);
+  return known.spaces?.pid ? state : withInnerIds(state, facts);
 }
 
 function threadState(

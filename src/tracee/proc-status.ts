@@ -127,7 +127,7 @@ export function ownNamespaces(): ReadonlyMap<string, string> {
 
 /** The namespaces of a process but that of time: kind to `kind:[inode]`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user"];
+  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
   return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
 }
 
