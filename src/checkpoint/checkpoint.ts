@@ -27,8 +27,9 @@ import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } fro
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
+import { Pace, type PaceOptions } from "./pace.js";
 import { untilPassed } from "./passing.js";
-import { Phases, type StopPhases } from "./phases.js";
+import type { StopPhases } from "./phases.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
@@ -39,7 +40,7 @@ import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends PaceOptions {
   /** Path of the core, or of the folder for a process with children, `-` for a stream to standard output; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
@@ -70,8 +71,6 @@ export interface CheckpointOptions {
   readonly timeoutMs?: number;
   /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
   readonly mode?: Mode;
-  /** Refuse when the program would have to stand still for longer, in ms. */
-  readonly maxStopMs?: number;
 }
 
 export interface CheckpointResult {
@@ -148,14 +147,15 @@ function attemptCheckpoint(
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
-  const { force = false, compress = null } = options;
-  using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
+  const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
+  using output = outputOf(pid, options, pace);
   const ledger = options.ledger ?? new Map();
   const { timeoutMs = TIMEOUT_MS } = options;
-  using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
+  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
+  using copies = Copies.begin(before, output, beginning);
   collectGarbage();
   using urgency = Urgency.begin();
-  const phases = new Phases();
+  const phases = pace.stops();
   using family = Family.seize(root);
   faultPoint("after-seize");
   const stops = freezeAll(family, { timeoutMs, ledger });
@@ -197,6 +197,12 @@ function attemptCheckpoint(
     totalMs: performance.now() - begin,
     processes: look.relatives.length,
   };
+}
+
+/** The core, or the folder, that was asked for. Throws OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED, NATIVE_MISSING. */
+function outputOf(pid: number, options: CheckpointOptions, pace: Pace): Output {
+  const { output = `core.${pid}`, force = false, compress = null } = options;
+  return Output.create(output, { force, compress, pace });
 }
 
 /** Kept connections outlive the program only in the hands of their keeper. */
