@@ -14,7 +14,8 @@ import { isEstablished, mayRepair } from "../tracee/tcp-facts.js";
 import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
 import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
 import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
-import { type Frozen, takeBackStop } from "./ask.js";
+import { takeBackStop } from "./ask.js";
+import type { Frozen } from "./frozen.js";
 import { type Refusal, refuse } from "./refusal.js";
 import type { Sockets } from "./refused-contents.js";
 
