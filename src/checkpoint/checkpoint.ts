@@ -153,7 +153,7 @@ function attemptCheckpoint(
   const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
-  using output = outputOf(pid, options, pace);
+  using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
   const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
   using copies = Copies.begin(before, output, beginning);
@@ -187,8 +187,7 @@ function attemptCheckpoint(
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
-  if (options.after === "stop") family.releaseStopped();
-  else if (options.after !== "kill") family.release();
+  letGo(family, options.after);
   phases.end("resume");
   urgency.end();
   if (!copies.untrack()) return null;
@@ -204,10 +203,9 @@ function attemptCheckpoint(
   };
 }
 
-/** The core, or the folder, that was asked for. Throws OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED, NATIVE_MISSING. */
-function outputOf(pid: number, options: CheckpointOptions, pace: Pace): Output {
-  const { output = `core.${pid}`, force = false, compress = null } = options;
-  return Output.create(output, { force, compress, pace });
+function letGo(family: Family, after: CheckpointOptions["after"]): void {
+  if (after === "stop") family.releaseStopped();
+  else if (after !== "kill") family.release();
 }
 
 /** Kept connections outlive the program only in the hands of their keeper. */
