@@ -52,7 +52,7 @@ try {
     requireNeighbours(code);
     const file = join(ASIDE, fileName);
     // The name in stack traces is that of the final place.
-    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName), eager: true });
+    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName) });
     writeFileSync(file + BYTECODE, script.createCachedData());
   }
   const modules = output.map(({ fileName, moduleIds }) => [
