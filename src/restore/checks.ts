@@ -13,6 +13,7 @@ import { checkMachine, type Machine } from "./check-machine.js";
 import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
+import { spacesAround } from "./inside-users.js";
 import { lostNames } from "./memory-attributes.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { checkFilters } from "./seccomp.js";
@@ -44,7 +45,7 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   if (!options.inTree) requireNoTree(state);
   const own = ownCredentials();
   // In a user namespace of its own the program has all rights, until it gives them up.
-  const checked = state.process.spaces?.user === undefined ? state.threads : [];
+  const checked = spacesAround(state)?.user === undefined ? state.threads : [];
   for (const { credentials = state.credentials } of checked) {
     checkCredentials(credentials, { own, foreign: options.foreign });
   }

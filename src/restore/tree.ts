@@ -25,7 +25,7 @@ import { explained, type Restored, type RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
-import { type MadeSpaces, makeSpaces, numbersInside } from "./spaces.js";
+import { type MadeSpaces, makeSpaces, pidsInside } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { checkMembers } from "./tree-checks.js";
@@ -58,7 +58,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const clocks = clocksHere(at(living, 0).state.host, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
-  using spaces = makeSpaces(at(living, 0).state.process.spaces);
+  using spaces = makeSpaces(at(living, 0).state);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
   const owners = living.map(({ member, core, state }, index) => ({
@@ -148,32 +148,22 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
   const { bundle, detach, inheritances, plan } = parts;
   const { state } = at(bundle.living, 0);
   const ledGroup = state.process.pgid === state.process.pid;
-  using root = spawn({
-    state,
-    exe: state.process.exe.path,
-    keepPid: true,
-    group: detach ? "session" : ledGroup ? "own" : "shared",
-    inheritance: at(inheritances, 0),
-    clocks: parts.clocks,
-  });
+  using root = parts.spaces.start(() =>
+    spawn({
+      ...{ state, exe: state.process.exe.path, keepPid: true, clocks: parts.clocks },
+      group: detach ? "session" : ledGroup ? "own" : "shared",
+      inheritance: at(inheritances, 0),
+    }),
+  );
   const workshop = openWorkshop(root, state);
   const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
   const terminals = terminalPlaces(
     bundle.living.map((one) => one.state),
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
-  const numbers = numbersInside(
-    bundle.living.map((one) => one.state),
-    plan,
-  );
-  using family = makeFamily({
-    root: workshop,
-    plan,
-    members: bundle.tree.members,
-    rootGroup,
-    terminals,
-    numbers,
-  });
+  const { members } = bundle.tree;
+  const pids = pidsInside(bundle.living, plan);
+  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, ...pids });
   faultPoint("restore-after-spawn");
   const softErrors = rebuildAll(family, workshop, parts);
   faultPoint("restore-after-rebuild");
