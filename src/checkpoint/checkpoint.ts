@@ -12,7 +12,6 @@ import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
@@ -21,11 +20,12 @@ import { Copies } from "./copies.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
+import { onceFilled } from "./filling.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
 import { untilPassed } from "./passing.js";
 import { Phases, type StopPhases } from "./phases.js";
@@ -112,14 +112,17 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const kept = { ...options };
   const isLast = options.after === "kill" || options.after === "stop";
-  return untilPassed(() => {
-    try {
-      return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
-    } catch (error) {
-      if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-      return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
-    }
-  });
+  const { timeoutMs = TIMEOUT_MS } = options;
+  const tried = () =>
+    untilPassed(() => {
+      try {
+        return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
+      } catch (error) {
+        if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
+        return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
+      }
+    });
+  return onceFilled(pid, timeoutMs, tried);
 }
 
 function never(pid: number): never {
@@ -167,7 +170,7 @@ function attemptCheckpoint(
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
-  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
+  const asked = askMembers(members);
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);

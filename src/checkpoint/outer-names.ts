@@ -1,6 +1,6 @@
 /**
  * Files of a program with mounts of its own: a restore opens them by their names outside, so that is where they have to
- * be, too. The others are refused by name.
+ * be, too. The others are refused by name. Its working folder it enters itself.
  */
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
@@ -19,9 +19,8 @@ interface Same {
 
 /** What of it has another name outside, or none. */
 export function elsewhere(pid: number, facts: ProcessFacts): { kind: string; what: string }[] {
-  const { cwd, exe, vmas, descriptors } = facts;
+  const { exe, vmas, descriptors } = facts;
   const wrong: string[] = [];
-  if (!isThere(pid, cwd.path, cwd)) wrong.push(`the working folder ${cwd.path}`);
   if (!isThere(pid, exe, inside(pid, exe))) wrong.push(`the executable ${exe}`);
   const mapped = vmas.filter(({ path, kind }) => path.startsWith("/") && kind !== "anonymous");
   wrong.push(...mapped.filter(({ path, ino }) => !isThere(pid, path, { ino })).map(({ path }) => path));

@@ -39,7 +39,7 @@ export interface CheckOptions {
 /**
  * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
  * LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
- * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
+ * differs and is accepted. Waits up to 5 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
   if (!options.inTree) requireNoTree(state);
@@ -53,7 +53,7 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   checkMachine(state, options.machine);
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);
-  soft.push(...checkWorkingFolder(state.process.cwd, options));
+  if (spacesAround(state)?.mnt === undefined) soft.push(...checkWorkingFolder(state.process.cwd, options));
   const tids = new Set([state.process.pid, ...state.threads.map(({ tid }) => tid)]);
   if (options.keepPid) for (const tid of tids) await checkPidFree(tid, undefined, options.inTree);
   else requireLoneThread(state);

@@ -21,6 +21,7 @@ import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { asInside, spacesAround } from "./inside-users.js";
+import type { LazyMemory } from "./lazy.js";
 import { describeMemory } from "./memory-attributes.js";
 import { callersOpenFiles } from "./open-files-limit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
@@ -53,6 +54,8 @@ export interface RebuildParts {
   readonly foreign: boolean;
   /** Where it stands already: the root of a tree, whose children were made from there. */
   readonly workshop?: Workshop;
+  /** Brings memory on demand instead of now. */
+  readonly lazy?: Pick<LazyMemory, "begin"> | null;
   /** The program's vdso is another kernel's. */
   readonly vdso: ForeignVdso | null;
 }
@@ -66,7 +69,8 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
-  fillPages(newborn.pid, { ...state, checked: !foreign }, parts.pages);
+  const runs = parts.lazy?.begin(workshop, state) ?? state.runs;
+  fillPages(newborn.pid, { ...state, runs, checked: !foreign }, parts.pages);
   if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
@@ -149,14 +153,14 @@ function fitted(thread: ThreadState): Buffer {
 }
 
 function enterFolder(workshop: Workshop, inheritance: Inheritance, state: ProcessState): void {
-  if (inheritance.cwd === null) return;
   if (spacesAround(state)?.mnt !== undefined) {
-    // What is inherited is a folder of our mounts, and no way leads from its own to that.
+    // No way would lead from its own mounts to a folder of ours.
     const args = new Arguments(workshop.data);
     const call = { name: "chdir", args: [args.put(Buffer.from(`${state.process.cwd.path}\0`))] } as const;
     workshop.run("enter its working folder", [call], args.bytes());
     return;
   }
+  if (inheritance.cwd === null) return;
   workshop.run("enter its working folder", [{ name: "fchdir", args: [inheritance.cwd] }]);
 }
 

@@ -7,7 +7,7 @@ const OURS = parseMounts(`22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
 23 22 0:5 / /proc rw - proc proc rw
 24 22 0:6 / /dev rw - devtmpfs devtmpfs rw
 25 22 8:2 / /home rw - ext4 /dev/sdb1 rw
-26 22 0:7 / /home rw - tmpfs hides rw
+26 25 0:7 / /home rw - tmpfs hides rw
 `);
 
 test("binds of what is here, file systems of its own, and what is in them", () => {

@@ -1,5 +1,5 @@
 /**
- * Programs and trees in namespaces of their own, as unshare(1) makes them: killed and restored they are in equal ones.
+ * Programs and trees in namespaces of their own, as unshare(1) and bwrap(1) make them: killed and restored they are in equal ones.
  * What is in there and cannot be made again is refused by name.
  */
 import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { throughLives } from "../harness/lives.js";
 import { runsFreely } from "../harness/process.js";
-import { expectRefusal } from "../harness/refusal.js";
+import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import type { Target } from "../harness/target.js";
 
@@ -90,13 +90,13 @@ test.concurrent("a tree in a jail of bwrap, twice", { timeout: 120_000 }, () =>
   }),
 );
 
-describe("a tree in namespaces of its own, twice, made by unshare", () => {
+describe("a tree in namespaces of its own, made by unshare", () => {
   test.concurrent.each(SHAPES)("%s", { timeout: 120_000 }, (flags, ...[ofRoot, ofChild]) =>
     withScene(async (scene) => {
       const path = await script(scene.folder, INSIDE);
       const target = await throughLives(scene, {
         argv: ["unshare", ...flags.split(" "), "/bin/bash", path],
-        times: 2,
+        times: flags.includes("-p ") ? 2 : 1,
         started: async (running) => {
           await running.says("working");
           expect(namespaces(running.pid)).toEqual(ofRoot);
@@ -152,12 +152,7 @@ describe("what is in a namespace and cannot be made again is refused by name", (
       "mount -t tmpfs none /mnt; >/mnt/a; ln /mnt/a /mnt/b",
       /the hard link \/mnt\/[ab] in its/,
     ],
-    [
-      "no mount",
-      "-m",
-      "umount /run/netns || mount -o remount,bind,ro /dev/shm",
-      /the lack of the \w+ that cr has/,
-    ],
+    ["no pids yet", "-p", ":", /a pid namespace for children that it has not got/],
     ["users with threads", "-U", THREADED, /several threads in an own user namespace/],
   ])("%s", (_title, ...[flag, act, names]) =>
     withScene(async (scene) => {
@@ -170,6 +165,27 @@ describe("what is in a namespace and cannot be made again is refused by name", (
     }),
   );
 });
+
+test("who may not enter or make them is told so", () =>
+  withScene(async (scene) => {
+    const argv = ["unshare", "-U", "-u", "sh", "-c", "echo ready; exec sleep 1000"];
+    const [own, core] = [await scene.start(argv, { asNobody: true }), join(scene.folder, "core")];
+    await own.says("ready");
+    const output = join(own.folder, "core");
+    const refused = await scene.cr(["checkpoint", `${own.pid}`, "-o", output], { asNobody: true });
+    const names = /an own uts namespace, which cr may not enter \(CAP_SYS_ADMIN\)/;
+    expectRefusal(refused, { codes: ["UNSUPPORTED_STATE"], names });
+    const under = ["setpriv", "--bounding-set", "-sys_admin"];
+    const target = await scene.start(["unshare", "-u", ...under, ...argv.slice(3)]);
+    await target.says("ready");
+    await scene.cr(["checkpoint", `${target.pid}`, "-o", core, "--kill"]);
+    const result = await scene.cr(["restore", core, "--pid", "new"], { under });
+    expectRefusal(result, {
+      codes: ["NOT_PERMITTED"],
+      status: FAILED_FOREGROUND,
+      names: /namespaces of its own \(uts\): cr may not make them/,
+    });
+  }));
 
 test("of a tree in a pid namespace the process outside of it is to be taken", () =>
   withScene(async (scene) => {
