@@ -13,7 +13,7 @@ import { changed, OtherProgram } from "./freeze.js";
 import type { TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
+import { type Begun, beginCopy, type ModeOptions, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
 import type { RestartLedger } from "./restarted-calls.js";
@@ -59,10 +59,11 @@ export class Copies {
    * Copies what can be copied while the members run. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED,
    * OUTPUT_FAILED and what freezing throws.
    */
-  static begin({ looks }: TreeLook, output: Output, options: CopiesOptions): Copies {
+  static begin(look: TreeLook, output: Output, options: CopiesOptions): Copies {
+    const { looks } = look;
     const copies = new Copies(output, options.pace, looks.size > 1);
     try {
-      for (const pid of looks.keys()) copies.#begin(pid, looks, options);
+      for (const pid of looks.keys()) copies.#begin(pid, look, options);
       const [root = 0] = looks.keys();
       requireShort(
         root,
@@ -78,7 +79,7 @@ export class Copies {
     }
   }
 
-  #begin(pid: number, looks: TreeLook["looks"], options: CopiesOptions): void {
+  #begin(pid: number, { looks, sharers }: TreeLook, options: CopiesOptions): void {
     const look = looks.get(pid);
     if (look === undefined) return;
     const output = this.#output.core(pid);
@@ -92,6 +93,13 @@ export class Copies {
     };
     // In vfork(2), mostly: it does not stop before its child goes its own way.
     if (this.#isTree && look.facts.stat.state === "D") return;
+    if (sharers.some(({ what, pids }) => what === "vm" && pids.includes(pid))) {
+      const why = "it shares its memory with another process";
+      if (options.mode === "live") throw unavailable(pid, "live", why);
+      const begun = { ...NOT_BEGUN, why };
+      this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
+      return;
+    }
     const gadgets = options.gadgets.get(pid) ?? null;
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
