@@ -3,7 +3,6 @@ import { isatty } from "node:tty";
 import { type Command, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
 import { CrError } from "../errors.js";
-import { loadCompiled } from "../host/urgency.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { addCopyOptions, type CopyFlags, copyOptionsOf } from "./copy-options.js";
 import { parseDurationMs, parsePid } from "./duration.js";
@@ -97,7 +96,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     timeoutMs: flags.timeout,
     ...copyOptionsOf(flags),
   };
-  const { checkpoint } = await loadCompiled(() => import("../checkpoint/checkpoint.js"));
+  const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
   // Where standard output is the stream, news are not.
   const news = isStream ? process.stderr : process.stdout;
