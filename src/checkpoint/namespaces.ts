@@ -51,7 +51,7 @@ function unlessGone<T>(look: () => T): T | null {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return null;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return null;
     throw error;
   }
 }

@@ -112,6 +112,9 @@ describe("a tree in namespaces of its own, made by unshare", () => {
 /** Ends with its parent. */
 const CHILD = "read -r line < <(unshare -u setpriv --pdeathsig KILL sh -c 'echo there; exec sleep 1000')";
 
+const FOREIGN_SOCKET =
+  "exec python3 -c 'import ctypes, socket, time; s = socket.socket(); ctypes.CDLL(None).unshare(1 << 30); print(\"ready\", flush=True); time.sleep(1000)'";
+
 const THREADED =
   "exec python3 -c 'import threading; threading.Thread(target=threading.Event().wait).start(); print(\"ready\", flush=True)'";
 
@@ -139,6 +142,7 @@ describe("what is in a namespace and cannot be made again is refused by name", (
     ["a queue", "-i", "ipcmk -Q >/dev/null", /the System V queue 0 in its own ipc namespace/],
     ["a segment", "-i", "ipcmk -M 4096 >/dev/null", /segment 0, which nobody has attached, in its own ipc/],
     ["a child elsewhere", "-u", CHILD, /an own uts namespace, another one than that of/],
+    ["a socket of another", "-u", FOREIGN_SOCKET, /a socket \(socket:\[\d+\]\) of another network namespace/],
     ["a mount", "-m", "mount -t ramfs none /mnt", /the mount of ramfs on \/mnt in its own mnt namespace/],
     [
       "a file of its own",
