@@ -11,7 +11,6 @@ import { namespaceLinks, ownNamespaces } from "../tracee/proc-status.js";
 import type { ProcessFacts } from "../tracee/process-facts.js";
 import { readSegments } from "../tracee/segments.js";
 import { Visit } from "../tracee/space.js";
-import { ipcObjects } from "../tracee/sysv.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { readTmpfs } from "../tracee/tmpfs.js";
 import { planMounts } from "./mount-plan.js";
@@ -104,6 +103,15 @@ function lacking(kinds: readonly string[], { insider, insiderKinds }: Common): F
   }));
 }
 
+/** Nobody who shares a folder or memory with another may enter mounts or users (setns(2)), nor pids be chosen there. */
+export function refusedSharers(pids: readonly number[]): Refusal[] {
+  const { insiderKinds, rootPids, childrenPids } = commonOf(pids);
+  const kind = insiderKinds.find((one) => ["mnt", "user", "cgroup"].includes(one));
+  if (kind === undefined && rootPids === childrenPids) return [];
+  const what = "processes that share what else only threads do (clone(2)) in an own namespace";
+  return [{ kind: "namespace", id: kind ?? "pid", what }];
+}
+
 /** What a root has that is not in the namespaces of all others, where cr looks for it. */
 function outside({ descriptors, vmas }: ProcessFacts, insider: number): Found[] {
   const visited = visitedOf(insider);
@@ -176,11 +184,7 @@ function isAtTop(insider: number): boolean {
 /** Objects of the IPC namespace that we are in which belong to nobody in particular. */
 function ipcContents(): string[] {
   const segments = readSegments().filter(({ attached }) => attached === 0);
-  return [
-    ...segments.map(({ id }) => `the System V segment ${id}, which nobody has attached,`),
-    ...ipcObjects("sem").map((id) => `the System V semaphore set ${id}`),
-    ...ipcObjects("msg").map((id) => `the System V queue ${id}`),
-  ];
+  return segments.map(({ id }) => `the System V segment ${id}, which nobody has attached,`);
 }
 
 function wrongMounts(insider: number): string[] {

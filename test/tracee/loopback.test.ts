@@ -1,7 +1,6 @@
 /** What /proc tells of the network and of System V objects of a namespace. */
 import { expect, test } from "vitest";
 import { parseAddresses, parseInterfaces } from "../../src/tracee/loopback.js";
-import { parseIpcObjects } from "../../src/tracee/sysv.js";
 import { parseUnixPaths } from "../../src/tracee/unix-paths.js";
 
 test("interfaces but the loopback one and those that are in every namespace", () => {
@@ -16,12 +15,6 @@ test("addresses but those that a loopback interface has by itself", () => {
   const v6 = "00000000000000000000000000000001 01 80 10 80       lo\nfe80000000000000 02 40 20 80 eth0\n";
   expect(parseAddresses(trie + trie, v6)).toEqual(["10.0.0.2", "fe80000000000000"]);
   expect(parseAddresses("", "")).toEqual([]);
-});
-
-test("ids of System V objects stand second", () => {
-  expect(
-    parseIpcObjects("       key      semid perms\n  12345     3    600\n         0     98304  644\n"),
-  ).toEqual([3, 98304]);
 });
 
 test("paths of unix sockets by their inodes, and no abstract names", () => {
