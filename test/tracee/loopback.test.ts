@@ -1,7 +1,7 @@
 /** What /proc tells of the network and of System V objects of a namespace. */
 import { expect, test } from "vitest";
 import { parseAddresses, parseInterfaces } from "../../src/tracee/loopback.js";
-import { parseIpcObjects } from "../../src/tracee/sysv.js";
+import { parseUnixPaths } from "../../src/tracee/unix-paths.js";
 
 test("interfaces but the loopback one and those that are in every namespace", () => {
   const dev = "Inter-|   Receive\n face |bytes\n    lo:  0 0\nwlan0.1:  0 0\n  sit0: 0 0\nname:with: 1 2\n";
@@ -17,8 +17,8 @@ test("addresses but those that a loopback interface has by itself", () => {
   expect(parseAddresses("", "")).toEqual([]);
 });
 
-test("ids of System V objects stand second", () => {
-  expect(
-    parseIpcObjects("       key      semid perms\n  12345     3    600\n         0     98304  644\n"),
-  ).toEqual([3, 98304]);
+test("paths of unix sockets by their inodes, and no abstract names", () => {
+  const text =
+    "Num       RefCount Protocol Flags    Type St Inode Path\n0000: 00000002 00000000 00010000 0001 01  7010 /run/a b\n0000: 00000003 00000000 00000000 0001 03  7011\n0000: 00000002 00000000 00010000 0001 01  7012 @abstract\n";
+  expect([...parseUnixPaths(text)]).toEqual([[7010n, "/run/a b"]]);
 });
