@@ -7,7 +7,7 @@ import { connectionsOf } from "../tracee/loopback.js";
 import { childrenNamespace, isOursWithProc, shownByProc } from "../tracee/mounts.js";
 import { readMounts } from "../tracee/namespace-facts.js";
 import { idsInwards } from "../tracee/pid-namespace.js";
-import { namespaceLinks } from "../tracee/proc-status.js";
+import { namespaceLink } from "../tracee/proc-status.js";
 import type { ProcessFacts } from "../tracee/process-facts.js";
 import { readSegments } from "../tracee/segments.js";
 import { Visit } from "../tracee/space.js";
@@ -47,7 +47,7 @@ function wrongKind(kind: string, pid: number, insider: number): string[] {
   if (kind === "root") return ownKinds(pid).includes("mnt") ? [] : ["another root folder (chroot)"];
   const what = `an own ${kind} namespace`;
   if (!SHARED.includes(kind)) return [what];
-  if (namespaceLinks(pid).get(kind) !== namespaceLinks(insider).get(kind)) {
+  if (namespaceLink(pid, kind) !== namespaceLink(insider, kind)) {
     return [`${what}, another one than that of process ${insider}`];
   }
   if (!hasCapability("CAP_SYS_ADMIN")) return [`${what}, which cr may not enter (CAP_SYS_ADMIN)`];
@@ -56,6 +56,7 @@ function wrongKind(kind: string, pid: number, insider: number): string[] {
 
 /** Members are in all namespaces or in none. */
 function lacking(pid: number, insider: number): Found[] {
+  if (pid === insider) return [];
   const has = ownKinds(pid);
   const missing = ownKinds(insider).filter((kind) => SHARED.includes(kind) && !has.includes(kind));
   return missing.map((kind) => ({
@@ -83,7 +84,7 @@ function outside({ descriptors, vmas }: ProcessFacts, insider: number): Found[] 
 function wrongRoot(kinds: readonly string[], root: number, insider: number): Found[] {
   const ofChildren = childrenNamespace(root);
   if (kinds.includes("pid")) return [{ kind: "pid", what: `an own pid namespace: ${whomToTake(root)}` }];
-  const isOwn = ofChildren === namespaceLinks(root).get("pid");
+  const isOwn = ofChildren === namespaceLink(root, "pid");
   if (ofChildren === null || (!isOwn && insider !== root)) {
     return [{ kind: "pid", what: "a pid namespace for children that it has not got" }];
   }
@@ -93,11 +94,11 @@ function wrongRoot(kinds: readonly string[], root: number, insider: number): Fou
 /** All but the root are in one. */
 function wrongPids(pid: number, root: number, insider: number): Found[] {
   if (ownKinds(root).includes("pid")) return [];
-  const ofOthers = insider === root ? childrenNamespace(root) : namespaceLinks(insider).get("pid");
-  if (namespaceLinks(pid).get("pid") !== ofOthers) {
+  const ofOthers = insider === root ? childrenNamespace(root) : namespaceLink(insider, "pid");
+  if (namespaceLink(pid, "pid") !== ofOthers) {
     return [{ kind: "pid", what: "another pid namespace than other children of the root" }];
   }
-  const isOwn = ofOthers !== namespaceLinks(root).get("pid");
+  const isOwn = ofOthers !== namespaceLink(root, "pid");
   if (!isOwn || hasCapability("CAP_SYS_ADMIN")) return [];
   return [{ kind: "pid", what: "an own pid namespace, which cr may not make (CAP_SYS_ADMIN)" }];
 }
@@ -115,7 +116,9 @@ function whomToTake(pid: number): string {
 /** What is in the namespaces, where cr can tell. */
 function inside(insider: number): Found[] {
   if (!hasCapability("CAP_SYS_ADMIN")) return [];
-  const [kinds, visited] = [ownKinds(insider), visitedOf(insider)];
+  const kinds = ownKinds(insider);
+  if (kinds.length === 0) return [];
+  const visited = visitedOf(insider);
   const all = {
     net: visited.includes("net") ? connectionsOf(insider) : [],
     ipc: visited.includes("ipc") ? ipcContents() : [],
@@ -143,7 +146,7 @@ function wrongMounts(insider: number): string[] {
   if (isOursWithProc(insider)) return [];
   const { mounts, refused } = planMounts(readMounts(insider), readMounts("self"));
   const proc = mounts.find(({ kind }) => kind === "proc");
-  const isOthers = proc && shownByProc(insider, proc.at) !== namespaceLinks(insider).get("pid");
+  const isOthers = proc && shownByProc(insider, proc.at) !== namespaceLink(insider, "pid");
   const contents = mounts
     .filter(({ kind }) => kind === "tmpfs")
     .map(({ at }) => readTmpfs(insider, at))
