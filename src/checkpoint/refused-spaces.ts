@@ -163,7 +163,9 @@ function whomToTake(pid: number): string {
 /** What is in the namespaces, where cr can tell. */
 function inside(insider: number): Found[] {
   if (!hasCapability("CAP_SYS_ADMIN")) return [];
-  const [kinds, visited] = [ownKinds(insider), visitedOf(insider)];
+  const kinds = ownKinds(insider);
+  if (kinds.length === 0) return [];
+  const visited = visitedOf(insider);
   const all = {
     net: visited.includes("net") ? connectionsOf(insider) : [],
     ipc: visited.includes("ipc") ? ipcContents() : [],
@@ -191,7 +193,7 @@ function wrongMounts(insider: number): string[] {
   if (isOursWithProc(insider)) return [];
   const { mounts, refused } = planMounts(readMounts(insider), readMounts("self"));
   const proc = mounts.find(({ kind }) => kind === "proc");
-  const isOthers = proc && shownByProc(insider, proc.at) !== namespaceLinks(insider).get("pid");
+  const isOthers = proc && shownByProc(insider, proc.at) !== namespaceLink(insider, "pid");
   const contents = mounts
     .filter(({ kind }) => kind === "tmpfs")
     .map(({ at }) => readTmpfs(insider, at))

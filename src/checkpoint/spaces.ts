@@ -10,7 +10,7 @@ import { childrenNamespace, groupsAreFixed, isOursWithProc, mountDifferences } f
 import { readMounts, readUserMap } from "../tracee/namespace-facts.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { innerPid } from "../tracee/pid-namespace.js";
-import { namespaceLinks } from "../tracee/proc-status.js";
+import { namespaceLink, namespaceLinks } from "../tracee/proc-status.js";
 import { readSetting, readSettings, VISITED, Visit, type VisitedKind } from "../tracee/space.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { readTmpfs } from "../tracee/tmpfs.js";
@@ -72,8 +72,8 @@ export function spacesOf(relatives: readonly Pick<Relative, "pid" | "isDead">[])
   const [root = 0, ...others] = relatives.map(({ pid }) => pid);
   const insider = insiderOf(relatives.flatMap(({ pid, isDead }) => (isDead ? [] : [pid])));
   const rootOutside = insider !== root;
-  const ofOthers = rootOutside ? namespaceLinks(insider).get("pid") : childrenNamespace(root);
-  const hasPids = ofOthers !== namespaceLinks(root).get("pid");
+  const ofOthers = rootOutside ? namespaceLink(insider, "pid") : childrenNamespace(root);
+  const hasPids = ofOthers !== namespaceLink(root, "pid");
   if (ownKinds(insider).length === 0 && !hasPids) return () => undefined;
   const ids = others.map((pid): [number, number] => [pid, innerPid(pid)]);
   const all: Spaces = {
