@@ -199,7 +199,7 @@ function lookInside(
   const vmas = [...objects.vmas];
   const refusals = [
     ...refusedThreads(pid),
-    ...refusedOfProcess(pid, facts, tree.pids[0] ?? pid),
+    ...refusedOfProcess(pid, facts, tree.pids),
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),

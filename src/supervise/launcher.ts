@@ -14,7 +14,7 @@ import { errnoName } from "../tracee/native.js";
 import type { Surroundings } from "./surroundings.js";
 
 const LAUNCHER = fileURLToPath(new URL("../../native/launch/cr-init", import.meta.url));
-const INSIDE = fileURLToPath(new URL("./restore-inside.js", import.meta.url));
+const INSIDE = fileURLToPath(new URL("../supervise/restore-inside.js", import.meta.url));
 
 /** What the process inside, or the launcher before it, tells. */
 export type Message =

@@ -53,6 +53,7 @@ const NUMBER = {
   timerfd_settime: 286,
   timerfd_gettime: 287,
   timerfd_create: 283,
+  sync_file_range: 277,
   fallocate: 285,
   signalfd4: 289,
   eventfd2: 290,
