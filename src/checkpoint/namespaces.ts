@@ -47,11 +47,12 @@ function mapsOnlyToItself(map: readonly (readonly number[])[]): boolean {
   return map.every(([inside, outside]) => inside === outside);
 }
 
+/** Null where a process is gone, or may not be looked at: that is told where it is looked at itself. */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return null;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return null;
     throw error;
   }
 }
