@@ -23,6 +23,7 @@ import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
+import type { Lineage } from "./lineage.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
@@ -66,6 +67,8 @@ export interface CheckpointOptions {
   readonly startTicks?: bigint;
   /** For a process that is checkpointed again and again: keeps its timeouts from starting anew for ever. */
   readonly ledger?: RestartLedger;
+  /** For the same: each core holds only what changed since the one before; to be disposed of in the end. */
+  readonly lineage?: Lineage;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
   /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
@@ -95,6 +98,9 @@ export interface CheckpointResult {
   readonly bytes: number;
   readonly pages: number;
   readonly rounds: number;
+  /** Of a core that holds only what changed: the one it builds on, and how much it inherits in bytes. */
+  readonly parent?: string;
+  readonly inheritedBytes?: number;
   readonly threads: number;
   /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
   readonly processes: number;
@@ -140,7 +146,9 @@ function attemptCheckpoint(
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
-  const before = lookBeforeStop(root, memory);
+  const { lineage } = options;
+  const tracked = (member: number) => (lineage?.isTracking(member) ? null : undefined);
+  const before = lookBeforeStop(root, { ...memory, known: tracked });
   const startTicks = startOf(root, before);
   options.startTicks ??= startTicks;
   requireStart(pid, startTicks, options.startTicks);
@@ -189,6 +197,8 @@ function attemptCheckpoint(
   if (!copies.untrack()) return null;
   const finished = finish(output, { copied, look });
   if (options.after === "kill") killAll(family, held);
+  const [[first], [last]] = [copied, finished];
+  if (first && last) copies.handOver(first, last);
   return {
     ...resultOf(pid, { copied, finished, copies }),
     core: output.path,

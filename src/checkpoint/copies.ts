@@ -6,10 +6,12 @@ import { CrError } from "../errors.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
-import type { Output } from "./bundle.js";
-import { copying } from "./copy-out.js";
+import { type Output, STREAM } from "./bundle.js";
+import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
-import type { TreeLook } from "./look.js";
+import { type Lineage, linkOf } from "./lineage.js";
+import { isSmall } from "./live.js";
+import type { Look, TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
@@ -28,6 +30,7 @@ export interface CopiesOptions extends ModeOptions {
   readonly ledger: RestartLedger;
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
+  readonly lineage?: Lineage;
 }
 
 /** One member's. */
@@ -46,10 +49,12 @@ export class Copies {
   readonly #output: Output;
   readonly #copies = new Map<number, Copy>();
   readonly #isTree: boolean;
+  readonly #lineage: Lineage | undefined;
 
-  private constructor(output: Output, isTree: boolean) {
+  private constructor(output: Output, isTree: boolean, lineage: Lineage | undefined) {
     this.#output = output;
     this.#isTree = isTree;
+    this.#lineage = lineage;
   }
 
   /**
@@ -57,7 +62,7 @@ export class Copies {
    * OUTPUT_FAILED and what freezing throws.
    */
   static begin({ looks }: TreeLook, output: Output, options: CopiesOptions): Copies {
-    const copies = new Copies(output, looks.size > 1);
+    const copies = new Copies(output, looks.size > 1, options.lineage);
     try {
       for (const pid of looks.keys()) copies.#begin(pid, looks, options);
       const [root = 0] = looks.keys();
@@ -81,6 +86,7 @@ export class Copies {
     const output = this.#output.core(pid);
     const memory = new MemoryCopy(pid, output);
     const { auxv } = look.facts;
+    this.#lend(memory, { pid, look, options });
     this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined, auxv });
     const freezing = {
       timeoutMs: options.timeoutMs,
@@ -93,6 +99,17 @@ export class Copies {
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
     if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
+  }
+
+  /** What the last checkpoint left, where this one can go on with it; a tree is saved whole. */
+  #lend(memory: MemoryCopy, { pid, look, options }: { pid: number; look: Look; options: ModeOptions }): void {
+    const wants = options.mode === undefined ? !isSmall(look) : options.mode === "live";
+    if (this.#isTree || !wants || this.#output.path === STREAM) {
+      this.#lineage?.[Symbol.dispose]();
+    } else if (this.#lineage !== undefined) {
+      const { auxv, stat } = look.facts;
+      memory.keepTracking(this.#lineage.take({ pid, startTicks: stat.startTicks, auxv }, this.#output.path));
+    }
   }
 
   /** Null, and no copy, when a member of a tree is another program by now or has ended. */
@@ -167,11 +184,33 @@ export class Copies {
 
   /** Ends the tracking, once the members run again; false when flags of mappings changed while they stood. */
   untrack(): boolean {
-    for (const { memory } of this.#copies.values()) memory.untrack();
+    for (const { memory } of this.#copies.values()) if (!memory.keeping.isOn) memory.untrack();
     return [...this.#copies].every(([pid, { known }]) => !known || haveFlagsOf(known, mappingsLater(pid)));
   }
 
+  /** Keeps what a core that has its name leaves to the next checkpoint of the process. */
+  handOver({ memory, state, output }: Copied, { copied, written, bytes }: Finished): void {
+    const tracker = memory.keeping.isOn ? memory.releaseTracker() : null;
+    if (tracker === null) return;
+    const { pid, startTicks } = state.process;
+    const link = linkOf(output.path, { written, takenMs: state.host.takenMs, bytes });
+    const chain = copied.inherited.length === 0 ? [link] : [...memory.keeping.chain, link];
+    const subject = { pid: state.process.hostPid ?? pid, startTicks, auxv: state.auxv };
+    this.#lineage?.keep({
+      ...{ subject, tracker, chain, owed: [] },
+      base: memory.baseFor(copied, chain.length - 1),
+    });
+  }
+
+  /** Ends it; what a checkpoint that came to nothing has seen is left to the next. */
   [Symbol.dispose](): void {
-    for (const { memory } of this.#copies.values()) memory[Symbol.dispose]();
+    for (const { memory } of this.#copies.values()) {
+      const kept = memory.isTracking ? memory.keeping.giveBack() : null;
+      if (kept !== null && this.#lineage !== undefined) {
+        memory.releaseTracker();
+        this.#lineage.keep(kept);
+      }
+      memory[Symbol.dispose]();
+    }
   }
 }

@@ -19,6 +19,12 @@ interface Extent extends Span {
   readonly copied: Uint8Array;
 }
 
+/** Pages and where they stand. */
+export interface Placed extends Span {
+  readonly fileOffset: number;
+  readonly checksums: Uint32Array;
+}
+
 /** A part of an extent. */
 interface Piece extends Span {
   readonly extent: Extent;
@@ -101,13 +107,13 @@ export class PlaceBook {
     return this.#where((extent, page) => extent.checksums[page] === GONE_CHECKSUM);
   }
 
-  /** The span's pieces with their places in the file; the whole span is covered. */
-  placed(span: Span): { readonly start: number; readonly end: number; readonly fileOffset: number }[] {
-    return this.#pieces(span).map(({ extent, start, end }) => ({
-      start,
-      end,
-      fileOffset: extent.fileOffset + start - extent.start,
-    }));
+  /** The pieces of the span that have a place in the file, with it and the checksum of each page. */
+  placed(span: Span): Placed[] {
+    return this.#pieces(span).map(({ extent, start, end }) => {
+      const first = (start - extent.start) / PAGE_BYTES;
+      const checksums = extent.checksums.subarray(first, first + (end - start) / PAGE_BYTES);
+      return { start, end, fileOffset: extent.fileOffset + start - extent.start, checksums };
+    });
   }
 
   /** CRC32C of a span inside one extent, all of which has been copied: CopyGap else. */

@@ -23,9 +23,18 @@ export function resultOf(pid: number, { copied, finished, copies }: Results) {
     ...modeOf(copied, copies),
     bytes: finished.reduce((sum, { bytes }) => sum + bytes, 0),
     pages: finished.reduce((sum, { pages }) => sum + pages, 0),
+    ...parentOf(copied, finished),
     threads: copied.reduce((sum, { state }) => sum + state.threads.length, 0),
     softErrors: copied.flatMap(({ state }) => state.softErrors),
   };
+}
+
+/** What a core that is not whole builds on. */
+function parentOf([first]: readonly Copied[], [last]: readonly Finished[]) {
+  const inherited = last?.copied.inherited ?? [];
+  const parent = first?.memory.keeping.chain.at(-1)?.path;
+  if (inherited.length === 0 || parent === undefined) return {};
+  return { parent, inheritedBytes: inherited.reduce((sum, { start, end }) => sum + end - start, 0) };
 }
 
 /** How the members were copied. */

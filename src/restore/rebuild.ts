@@ -1,5 +1,6 @@
 /** `rebuild`: the recipe inside the newborn, from its entry point to the instant before it is let go. */
 
+import type { Chain } from "../core/chain.js";
 import { fitForeignXstate } from "../core/foreign-xstate.js";
 import { CrError } from "../errors.js";
 import type { PageSource } from "../state/frame.js";
@@ -16,7 +17,7 @@ import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
 import { endedMain, endingAt, hasEndedMain } from "./ended-main.js";
 import type { DescriptorTable } from "./files.js";
-import { fillPages } from "./fill.js";
+import { fillInherited, fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { describeMemory } from "./memory-attributes.js";
@@ -43,6 +44,8 @@ export interface RebuildParts {
   readonly state: ProcessState;
   /** Where the recorded memory is. */
   readonly pages: PageSource;
+  /** Earlier cores that hold a part of it. */
+  readonly chain?: Chain;
   readonly inheritance: Inheritance;
   readonly prepared: DescriptorTable;
   /** Of each thread, in the order of the recorded ones. */
@@ -65,6 +68,7 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
   fillPages(newborn.pid, { ...state, checked: !foreign }, parts.pages);
+  if (parts.chain) fillInherited(newborn.pid, parts.chain);
   if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
