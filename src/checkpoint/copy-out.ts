@@ -12,7 +12,7 @@ import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
-import { CopyGap, type CopiedMemory } from "./copied-memory.js";
+import { type CopiedMemory, CopyGap } from "./copied-memory.js";
 import { changed } from "./freeze.js";
 import { deltaOf } from "./lineage.js";
 import type { MemoryCopy } from "./memory-copy.js";

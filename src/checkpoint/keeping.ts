@@ -49,8 +49,7 @@ export class Keeping {
     if (this.#kept === null || !this.#isFirst) return [];
     this.#isFirst = false;
     const huge = vmas.filter((vma) => isTracked(vma) && vma.hugePageBytes !== undefined);
-    const pages = huge.length === 0 ? [] : ownPages(huge, tracker.census());
-    return [...clip(this.#kept.owed, vmas.filter(isTracked)), ...pages];
+    return [...clip(this.#kept.owed, vmas.filter(isTracked)), ...doubtfulPages(huge, tracker)];
   }
 
   /** What an attempt that came to nothing gives back to the lineage; null where there is nothing to go on with. */
@@ -69,6 +68,15 @@ export class Keeping {
     this.#isOn = false;
     this.#kept = null;
   }
+}
+
+/**
+ * All pages of mappings that are new to the tracking: those that were moved there may be marked as clean, by this
+ * tracking or one before, so they are copied whatever is said of them.
+ */
+export function doubtfulPages(vmas: readonly Vma[], tracker: PageTracker): Span[] {
+  const tracked = vmas.filter(isTracked);
+  return tracked.length === 0 ? [] : ownPages(tracked, tracker.census());
 }
 
 /** Tracks mappings that have pages and are not tracked yet; those that are now. */

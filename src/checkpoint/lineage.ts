@@ -79,7 +79,11 @@ export class Lineage implements Disposable {
 /** A core that has its name, as a link of a chain. */
 export function linkOf(
   path: string,
-  { written, takenMs, bytes }: { readonly written: WrittenCore; readonly takenMs: number; readonly bytes: number },
+  {
+    written,
+    takenMs,
+    bytes,
+  }: { readonly written: WrittenCore; readonly takenMs: number; readonly bytes: number },
 ): Link {
   const name = path.slice(path.lastIndexOf("/") + 1);
   return { name, path, checksum: written.checksum, takenMs, file: identityOf(path) ?? "", bytes };

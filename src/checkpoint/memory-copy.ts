@@ -16,14 +16,14 @@ import { threadsOf } from "../tracee/tasks.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { Keeping, registerFresh } from "./keeping.js";
+import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
-import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
 import { PageBase } from "./page-base.js";
+import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
-import { clip, isForked, isHeld, isTracked, merge, ownPages, spanOf } from "./spans.js";
+import { clip, isForked, isHeld, isTracked, merge, spanOf } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
 
@@ -89,15 +89,14 @@ export class MemoryCopy {
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
     if (tracker === null) throw new RangeError("nothing is tracked");
+    const isFirst = !this.#isOver && this.keeping.base === null;
     const due = this.keeping.due(vmas, tracker);
     let scannedMs = 0;
     const spans = this.keeping.noting(() => {
       const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
       scannedMs = performance.now();
       const written = this.#pages("protect");
-      // Pages that were moved to a new mapping may be marked as clean there: they are copied whatever is said of them.
-      const moved = fresh.length === 0 ? [] : ownPages(fresh, tracker.census());
-      return merge([...written, ...due, ...moved]);
+      return merge([...written, ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
     });
     this.#copy(this.#pid, spans, true);
     return { copiedBytes: spanBytes(spans), scannedMs };

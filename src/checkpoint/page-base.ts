@@ -20,7 +20,9 @@ export class PageBase {
     for (let index = this.#firstBehind(start); at < end; index += 1) {
       const piece = this.#pieces[index];
       if (piece === undefined || piece.start > at) {
-        throw new CopyGap(`the page at 0x${at.toString(16)} is in no core and was not written since the last`);
+        throw new CopyGap(
+          `the page at 0x${at.toString(16)} is in no core and was not written since the last`,
+        );
       }
       const part = cut(piece, at, Math.min(end, piece.end));
       found.push(part);

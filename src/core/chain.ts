@@ -8,10 +8,10 @@ import { CrError } from "../errors.js";
 import type { Ancestor, Delta } from "../state/delta.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
+import type { Unpack } from "./packed.js";
+import { type CoreFile, openCore } from "./reader.js";
 import { decodeChecksumNote, decodeRecoreNotes } from "./recore-decode.js";
 import { RECORE_NOTES, RECORE_OWNER } from "./recore-notes.js";
-import { type CoreFile, openCore } from "./reader.js";
-import type { Unpack } from "./packed.js";
 
 /** What a delta inherits from one of its ancestors. */
 export interface Heritage {
@@ -84,7 +84,11 @@ function find(path: string, { name, path: recorded }: Ancestor): string {
 
 function requireSame(
   core: CoreFile,
-  { path, state, ancestor }: { readonly path: string; readonly state: ProcessState; readonly ancestor: Ancestor },
+  {
+    path,
+    state,
+    ancestor,
+  }: { readonly path: string; readonly state: ProcessState; readonly ancestor: Ancestor },
 ): void {
   const data = { path, parent: core.path };
   const own = core.origin === "recore" ? decodeRecoreNotes(core.notes, core.path) : null;

@@ -34,6 +34,7 @@ function endOf(run: ProcessState["runs"][number] | undefined): bigint {
 }
 
 function isWhole({ address, lengthBytes, fileOffset, crc32c }: InheritedRun): boolean {
-  const isPages = (address & PAGE_MASK) === 0n && lengthBytes % PAGE_BYTES === 0 && lengthBytes <= RUN_BYTES_MAX;
+  const isPages =
+    (address & PAGE_MASK) === 0n && lengthBytes % PAGE_BYTES === 0 && lengthBytes <= RUN_BYTES_MAX;
   return isPages && fileOffset >= DATA_OFFSET && fileOffset % PAGE_BYTES === 0 && crc32c <= 0xffff_ffff;
 }

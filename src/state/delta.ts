@@ -30,7 +30,9 @@ export const deltaSchema = z.object({
   /** The parent first, then its parent, down to a whole core. */
   ancestors: z.array(ancestorSchema).min(1).readonly(),
   inherited: z
-    .array(z.tuple([u64, z.int().positive(), z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]))
+    .array(
+      z.tuple([u64, z.int().positive(), z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]),
+    )
     .transform((rows): readonly InheritedRun[] =>
       rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
         address,
