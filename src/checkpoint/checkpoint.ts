@@ -7,12 +7,10 @@
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import { collectGarbage, Urgency } from "../host/urgency.js";
-import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
@@ -21,20 +19,22 @@ import { Copies } from "./copies.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
+import { onceFilled } from "./filling.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import type { Lineage } from "./lineage.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
 import { untilPassed } from "./passing.js";
-import { Phases, type StopPhases } from "./phases.js";
+import { Phases } from "./phases.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { resultOf } from "./result.js";
+import { type CheckpointResult, resultOf } from "./result.js";
+import { spacesOf, visitSpaces } from "./spaces.js";
 import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
@@ -77,35 +77,7 @@ export interface CheckpointOptions {
   readonly maxStopMs?: number;
 }
 
-export interface CheckpointResult {
-  readonly pid: number;
-  /** Its pid in a pid namespace of its own, where it has one. */
-  readonly innerPid?: number;
-  /** The program's name (comm). */
-  readonly name: string;
-  /** Full path of the core, or of the folder of a tree. */
-  readonly core: string;
-  /** Of a tree `live` when a member was copied while it ran. */
-  readonly mode: Mode;
-  /** Why it is not `live`, when nothing was asked for. */
-  readonly modeReason?: string;
-  /** How long the program stood still, and the whole operation, in ms. */
-  readonly stopMs: number;
-  /** The parts of `stopMs`. */
-  readonly phases: StopPhases;
-  readonly totalMs: number;
-  /** Bytes of memory that are not zero, and pages stored. */
-  readonly bytes: number;
-  readonly pages: number;
-  readonly rounds: number;
-  /** Of a core that holds only what changed: the one it builds on, and how much it inherits in bytes. */
-  readonly parent?: string;
-  readonly inheritedBytes?: number;
-  readonly threads: number;
-  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
-  readonly processes: number;
-  readonly softErrors: readonly SoftError[];
-}
+export type { CheckpointResult };
 
 /**
  * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
@@ -117,14 +89,19 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const kept = { ...options };
   const isLast = options.after === "kill" || options.after === "stop";
-  return untilPassed(() => {
-    try {
-      return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
-    } catch (error) {
-      if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-      return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
-    }
-  });
+  const { timeoutMs = TIMEOUT_MS } = options;
+  const tried = () =>
+    untilPassed(() => {
+      try {
+        return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
+      } catch (error) {
+        const { mode, lineage } = options;
+        if (!(error instanceof CopyGap) || (mode !== undefined && lineage === undefined)) throw error;
+        lineage?.[Symbol.dispose]();
+        return attemptCheckpoint(pid, { ...kept, mode: mode ?? "stop" }, true) ?? never(pid);
+      }
+    });
+  return onceFilled(pid, timeoutMs, tried);
 }
 
 function never(pid: number): never {
@@ -143,12 +120,11 @@ function attemptCheckpoint(
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
+  using _visit = visitSpaces(root);
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
-  const { lineage } = options;
-  const tracked = (member: number) => (lineage?.isTracking(member) ? null : undefined);
-  const before = lookBeforeStop(root, { ...memory, known: tracked });
+  const before = lookBeforeStop(root, { ...memory, ...options.lineage?.looking });
   const startTicks = startOf(root, before);
   options.startTicks ??= startTicks;
   requireStart(pid, startTicks, options.startTicks);
@@ -158,8 +134,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const { force = false, compress = null } = options;
   using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
-  const ledger = options.ledger ?? new Map();
-  const { timeoutMs = TIMEOUT_MS } = options;
+  const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
   collectGarbage();
   using urgency = Urgency.begin();
@@ -174,7 +149,7 @@ function attemptCheckpoint(
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
-  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
+  const asked = askMembers(members);
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
@@ -185,7 +160,8 @@ function attemptCheckpoint(
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const spaces = spacesOf(look.relatives);
+  const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
@@ -195,10 +171,8 @@ function attemptCheckpoint(
   phases.end("resume");
   urgency.end();
   if (!copies.untrack()) return null;
-  const finished = finish(output, { copied, look });
+  const finished = finish(output, { copied, look, copies });
   if (options.after === "kill") killAll(family, held);
-  const [[first], [last]] = [copied, finished];
-  if (first && last) copies.handOver(first, last);
   return {
     ...resultOf(pid, { copied, finished, copies }),
     core: output.path,
@@ -237,13 +211,15 @@ function forEach<T>(
 /** What is left to write, and durability: the program already runs again. */
 function finish(
   output: Output,
-  { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
+  parts: { readonly copied: readonly Copied[]; readonly look: TreeLook; readonly copies: Copies },
 ): readonly Finished[] {
+  const { copied, look, copies } = parts;
   const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
   faultPoint("before-commit");
   const [first] = copied;
   const cores = new Map(finished.map(({ pid, written }) => [pid, written]));
   if (first === undefined || look.relatives.length === 1) output.commitFile(look.relatives[0]?.pid ?? 0);
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
+  copies.handOver(copied, finished);
   return finished;
 }

@@ -189,7 +189,10 @@ export class Copies {
   }
 
   /** Keeps what a core that has its name leaves to the next checkpoint of the process. */
-  handOver({ memory, state, output }: Copied, { copied, written, bytes }: Finished): void {
+  handOver([one]: readonly Copied[], [finished]: readonly Finished[]): void {
+    if (one === undefined || finished === undefined) return;
+    const { memory, state, output } = one;
+    const { copied, written, bytes } = finished;
     const tracker = memory.keeping.isOn ? memory.releaseTracker() : null;
     if (tracker === null) return;
     const { pid, startTicks } = state.process;

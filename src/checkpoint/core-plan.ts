@@ -53,6 +53,8 @@ function inheritedOf(book: PlaceBook, base: PageBase, span: Span): BasePiece[] {
 
 /** What the core of this plan is to the next checkpoint, as the core of that number in its chain. */
 export function baseOf(book: PlaceBook, { runs, inherited }: CopiedMemory, level: number): BasePiece[] {
-  const own = runs.flatMap((run) => book.placed(spanOf(run)).map((piece) => ({ ...piece, level })));
+  const own = runs.flatMap((run) =>
+    book.placed(spanOf(run)).map((piece) => ({ ...piece, level, checksums: book.checksums(piece) })),
+  );
   return [...own, ...inherited];
 }

@@ -9,6 +9,7 @@ import type { Ancestor, Delta } from "../state/delta.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import type { Span } from "../tracee/range-list.js";
 import type { BasePiece } from "./copied-memory.js";
+import type { KnownFlags } from "./mapping-flags.js";
 import { inheritedRuns, type PageBase } from "./page-base.js";
 
 /** Cores that build on a whole one, at most: each costs a restore one more file. */
@@ -43,10 +44,10 @@ export interface Kept {
 export class Lineage implements Disposable {
   #kept: Kept | null = null;
 
-  /** True while the writes of this process are tracked for its next checkpoint. */
-  isTracking(pid: number): boolean {
-    return this.#kept?.subject.pid === pid;
-  }
+  /** How to look at the process: the flag that our own tracking gives to its mappings is none of its own. */
+  readonly looking = {
+    known: (pid: number): KnownFlags => (this.#kept?.subject.pid === pid ? null : undefined),
+  };
 
   /**
    * Gives away what was kept, where a core at `path` may build on it; it is the caller's then, or ended. Null when the

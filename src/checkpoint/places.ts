@@ -22,7 +22,6 @@ interface Extent extends Span {
 /** Pages and where they stand. */
 export interface Placed extends Span {
   readonly fileOffset: number;
-  readonly checksums: Uint32Array;
 }
 
 /** A part of an extent. */
@@ -107,13 +106,20 @@ export class PlaceBook {
     return this.#where((extent, page) => extent.checksums[page] === GONE_CHECKSUM);
   }
 
-  /** The pieces of the span that have a place in the file, with it and the checksum of each page. */
+  /** The pieces of the span that have a place in the file, with it. */
   placed(span: Span): Placed[] {
-    return this.#pieces(span).map(({ extent, start, end }) => {
-      const first = (start - extent.start) / PAGE_BYTES;
-      const checksums = extent.checksums.subarray(first, first + (end - start) / PAGE_BYTES);
-      return { start, end, fileOffset: extent.fileOffset + start - extent.start, checksums };
-    });
+    return this.#pieces(span).map(({ extent, start, end }) => ({
+      start,
+      end,
+      fileOffset: extent.fileOffset + start - extent.start,
+    }));
+  }
+
+  /** The checksum of each page of a span inside one extent. */
+  checksums({ start, end }: Span): Uint32Array {
+    const [piece] = this.#pieces({ start, end });
+    const first = (start - (piece?.extent.start ?? 0)) / PAGE_BYTES;
+    return piece?.extent.checksums.subarray(first, first + (end - start) / PAGE_BYTES) ?? new Uint32Array();
   }
 
   /** CRC32C of a span inside one extent, all of which has been copied: CopyGap else. */

@@ -3,13 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CrError } from "../errors.js";
 import { describeHolder, type PidHolder, whoHolds } from "../host/process-holder.js";
 
-/** How long a zombie's parent, often a slow pid 1, gets to reap it. */
-const REAP_WAIT_MS = 2_000;
+/** How long a zombie's parent gets to reap it: a pid 1 that only looks now and then takes some 2 seconds. */
+const REAP_WAIT_MS = 5_000;
 const POLL_MS = 20;
 
 /**
- * Refuses a pid that something else has: PID_TAKEN, which says what and whose it is. A zombie that is only
- * waiting to be reaped is waited for, up to 2 seconds. `inTree`: another number is no way out.
+ * Refuses a pid that something else has, as its own or as that of its group or session: PID_TAKEN, which says what and
+ * whose it is. A zombie that is only waiting to be reaped is waited for, up to 5 seconds. `inTree`: another number is no way out.
  */
 export async function checkPidFree(pid: number, waitMs = REAP_WAIT_MS, inTree = false): Promise<void> {
   const deadline = performance.now() + waitMs;
@@ -38,5 +38,5 @@ function hintFor(holder: PidHolder, inTree: boolean): string {
 }
 
 function isZombie(holder: PidHolder): boolean {
-  return holder.state === "Z" && holder.as === "process";
+  return holder.state === "Z";
 }

@@ -38,12 +38,14 @@ export interface CheckOptions {
 /**
  * Runs all checks; the first that fails throws its CrError (CREDENTIALS, UNSUPPORTED_STATE, XSTATE_MISMATCH,
  * LIMIT_TOO_LOW, EXE_MISSING, EXE_CHANGED, FILE_MISSING, FILE_CHANGED, PID_TAKEN, …). Returns what
- * differs and is accepted. Waits up to 2 seconds for a zombie to leave the pid.
+ * differs and is accepted. Waits up to 5 seconds for a zombie to leave the pid.
  */
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
   if (!options.inTree) requireNoTree(state);
   const own = ownCredentials();
-  for (const { credentials = state.credentials } of state.threads) {
+  // In a user namespace of its own the program has all rights, until it gives them up.
+  const checked = state.process.spaces?.user === undefined ? state.threads : [];
+  for (const { credentials = state.credentials } of checked) {
     checkCredentials(credentials, { own, foreign: options.foreign });
   }
   checkFilters(state);

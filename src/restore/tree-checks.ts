@@ -24,7 +24,7 @@ export interface TreeCheckOptions {
 
 /**
  * Checks owners, checksums, host, files and numbers of all members; the first that fails throws its CrError. Returns
- * what differs and is accepted. Waits up to 2 seconds for each zombie to leave its number.
+ * what differs and is accepted. Waits up to 5 seconds for each zombie to leave its number.
  */
 export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Promise<SoftError[]> {
   const { options, plan, detach, sameBoot } = check;

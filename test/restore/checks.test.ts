@@ -144,6 +144,22 @@ describe("checkLimits()", () => {
   });
 });
 
+/** Tells the number of a session of which only a zombie is left, whose parent reaps it when its input ends. */
+const ORPHAN_OF_LEADER = `
+import ctypes, os, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+leader = os.fork()
+if leader == 0:
+    os.setsid()
+    os.fork()
+    os._exit(0)
+os.waitpid(leader, 0)
+os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+print(leader, flush=True)
+sys.stdin.read()
+`;
+
 describe("checkPidFree()", () => {
   const refusal = async (pid: number, waitMs?: number) => {
     const error = await checkPidFree(pid, waitMs).then(
@@ -174,6 +190,15 @@ describe("checkPidFree()", () => {
     const pid = Number(text);
     expect((await refusal(pid, 50)).message).toMatch(/zombie/);
     // Its parent ends, and pid 1 reaps both; slowly on some machines.
+    await checkPidFree(pid, 20_000);
+  });
+
+  it("waits for a zombie that keeps the number of its session", async () => {
+    const parent = spawn("python3", ["-c", ORPHAN_OF_LEADER], { stdio: ["pipe", "pipe", "ignore"] });
+    const [text] = (await once(parent.stdout.setEncoding("utf8"), "data")) as [string];
+    const pid = Number(text);
+    expect((await refusal(pid, 50)).data).toMatchObject({ pid, as: "session", state: "Z" });
+    parent.stdin.end();
     await checkPidFree(pid, 20_000);
   });
 });
