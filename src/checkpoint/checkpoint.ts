@@ -69,6 +69,8 @@ export interface CheckpointOptions {
   readonly ledger?: RestartLedger;
   /** For the same: each core holds only what changed since the one before; to be disposed of in the end. */
   readonly lineage?: Lineage;
+  /** Leave to this earlier core of the process what is the same there byte by byte. */
+  readonly parent?: string;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
   /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
@@ -83,11 +85,11 @@ export type { CheckpointResult };
  * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
  * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
  * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, MODE_UNAVAILABLE, STOP_TOO_LONG,
- * FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * FREEZE_TIMEOUT, PARENT_OTHER, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  const kept = { ...options };
+  const kept = { ...options, ...(options.parent !== undefined && (await import("./parent-core.js"))) };
   const isLast = options.after === "kill" || options.after === "stop";
   const { timeoutMs = TIMEOUT_MS } = options;
   const tried = () =>

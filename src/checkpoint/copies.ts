@@ -16,6 +16,7 @@ import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
 import type { OutputFile } from "./output.js";
+import type { Child, ParentCore } from "./parent-core.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { attempt } from "./target.js";
 
@@ -31,6 +32,9 @@ export interface CopiesOptions extends ModeOptions {
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
   readonly lineage?: Lineage;
+  /** An earlier core to build on, and what opens it (parent-core.ts). */
+  readonly parent?: string;
+  readonly openParent?: (path: string, child: Child) => ParentCore;
 }
 
 /** One member's. */
@@ -50,6 +54,7 @@ export class Copies {
   readonly #copies = new Map<number, Copy>();
   readonly #isTree: boolean;
   readonly #lineage: Lineage | undefined;
+  #parent: ParentCore | null = null;
 
   private constructor(output: Output, isTree: boolean, lineage: Lineage | undefined) {
     this.#output = output;
@@ -102,8 +107,17 @@ export class Copies {
   }
 
   /** What the last checkpoint left, where this one can go on with it; a tree is saved whole. */
-  #lend(memory: MemoryCopy, { pid, look, options }: { pid: number; look: Look; options: ModeOptions }): void {
+  #lend(
+    memory: MemoryCopy,
+    { pid, look, options }: { pid: number; look: Look; options: CopiesOptions },
+  ): void {
     const wants = options.mode === undefined ? !isSmall(look) : options.mode === "live";
+    const { parent, openParent } = options;
+    if (parent !== undefined && openParent !== undefined) {
+      if (this.#isTree) throw noTree(pid, parent);
+      const child = { pid, startTicks: look.facts.stat.startTicks, output: this.#output.path };
+      memory.parent = this.#parent = openParent(parent, child);
+    }
     if (this.#isTree || !wants || this.#output.path === STREAM) {
       this.#lineage?.[Symbol.dispose]();
     } else if (this.#lineage !== undefined) {
@@ -215,5 +229,13 @@ export class Copies {
       }
       memory[Symbol.dispose]();
     }
+    this.#parent?.[Symbol.dispose]();
+    this.#parent = null;
   }
+}
+
+/** The core of a member of a tree builds on no other. */
+function noTree(pid: number, parent: string): CrError {
+  const message = `cannot build on ${parent}: process ${pid} has children, a lone process is required`;
+  return new CrError("UNSUPPORTED_STATE", message, { hint: "leave out --parent to write whole cores" });
 }

@@ -179,7 +179,7 @@ export function finishCore({ pid, output, memory, state, files, end }: Copied): 
   return copying(pid, output, () => {
     const copied = memory.finish(end);
     const { vmas, runs, layout, bytes, pages } = copied;
-    const delta = deltaOf(memory.keeping.chain, copied.inherited);
+    const delta = deltaOf(memory.parent?.chain ?? memory.keeping.chain, copied.inherited);
     const whole = { ...state, vmas, runs, files, ...(delta !== undefined && { delta }) };
     const tail = { layout, state: whole, tailOffset: memory.endOffset };
     return { written: writeCoreTail(output.fd, tail), bytes, pages, copied };

@@ -91,13 +91,13 @@ export function linkOf(
 }
 
 /** What a core inherits from the cores of its chain, as its note tells it; undefined for a whole core. */
-export function deltaOf(chain: readonly Link[], inherited: readonly BasePiece[]): Delta | undefined {
+export function deltaOf(chain: readonly Ancestor[], inherited: readonly BasePiece[]): Delta | undefined {
   if (inherited.length === 0) return undefined;
   const ancestors = [...chain].reverse().map(ancestorOf);
   return { ancestors, inherited: inheritedRuns(inherited, chain.length) };
 }
 
-function ancestorOf({ name, path, checksum, takenMs }: Link): Ancestor {
+function ancestorOf({ name, path, checksum, takenMs }: Ancestor): Ancestor {
   return { name, path, checksum, takenMs };
 }
 

@@ -21,6 +21,7 @@ import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import { PageBase } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
+import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
 import { clip, isForked, isHeld, isTracked, merge, spanOf } from "./spans.js";
@@ -31,8 +32,9 @@ import { attempt } from "./target.js";
 const COPY_THREADS = Math.min(4, availableParallelism());
 
 export class MemoryCopy {
-  /** What it owes to the checkpoints before and after it. */
+  /** What it owes to the checkpoints before and after it; and a core to compare with once the program runs again. */
   readonly keeping = new Keeping();
+  parent: ParentCore | null = null;
   readonly #pid: number;
   readonly #output: OutputFile;
   readonly #book = new PlaceBook(DATA_OFFSET);
@@ -73,9 +75,7 @@ export class MemoryCopy {
   }
 
   /** Where the pages stand once this core is the one of that number in its chain. */
-  baseFor(copied: CopiedMemory, level: number): PageBase {
-    return new PageBase(baseOf(this.#book, copied, level));
-  }
+  readonly baseFor = (copied: CopiedMemory, level: number) => new PageBase(baseOf(this.#book, copied, level));
 
   /** Whether rounds are possible. */
   get isTracking(): boolean {
@@ -118,8 +118,7 @@ export class MemoryCopy {
     const list = this.#book.ranges(spans);
     this.#bulkFd ??= this.#output.bulkFd(list.totalBytes);
     const options = { list, threads: COPY_THREADS, over: this.#isOver, loose };
-    const { checksums } = copyPages(pid, this.#bulkFd, options);
-    this.#book.note(spans, checksums);
+    this.#book.note(spans, copyPages(pid, this.#bulkFd, options).checksums);
     this.#isOver = true;
   }
 
@@ -210,8 +209,7 @@ export class MemoryCopy {
 
   /** Ends the tracking, once the process runs again. */
   untrack(): void {
-    this.#tracker?.[Symbol.dispose]();
-    this.#tracker = null;
+    this.releaseTracker()?.[Symbol.dispose]();
     this.keeping.end();
   }
 
@@ -223,10 +221,11 @@ export class MemoryCopy {
     if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, false);
     this.#endFork();
     this.#writeStash();
+    const base = this.parent?.baseFor(this.#book, planned, this.#output.fd) ?? this.keeping.base;
     for (const { start, end } of this.#book.leftovers(planned.stored.map(spanOf))) {
       punchHole(this.#output.fd, start, end - start);
     }
-    return planMemory(this.#book, { ...planned, base: this.keeping.base });
+    return planMemory(this.#book, { ...planned, base });
   }
 
   #writeStash(): void {

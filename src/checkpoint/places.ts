@@ -29,6 +29,17 @@ interface Piece extends Span {
   readonly extent: Extent;
 }
 
+function cutExtent(extent: Extent, start: number, end: number): Extent {
+  const [first, last] = [(start - extent.start) / PAGE_BYTES, (end - extent.start) / PAGE_BYTES];
+  return {
+    start,
+    end,
+    fileOffset: extent.fileOffset + start - extent.start,
+    checksums: extent.checksums.subarray(first, last),
+    copied: extent.copied.subarray(first, last),
+  };
+}
+
 export class PlaceBook {
   #extents: Extent[] = [];
   #endOffset: number;
@@ -120,6 +131,23 @@ export class PlaceBook {
     const [piece] = this.#pieces({ start, end });
     const first = (start - (piece?.extent.start ?? 0)) / PAGE_BYTES;
     return piece?.extent.checksums.subarray(first, first + (end - start) / PAGE_BYTES) ?? new Uint32Array();
+  }
+
+  /** Takes the places of the spans, in any order, away from them: they stand somewhere else. */
+  drop(spans: readonly Span[]): void {
+    const sorted = [...spans].sort((a, b) => a.start - b.start);
+    let next = 0;
+    this.#extents = this.#extents.flatMap((extent) => {
+      const left: Extent[] = [];
+      let at = extent.start;
+      while ((sorted[next]?.end ?? Number.POSITIVE_INFINITY) <= extent.start) next += 1;
+      for (let index = next; at < extent.end; index += 1) {
+        const start = Math.min(sorted[index]?.start ?? extent.end, extent.end);
+        if (start > at) left.push(cutExtent(extent, at, start));
+        at = Math.max(at, sorted[index]?.end ?? extent.end);
+      }
+      return left;
+    });
   }
 
   /** CRC32C of a span inside one extent, all of which has been copied: CopyGap else. */

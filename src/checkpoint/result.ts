@@ -64,7 +64,7 @@ export function resultOf(pid: number, { copied, finished, copies }: Results) {
 /** What a core that is not whole builds on. */
 function parentOf([first]: readonly Copied[], [last]: readonly Finished[]) {
   const inherited = last?.copied.inherited ?? [];
-  const parent = first?.memory.keeping.chain.at(-1)?.path;
+  const parent = (first?.memory.parent ?? first?.memory.keeping)?.chain.at(-1)?.path;
   if (inherited.length === 0 || parent === undefined) return {};
   return { parent, inheritedBytes: inherited.reduce((sum, { start, end }) => sum + end - start, 0) };
 }

@@ -19,6 +19,7 @@ interface Flags {
   readonly tree: boolean;
   readonly files?: "snapshot";
   readonly compress: number | null;
+  readonly parent?: string;
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
   readonly skip: readonly string[];
@@ -58,6 +59,7 @@ export function register(program: Command): void {
         .env("CR_CHECKPOINT_FILES"),
     )
     .addOption(compressOption())
+    .addOption(parentOption())
     .addOption(
       new Option(
         "--tcp <policy>",
@@ -107,6 +109,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
     compress: flags.compress,
+    ...(flags.parent !== undefined && { parent: flags.parent }),
     tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
@@ -124,7 +127,12 @@ async function run(pid: number, flags: Flags): Promise<void> {
 }
 
 /** A stream is for a program; and what became of it there is not known here. */
-function requireReader({ kill }: Flags): void {
+function requireReader({ kill, parent }: Flags): void {
+  if (parent !== undefined) {
+    throw new CrError("USAGE", "--parent with -o -: a stream holds a whole core", {
+      hint: "leave out --parent",
+    });
+  }
   if (kill) {
     throw new CrError("USAGE", "--kill with -o -: nobody can tell here whether the core arrives", {
       hint: "use --stop, and kill the program when the other side has it",
@@ -134,6 +142,11 @@ function requireReader({ kill }: Flags): void {
   throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
     hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
+}
+
+function parentOption(): Option {
+  const what = "an earlier core of the process: store only what differs from it";
+  return new Option("--parent <core>", what).env("CR_PARENT");
 }
 
 function compressOption(): Option {

@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { checkpoint } from "../../src/checkpoint/checkpoint.js";
 import { Lineage } from "../../src/checkpoint/lineage.js";
 import { readCore } from "../../src/core/read-core.js";
-import { describeResult } from "../harness/cr.js";
+import { describeResult, jsonOf } from "../harness/cr.js";
 import { eventually } from "../harness/eventually.js";
 import { killHard } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
@@ -161,6 +161,48 @@ test("a chain that is broken is refused by name, and nothing of the program runs
     const lazy = await scene.cr(["restore", b, "--lazy"]);
     expect(lazy.stderr).toMatch(/UNSUPPORTED_STATE: restore .* with --lazy: it builds on earlier cores/);
     await endsWell(scene, target, b);
+  }));
+
+test("--parent leaves what is the same byte by byte to an earlier core of the process, and to no other", () =>
+  withScene(async (scene) => {
+    const target = await begin(scene, ["upheaval", "3", "2", "10"]);
+    const other = await begin(scene, ["upheaval", "3", "1", "1"]);
+    const core = (name: string) => join(scene.folder, name);
+    const take = async (pid: number, name: string, ...more: string[]) => {
+      const result = await scene.cr(["checkpoint", `${pid}`, "-o", core(name), "--json", ...more]);
+      expect(result.status, describeResult(result)).toBe(0);
+      return jsonOf(result);
+    };
+    const { bytes } = await take(target.pid, "a");
+    writeFileSync(join(target.folder, "turn.1"), "");
+    await target.says("turn 2\n");
+    expect(await take(target.pid, "b", "--parent", core("a"), "--compress", "zstd")).toMatchObject({
+      parent: core("a"),
+    });
+    const last = await take(target.pid, "c", "--parent", core("b"));
+    expect(Number(last.bytes) * 4).toBeLessThan(Number(bytes));
+    const refused = async (code: RegExp, pid: number, ...more: string[]) => {
+      const result = await scene.cr(["checkpoint", `${pid}`, "-o", core("d"), ...more]);
+      expect(result.stderr).toMatch(code);
+    };
+    await refused(
+      /PARENT_OTHER: cannot build on .*a: it is of process \d+ \(upheaval\)/,
+      other.pid,
+      "--parent",
+      core("a"),
+    );
+    await refused(
+      /USAGE: --parent .*a: the new core would take its place/,
+      target.pid,
+      "--parent",
+      core("a"),
+      "-o",
+      core("a"),
+      "--force",
+    );
+    await refused(/USAGE: --parent with -o -/, target.pid, "--parent", core("a"), "-o", "-");
+    await verifies(scene, core("c"));
+    await endsWell(scene, target, core("c"));
   }));
 
 describe("cr watch", () => {
