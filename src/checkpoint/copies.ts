@@ -7,6 +7,7 @@ import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import { type Output, STREAM } from "./bundle.js";
+import { cloneLast } from "./clone.js";
 import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { type Lineage, linkOf } from "./lineage.js";
@@ -32,6 +33,7 @@ export interface CopiesOptions extends ModeOptions {
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
   readonly lineage?: Lineage;
+  readonly compress?: number | null;
   /** An earlier core to build on, and what opens it (parent-core.ts). */
   readonly parent?: string;
   readonly openParent?: (path: string, child: Child) => ParentCore;
@@ -122,7 +124,9 @@ export class Copies {
       this.#lineage?.[Symbol.dispose]();
     } else if (this.#lineage !== undefined) {
       const { auxv, stat } = look.facts;
-      memory.keepTracking(this.#lineage.take({ pid, startTicks: stat.startTicks, auxv }, this.#output.path));
+      const kept = this.#lineage.take({ pid, startTicks: stat.startTicks, auxv }, this.#output.path);
+      const isPlain = (options.compress ?? null) === null;
+      memory.keepTracking(kept, kept && isPlain ? cloneLast(kept, this.#output.core(pid).fd) : null);
     }
   }
 

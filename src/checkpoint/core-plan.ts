@@ -6,7 +6,7 @@ import type { Vma } from "../state/vma.js";
 import type { Span } from "../tracee/range-list.js";
 import type { BasePiece, CopiedMemory } from "./copied-memory.js";
 import { aliasesOf } from "./object-contents.js";
-import type { PageBase } from "./page-base.js";
+import { PageBase } from "./page-base.js";
 import type { StoredRange } from "./pages.js";
 import type { PlaceBook } from "./places.js";
 import { spanOf } from "./spans.js";
@@ -52,9 +52,9 @@ function inheritedOf(book: PlaceBook, base: PageBase, span: Span): BasePiece[] {
 }
 
 /** What the core of this plan is to the next checkpoint, as the core of that number in its chain. */
-export function baseOf(book: PlaceBook, { runs, inherited }: CopiedMemory, level: number): BasePiece[] {
+export function baseOf(book: PlaceBook, { runs, inherited }: CopiedMemory, level: number): PageBase {
   const own = runs.flatMap((run) =>
     book.placed(spanOf(run)).map((piece) => ({ ...piece, level, checksums: book.checksums(piece) })),
   );
-  return [...own, ...inherited];
+  return new PageBase([...own, ...inherited]);
 }

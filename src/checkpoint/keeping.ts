@@ -14,11 +14,18 @@ export class Keeping {
   #kept: Kept | null = null;
   #seen: Span[] = [];
   #isFirst = true;
+  #isCloned = false;
 
   /** From now on for the next checkpoint, too, and with what the last one left. */
-  begin(kept: Kept | null): void {
+  begin(kept: Kept | null, isCloned: boolean): void {
     this.#isOn = true;
     this.#kept = kept;
+    this.#isCloned = isCloned;
+  }
+
+  /** Whether the core began as a clone of the last one. */
+  get isCloned(): boolean {
+    return this.#isCloned && this.#kept !== null;
   }
 
   /** Whether tracking goes on behind the stop. */
@@ -28,7 +35,7 @@ export class Keeping {
 
   /** Where pages stand that were not written since the last checkpoint; null where all have to be copied. */
   get base(): PageBase | null {
-    return this.#kept?.base ?? null;
+    return this.#isCloned ? null : (this.#kept?.base ?? null);
   }
 
   /** Runs a scan that protects pages and notes what it found: when it fails, nobody knows any more what was written. */
@@ -60,7 +67,7 @@ export class Keeping {
 
   /** The cores that this one builds on, the whole one first; none for a whole one. */
   get chain(): readonly Link[] {
-    return this.#kept?.chain ?? [];
+    return this.#isCloned ? [] : (this.#kept?.chain ?? []);
   }
 
   /** Ends it: what is tracked is not to be trusted, or not there. */

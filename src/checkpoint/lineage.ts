@@ -3,7 +3,7 @@
  * writes (tracee/page-tracker.ts), and where its pages stand in the cores so far. Where anything of that is lost (exec,
  * another process, a core that is gone), the next core is a whole one.
  */
-import { statSync } from "node:fs";
+import { type BigIntStats, fstatSync, statSync } from "node:fs";
 import type { WrittenCore } from "../core/writer.js";
 import type { Ancestor, Delta } from "../state/delta.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
@@ -24,6 +24,8 @@ export interface Subject {
 
 /** A core of the chain as it was written. */
 export interface Link extends Ancestor {
+  /** Not compressed. */
+  readonly isPlain: boolean;
   /** Device, inode, size and time: whether the file is still that one. */
   readonly file: string;
   /** Bytes of pages in it. */
@@ -87,7 +89,8 @@ export function linkOf(
   }: { readonly written: WrittenCore; readonly takenMs: number; readonly bytes: number },
 ): Link {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  return { name, path, checksum: written.checksum, takenMs, file: identityOf(path) ?? "", bytes };
+  const isPlain = statOf(path)?.size === BigInt(written.sizeBytes);
+  return { name, path, checksum: written.checksum, takenMs, file: identityOf(path) ?? "", isPlain, bytes };
 }
 
 /** What a core inherits from the cores of its chain, as its note tells it; undefined for a whole core. */
@@ -116,7 +119,13 @@ function suits(chain: readonly Link[], path: string): boolean {
   return chain.every((link) => link.path !== path && link.file === identityOf(link.path));
 }
 
-function identityOf(path: string): string | null {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+/** What tells whether the file of a name or descriptor is the one it was; null where there is none. */
+export function identityOf(file: string | number): string | null {
+  const stat = statOf(file);
   return stat === undefined ? null : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
+}
+
+function statOf(file: string | number): BigIntStats | undefined {
+  if (typeof file === "number") return fstatSync(file, { bigint: true });
+  return statSync(file, { bigint: true, throwIfNoEntry: false });
 }

@@ -13,13 +13,12 @@ import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
-import type { CopiedMemory } from "./copied-memory.js";
+import type { BasePiece, CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
-import { PageBase } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
@@ -61,10 +60,12 @@ export class MemoryCopy {
     for (const vma of vmas.filter(isTracked)) tracker.register(vma);
   }
 
-  /** Tracks on from the stop, for the next checkpoint, and goes on with what the last one left. */
-  keepTracking(kept: Kept | null): void {
-    this.keeping.begin(kept);
+  /** Tracks on from the stop, for the next checkpoint, and goes on with what the last one left; `cloned` is in the file. */
+  keepTracking(kept: Kept | null, cloned: readonly BasePiece[] | null): void {
+    this.keeping.begin(kept, cloned !== null);
     this.#tracker = kept?.tracker ?? null;
+    this.#book.adopt(cloned ?? []);
+    this.#isOver = cloned !== null;
   }
 
   /** The tracking, which is the caller's from now on. */
@@ -75,7 +76,7 @@ export class MemoryCopy {
   }
 
   /** Where the pages stand once this core is the one of that number in its chain. */
-  readonly baseFor = (copied: CopiedMemory, level: number) => new PageBase(baseOf(this.#book, copied, level));
+  readonly baseFor = (copied: CopiedMemory, level: number) => baseOf(this.#book, copied, level);
 
   /** Whether rounds are possible. */
   get isTracking(): boolean {

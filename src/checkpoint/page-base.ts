@@ -6,11 +6,12 @@ import type { Span } from "../tracee/range-list.js";
 import { type BasePiece, CopyGap } from "./copied-memory.js";
 
 export class PageBase {
-  readonly #pieces: readonly BasePiece[];
+  /** In order of address. */
+  readonly pieces: readonly BasePiece[];
 
   /** Pieces in any order, none of which overlap. */
   constructor(pieces: readonly BasePiece[]) {
-    this.#pieces = joined([...pieces].sort((a, b) => a.start - b.start));
+    this.pieces = joined([...pieces].sort((a, b) => a.start - b.start));
   }
 
   /** The places of a span's pages, all of which must have one: CopyGap else. */
@@ -18,7 +19,7 @@ export class PageBase {
     const found: BasePiece[] = [];
     let at = start;
     for (let index = this.#firstBehind(start); at < end; index += 1) {
-      const piece = this.#pieces[index];
+      const piece = this.pieces[index];
       if (piece === undefined || piece.start > at) {
         throw new CopyGap(
           `the page at 0x${at.toString(16)} is in no core and was not written since the last`,
@@ -34,9 +35,9 @@ export class PageBase {
   /** Number of the first piece that ends behind the address. */
   #firstBehind(address: number): number {
     let low = 0;
-    for (let high = this.#pieces.length; low < high; ) {
+    for (let high = this.pieces.length; low < high; ) {
       const middle = (low + high) >> 1;
-      if ((this.#pieces[middle] as BasePiece).end <= address) low = middle + 1;
+      if ((this.pieces[middle] as BasePiece).end <= address) low = middle + 1;
       else high = middle;
     }
     return low;

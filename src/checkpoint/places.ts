@@ -51,6 +51,15 @@ export class PlaceBook {
     this.#endOffset = firstOffset;
   }
 
+  /** Takes over places of pages that were copied before; the book is empty. */
+  adopt(pieces: readonly (Placed & { readonly checksums: Uint32Array })[]): void {
+    this.#extents = pieces.map(({ start, end, fileOffset, checksums }) => {
+      this.#endOffset = Math.max(this.#endOffset, fileOffset + end - start);
+      const copied = new Uint8Array(checksums.length).fill(1);
+      return { start, end, fileOffset, checksums: checksums.slice(), copied };
+    });
+  }
+
   /** First byte of the file behind all places. */
   get endOffset(): number {
     return this.#endOffset;
