@@ -151,7 +151,7 @@ function attemptCheckpoint(
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
-  const asked = askMembers(members);
+  const asked = askMembers(members, look);
   const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);

@@ -18,9 +18,10 @@ const GAPS_BYTES_MAX = 64 << 20;
  * Makes the empty file behind `fd` a clone of the last core of the chain, with nothing in it but pages. Where they stand;
  * null where that cannot be: the file is empty then.
  */
-export function cloneLast({ chain, base }: Kept, fd: number): readonly BasePiece[] | null {
+export function cloneLast({ chain, base, owed }: Kept, fd: number): readonly BasePiece[] | null {
   const [last, ...more] = chain;
-  const { pieces } = base;
+  // What is owed is copied anew: it must not be found in the clone.
+  const { pieces } = base.without(owed);
   const end = pieces.reduce(
     (max, piece) => Math.max(max, piece.fileOffset + piece.end - piece.start),
     DATA_OFFSET,

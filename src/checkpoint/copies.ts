@@ -6,18 +6,16 @@ import { CrError } from "../errors.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
-import { type Output, STREAM } from "./bundle.js";
-import { cloneLast } from "./clone.js";
+import type { Output } from "./bundle.js";
 import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
+import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
-import { isSmall } from "./live.js";
-import type { Look, TreeLook } from "./look.js";
+import type { TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
+import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
-import type { Child, ParentCore } from "./parent-core.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { attempt } from "./target.js";
 
@@ -26,17 +24,12 @@ const STASH_BYTES = 48 << 20;
 /** A member that is not there any more as it was looked at: the common stop finds out what became of it. */
 const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS"];
 
-export interface CopiesOptions extends ModeOptions {
+export interface CopiesOptions extends LendOptions {
   readonly gadgets: ReadonlyMap<number, Gadgets | null>;
   readonly timeoutMs: number;
   readonly ledger: RestartLedger;
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
-  readonly lineage?: Lineage;
-  readonly compress?: number | null;
-  /** An earlier core to build on, and what opens it (parent-core.ts). */
-  readonly parent?: string;
-  readonly openParent?: (path: string, child: Child) => ParentCore;
 }
 
 /** One member's. */
@@ -56,7 +49,6 @@ export class Copies {
   readonly #copies = new Map<number, Copy>();
   readonly #isTree: boolean;
   readonly #lineage: Lineage | undefined;
-  #parent: ParentCore | null = null;
 
   private constructor(output: Output, isTree: boolean, lineage: Lineage | undefined) {
     this.#output = output;
@@ -68,10 +60,11 @@ export class Copies {
    * Copies what can be copied while the members run. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED,
    * OUTPUT_FAILED and what freezing throws.
    */
-  static begin({ looks }: TreeLook, output: Output, options: CopiesOptions): Copies {
+  static begin(look: TreeLook, output: Output, options: CopiesOptions): Copies {
+    const { looks } = look;
     const copies = new Copies(output, looks.size > 1, options.lineage);
     try {
-      for (const pid of looks.keys()) copies.#begin(pid, looks, options);
+      for (const pid of looks.keys()) copies.#begin(pid, look, options);
       const [root = 0] = looks.keys();
       requireShort(
         root,
@@ -87,14 +80,14 @@ export class Copies {
     }
   }
 
-  #begin(pid: number, looks: TreeLook["looks"], options: CopiesOptions): void {
+  #begin(pid: number, { looks, sharers }: TreeLook, options: CopiesOptions): void {
     const look = looks.get(pid);
     if (look === undefined) return;
     const output = this.#output.core(pid);
     const memory = new MemoryCopy(pid, output);
     const { auxv } = look.facts;
-    this.#lend(memory, { pid, look, options });
     this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined, auxv });
+    lend(memory, { pid, look, isTree: this.#isTree, output }, options);
     const freezing = {
       timeoutMs: options.timeoutMs,
       ledger: options.ledger,
@@ -102,32 +95,17 @@ export class Copies {
     };
     // In vfork(2), mostly: it does not stop before its child goes its own way.
     if (this.#isTree && look.facts.stat.state === "D") return;
+    if (sharers.some(({ what, pids }) => what === "vm" && pids.includes(pid))) {
+      const why = "it shares its memory with another process";
+      if (options.mode === "live") throw unavailable(pid, "live", why);
+      const begun = { ...NOT_BEGUN, why };
+      this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
+      return;
+    }
     const gadgets = options.gadgets.get(pid) ?? null;
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
     if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
-  }
-
-  /** What the last checkpoint left, where this one can go on with it; a tree is saved whole. */
-  #lend(
-    memory: MemoryCopy,
-    { pid, look, options }: { pid: number; look: Look; options: CopiesOptions },
-  ): void {
-    const wants = options.mode === undefined ? !isSmall(look) : options.mode === "live";
-    const { parent, openParent } = options;
-    if (parent !== undefined && openParent !== undefined) {
-      if (this.#isTree) throw noTree(pid, parent);
-      const child = { pid, startTicks: look.facts.stat.startTicks, output: this.#output.path };
-      memory.parent = this.#parent = openParent(parent, child);
-    }
-    if (this.#isTree || !wants || this.#output.path === STREAM) {
-      this.#lineage?.[Symbol.dispose]();
-    } else if (this.#lineage !== undefined) {
-      const { auxv, stat } = look.facts;
-      const kept = this.#lineage.take({ pid, startTicks: stat.startTicks, auxv }, this.#output.path);
-      const isPlain = (options.compress ?? null) === null;
-      memory.keepTracking(kept, kept && isPlain ? cloneLast(kept, this.#output.core(pid).fd) : null);
-    }
   }
 
   /** Null, and no copy, when a member of a tree is another program by now or has ended. */
@@ -232,14 +210,8 @@ export class Copies {
         this.#lineage.keep(kept);
       }
       memory[Symbol.dispose]();
+      memory.parent?.[Symbol.dispose]();
+      memory.parent = null;
     }
-    this.#parent?.[Symbol.dispose]();
-    this.#parent = null;
   }
-}
-
-/** The core of a member of a tree builds on no other. */
-function noTree(pid: number, parent: string): CrError {
-  const message = `cannot build on ${parent}: process ${pid} has children, a lone process is required`;
-  return new CrError("UNSUPPORTED_STATE", message, { hint: "leave out --parent to write whole cores" });
 }

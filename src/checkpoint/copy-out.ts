@@ -99,6 +99,7 @@ function shareOf(
     once,
   }: { readonly vmas: readonly Vma[]; readonly stored: readonly StoredRange[]; readonly once: StoredOnce },
 ): StoredRange[] {
+  if (once.isLodger(pid)) return [];
   const elsewhere = vmas.filter(
     (vma) => vma.kind === "shared-file" && isNameless(vma) && (once.holderOf(objectKey(vma)) ?? pid) !== pid,
   );

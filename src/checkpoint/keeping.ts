@@ -15,11 +15,14 @@ export class Keeping {
   #seen: Span[] = [];
   #isFirst = true;
   #isCloned = false;
+  #base: PageBase | null = null;
 
   /** From now on for the next checkpoint, too, and with what the last one left. */
   begin(kept: Kept | null, isCloned: boolean): void {
     this.#isOn = true;
     this.#kept = kept;
+    // What is owed has to be copied: with no other place, a page that is left out would be found missing.
+    this.#base = kept && !isCloned ? kept.base.without(kept.owed) : null;
     this.#isCloned = isCloned;
   }
 
@@ -35,7 +38,7 @@ export class Keeping {
 
   /** Where pages stand that were not written since the last checkpoint; null where all have to be copied. */
   get base(): PageBase | null {
-    return this.#isCloned ? null : (this.#kept?.base ?? null);
+    return this.#kept && this.#base;
   }
 
   /** Runs a scan that protects pages and notes what it found: when it fails, nobody knows any more what was written. */

@@ -14,6 +14,23 @@ export class PageBase {
     this.pieces = joined([...pieces].sort((a, b) => a.start - b.start));
   }
 
+  /** The same without the pages of these spans, which are in order and apart. */
+  without(spans: readonly Span[]): PageBase {
+    let next = 0;
+    const left = this.pieces.flatMap((piece) => {
+      const parts: BasePiece[] = [];
+      let at = piece.start;
+      while ((spans[next]?.end ?? Number.POSITIVE_INFINITY) <= piece.start) next += 1;
+      for (let index = next; at < piece.end; index += 1) {
+        const start = Math.min(spans[index]?.start ?? piece.end, piece.end);
+        if (start > at) parts.push(cut(piece, at, start));
+        at = Math.max(at, spans[index]?.end ?? piece.end);
+      }
+      return parts;
+    });
+    return new PageBase(left);
+  }
+
   /** The places of a span's pages, all of which must have one: CopyGap else. */
   within({ start, end }: Span): BasePiece[] {
     const found: BasePiece[] = [];

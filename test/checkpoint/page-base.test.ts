@@ -25,6 +25,12 @@ test("finds the places of a span in the pieces, and knows what it does not have"
   expect(() => base.within(span(20, 1))).toThrow(CopyGap);
 });
 
+test("is without the pages that are taken away", () => {
+  const base = new PageBase([piece(0, 10), piece(10, 5, 1)]).without([span(2, 1), span(8, 4), span(14, 9)]);
+  expect(base.pieces).toEqual([piece(0, 2), piece(3, 5), piece(12, 2, 1)]);
+  expect(() => base.within(span(2, 1))).toThrow(CopyGap);
+});
+
 test("pieces that were one are one again", () => {
   const base = new PageBase([piece(0, 3), piece(5, 5), piece(3, 2)]);
   expect(base.within(span(0, 10))).toEqual([piece(0, 10)]);
