@@ -32,6 +32,12 @@ export const ERROR_TABLE = {
     "The core ends before the data that its headers promise. It was cut short, mostly by a full disk or an interrupted copy.",
   CORE_CORRUPT:
     "A checksum of the core does not match its bytes: the file was altered or the disk or memory failed.",
+  PARENT_MISSING:
+    "The core holds only what changed since an earlier one, and that one is not there: neither beside it nor where it was written. Put it back, or use an earlier core; cr merge makes a core whole, so that it needs no other.",
+  PARENT_CHANGED:
+    "The file that a delta names as an earlier core is another one by now: its checksum or the instant of its checkpoint differ. Nothing can be read from the delta without the very core it was made from.",
+  PARENT_OTHER:
+    "The core that a delta builds on, or that --parent names, is of another process: pid, start time and boot have to be the same.",
   CORE_NOT_OWNED:
     "The core belongs to another user, or others may write to it. A core is a program that will run with your rights; --trust says that you trust it. Root restores an ordinary user's core with that user's rights.",
   FORMAT_VERSION: "The core was written by a version of Recore whose format this one does not know.",

@@ -7,7 +7,6 @@
 import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import { collectGarbage, Urgency } from "../host/urgency.js";
-import type { SoftError } from "../state/soft-error.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
@@ -23,18 +22,18 @@ import { FarEnds } from "./far-ends.js";
 import { onceFilled } from "./filling.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
+import type { Lineage } from "./lineage.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
 import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
 import { Pace, type PaceOptions } from "./pace.js";
 import { untilPassed } from "./passing.js";
-import type { StopPhases } from "./phases.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
 import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
-import { resultOf } from "./result.js";
+import { type CheckpointResult, resultOf } from "./result.js";
 import { spacesOf, visitSpaces } from "./spaces.js";
 import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
@@ -68,48 +67,27 @@ export interface CheckpointOptions extends PaceOptions {
   readonly startTicks?: bigint;
   /** For a process that is checkpointed again and again: keeps its timeouts from starting anew for ever. */
   readonly ledger?: RestartLedger;
+  /** For the same: each core holds only what changed since the one before; to be disposed of in the end. */
+  readonly lineage?: Lineage;
+  /** Leave to this earlier core of the process what is the same there byte by byte. */
+  readonly parent?: string;
   /** How long the process may take to stop, in ms; default 30 s. */
   readonly timeoutMs?: number;
   /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
   readonly mode?: Mode;
 }
 
-export interface CheckpointResult {
-  readonly pid: number;
-  /** Its pid in a pid namespace of its own, where it has one. */
-  readonly innerPid?: number;
-  /** The program's name (comm). */
-  readonly name: string;
-  /** Full path of the core, or of the folder of a tree. */
-  readonly core: string;
-  /** Of a tree `live` when a member was copied while it ran. */
-  readonly mode: Mode;
-  /** Why it is not `live`, when nothing was asked for. */
-  readonly modeReason?: string;
-  /** How long the program stood still, and the whole operation, in ms. */
-  readonly stopMs: number;
-  /** The parts of `stopMs`. */
-  readonly phases: StopPhases;
-  readonly totalMs: number;
-  /** Bytes of memory that are not zero, and pages stored. */
-  readonly bytes: number;
-  readonly pages: number;
-  readonly rounds: number;
-  readonly threads: number;
-  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
-  readonly processes: number;
-  readonly softErrors: readonly SoftError[];
-}
+export type { CheckpointResult };
 
 /**
  * Saves a running process into a core file, and one with children with all its descendants into a folder. They go on
  * whatever happens, unless `after` says otherwise and the checkpoint is durable. Throws `CrError`: NO_SUCH_PROCESS,
  * NOT_PERMITTED, ALREADY_TRACED, UNSUPPORTED_PROCESS, UNSUPPORTED_STATE, MODE_UNAVAILABLE, STOP_TOO_LONG,
- * FREEZE_TIMEOUT, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
+ * FREEZE_TIMEOUT, PARENT_OTHER, TARGET_CHANGED, REMOTE_CALL, OUTPUT_EXISTS, OUTPUT_UNSAFE, OUTPUT_FAILED.
  */
 export async function checkpoint(pid: number, options: CheckpointOptions = {}): Promise<CheckpointResult> {
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
-  const kept = { ...options };
+  const kept = { ...options, ...(options.parent !== undefined && (await import("./parent-core.js"))) };
   const isLast = options.after === "kill" || options.after === "stop";
   const { timeoutMs = TIMEOUT_MS } = options;
   const tried = () =>
@@ -117,8 +95,10 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
       try {
         return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
       } catch (error) {
-        if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-        return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
+        const { mode, lineage } = options;
+        if (!(error instanceof CopyGap) || (mode !== undefined && lineage === undefined)) throw error;
+        lineage?.[Symbol.dispose]();
+        return attemptCheckpoint(pid, { ...kept, mode: mode ?? "stop" }, true) ?? never(pid);
       }
     });
   return onceFilled(pid, timeoutMs, tried);
@@ -144,7 +124,7 @@ function attemptCheckpoint(
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
-  const before = lookBeforeStop(root, memory);
+  const before = lookBeforeStop(root, { ...memory, ...options.lineage?.looking });
   const startTicks = startOf(root, before);
   options.startTicks ??= startTicks;
   requireStart(pid, startTicks, options.startTicks);
@@ -191,7 +171,7 @@ function attemptCheckpoint(
   phases.end("resume");
   urgency.end();
   if (!copies.untrack()) return null;
-  const finished = finish(output, { copied, look });
+  const finished = finish(output, { copied, look, copies });
   if (options.after === "kill") killAll(family, held);
   return {
     ...resultOf(pid, { copied, finished, copies }),
@@ -236,13 +216,15 @@ function forEach<T>(
 /** What is left to write, and durability: the program already runs again. */
 function finish(
   output: Output,
-  { copied, look }: { readonly copied: readonly Copied[]; readonly look: TreeLook },
+  parts: { readonly copied: readonly Copied[]; readonly look: TreeLook; readonly copies: Copies },
 ): readonly Finished[] {
+  const { copied, look, copies } = parts;
   const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
   faultPoint("before-commit");
   const [first] = copied;
   const cores = new Map(finished.map(({ pid, written }) => [pid, written]));
   if (first === undefined || look.relatives.length === 1) output.commitFile(look.relatives[0]?.pid ?? 0);
   else output.commitFolder([...cores.keys()], manifestOf(look, { cores, host: first.state.host }));
+  copies.handOver(copied, finished);
   return finished;
 }

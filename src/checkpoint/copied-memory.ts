@@ -2,6 +2,16 @@
 import type { CoreLayout } from "../core/layout.js";
 import type { PageRun } from "../state/pages.js";
 import type { Vma } from "../state/vma.js";
+import type { Span } from "../tracee/range-list.js";
+
+/** Pages next to one another in memory and in one core. */
+export interface BasePiece extends Span {
+  /** Number of the core in its chain, the whole one first. */
+  readonly level: number;
+  readonly fileOffset: number;
+  /** CRC32C of each page. */
+  readonly checksums: Uint32Array;
+}
 
 /** Mappings, their places in the file, and runs of pages with their checksums. */
 export interface CopiedMemory {
@@ -11,6 +21,8 @@ export interface CopiedMemory {
   /** Bytes of memory that are not zero, and pages stored. */
   readonly bytes: number;
   readonly pages: number;
+  /** Pages that stand in earlier cores; none in a whole core. */
+  readonly inherited: readonly BasePiece[];
 }
 
 /** A copy made in rounds does not add up: memory went a way that rounds do not follow. It is made again in the stop. */

@@ -8,12 +8,14 @@ import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
 import { STASH_BYTES } from "./convergence.js";
-import { copying } from "./copy-out.js";
+import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
+import { type LendOptions, lend } from "./lend.js";
+import { type Lineage, linkOf } from "./lineage.js";
 import type { TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { type Begun, beginCopy, type ModeOptions, requireShort, unavailable } from "./mode.js";
+import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
 import type { RestartLedger } from "./restarted-calls.js";
@@ -22,7 +24,7 @@ import { attempt } from "./target.js";
 /** A member that is not there any more as it was looked at: the common stop finds out what became of it. */
 const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS"];
 
-export interface CopiesOptions extends ModeOptions {
+export interface CopiesOptions extends LendOptions {
   readonly gadgets: ReadonlyMap<number, Gadgets | null>;
   readonly timeoutMs: number;
   readonly ledger: RestartLedger;
@@ -48,11 +50,13 @@ export class Copies {
   readonly #copies = new Map<number, Copy>();
   readonly #isTree: boolean;
   readonly #pace: Pace;
+  readonly #lineage: Lineage | undefined;
 
-  private constructor(output: Output, pace: Pace, isTree: boolean) {
+  private constructor(output: Output, isTree: boolean, { pace, lineage }: CopiesOptions) {
     this.#output = output;
     this.#pace = pace;
     this.#isTree = isTree;
+    this.#lineage = lineage;
   }
 
   /**
@@ -61,7 +65,7 @@ export class Copies {
    */
   static begin(look: TreeLook, output: Output, options: CopiesOptions): Copies {
     const { looks } = look;
-    const copies = new Copies(output, options.pace, looks.size > 1);
+    const copies = new Copies(output, looks.size > 1, options);
     try {
       for (const pid of looks.keys()) copies.#begin(pid, look, options);
       const [root = 0] = looks.keys();
@@ -86,6 +90,7 @@ export class Copies {
     const memory = new MemoryCopy(pid, output, options.pace);
     const { auxv } = look.facts;
     this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined, auxv });
+    lend(memory, { pid, look, isTree: this.#isTree, output }, options);
     const freezing = {
       timeoutMs: options.timeoutMs,
       ledger: options.ledger,
@@ -178,11 +183,38 @@ export class Copies {
 
   /** Ends the tracking, once the members run again; false when flags of mappings changed while they stood. */
   untrack(): boolean {
-    for (const { memory } of this.#copies.values()) memory.untrack();
+    for (const { memory } of this.#copies.values()) if (!memory.keeping.isOn) memory.untrack();
     return [...this.#copies].every(([pid, { known }]) => !known || haveFlagsOf(known, mappingsLater(pid)));
   }
 
+  /** Keeps what a core that has its name leaves to the next checkpoint of the process. */
+  handOver([one]: readonly Copied[], [finished]: readonly Finished[]): void {
+    if (one === undefined || finished === undefined) return;
+    const { memory, state, output } = one;
+    const { copied, written, bytes } = finished;
+    const tracker = memory.keeping.isOn ? memory.releaseTracker() : null;
+    if (tracker === null) return;
+    const { pid, startTicks } = state.process;
+    const link = linkOf(output.path, { written, takenMs: state.host.takenMs, bytes });
+    const chain = copied.inherited.length === 0 ? [link] : [...memory.keeping.chain, link];
+    const subject = { pid: state.process.hostPid ?? pid, startTicks, auxv: state.auxv };
+    this.#lineage?.keep({
+      ...{ subject, tracker, chain, owed: [] },
+      base: memory.baseFor(copied, chain.length - 1),
+    });
+  }
+
+  /** Ends it; what a checkpoint that came to nothing has seen is left to the next. */
   [Symbol.dispose](): void {
-    for (const { memory } of this.#copies.values()) memory[Symbol.dispose]();
+    for (const { memory } of this.#copies.values()) {
+      const kept = memory.isTracking ? memory.keeping.giveBack() : null;
+      if (kept !== null && this.#lineage !== undefined) {
+        memory.releaseTracker();
+        this.#lineage.keep(kept);
+      }
+      memory[Symbol.dispose]();
+      memory.parent?.[Symbol.dispose]();
+      memory.parent = null;
+    }
   }
 }

@@ -12,8 +12,9 @@ import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
-import { CopyGap } from "./copied-memory.js";
+import { type CopiedMemory, CopyGap } from "./copied-memory.js";
 import { changed } from "./freeze.js";
+import { deltaOf } from "./lineage.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { copyObjects, type Memory } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
@@ -175,13 +176,17 @@ export interface Finished {
   /** Bytes of memory that are not zero, and pages stored. */
   readonly bytes: number;
   readonly pages: number;
+  readonly copied: CopiedMemory;
 }
 
 /** What was kept in memory, headers and notes: the process may run again. Throws as `copying`. */
 export function finishCore({ pid, output, memory, state, files, end }: Copied): Finished {
   return copying(pid, output, () => {
-    const { vmas, runs, layout, bytes, pages } = memory.finish(end);
-    const tail = { layout, state: { ...state, vmas, runs, files }, tailOffset: memory.endOffset };
-    return { written: writeCoreTail(output.fd, tail), bytes, pages };
+    const copied = memory.finish(end);
+    const { vmas, runs, layout, bytes, pages } = copied;
+    const delta = deltaOf(memory.parent?.chain ?? memory.keeping.chain, copied.inherited);
+    const whole = { ...state, vmas, runs, files, ...(delta !== undefined && { delta }) };
+    const tail = { layout, state: whole, tailOffset: memory.endOffset };
+    return { written: writeCoreTail(output.fd, tail), bytes, pages, copied };
   });
 }

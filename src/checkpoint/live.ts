@@ -69,13 +69,18 @@ export function isSmall(look: Look): boolean {
 export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveCopy {
   const nothing = { rounds: 0, leftBytes: ownBytes(candidate.look) };
   const why = whyNoHelper(candidate.look);
-  if (why !== null) return { ...nothing, why };
-  if (attempt(candidate.pid, () => hasDirectDescriptor(candidate.pid))) return { ...nothing, why: DIRECT };
-  const tracker = startTracking(candidate);
-  if (tracker === null) return { ...nothing, why: "its writes cannot be tracked here" };
   const { pid } = candidate;
+  const isDirect = why === null && attempt(pid, () => hasDirectDescriptor(pid));
+  if (why !== null || isDirect) {
+    memory.untrack();
+    return { ...nothing, why: why ?? DIRECT };
+  }
   const mappings = () => attempt(pid, () => parseSmaps(readMapsText(pid)));
-  memory.track(tracker, mappings());
+  if (!memory.isTracking) {
+    const tracker = startTracking(candidate);
+    if (tracker === null) return { ...nothing, why: "its writes cannot be tracked here" };
+    memory.track(tracker, mappings());
+  }
   let before = performance.now();
   for (let rounds = 1, last: Round | null = null; ; rounds += 1) {
     const { copiedBytes, scannedMs } = memory.round(mappings());

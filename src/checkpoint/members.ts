@@ -8,6 +8,7 @@ import type { Tracee } from "../tracee/tracee.js";
 import { type Answers, askAll } from "./ask.js";
 import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
 import { type Dump, unkeptConnections } from "./connections.js";
+import { CopyGap } from "./copied-memory.js";
 import type { Copies } from "./copies.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
@@ -15,6 +16,7 @@ import { changed, freeze, type Stopped } from "./freeze.js";
 import type { Frozen } from "./frozen.js";
 import type { LeftOutOfTree } from "./leave-out-of-tree.js";
 import type { TreeLook } from "./look.js";
+import type { MemoryCopy } from "./memory-copy.js";
 import { withPolicies } from "./memory-policies.js";
 import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
 import type { Phases } from "./phases.js";
@@ -138,6 +140,7 @@ export function copyAll(
     const { frozen, answers } = asked[index] as Asked;
     const { pid } = frozen.tracee;
     const { output, memory, begun } = copies.of(pid, state.auxv);
+    if (!isLone) requireOwn(memory);
     const fork = begun.mode === "fork" && isLone ? makeFork(frozen, answers) : null;
     if (fork === null && options.mode === "fork") throw unavailable(pid, "fork", NO_COPY);
     const isWhole = begun.mode === "fork" ? fork === null : !memory.isTracking;
@@ -165,6 +168,12 @@ export function copyAll(
     phases.end("copy");
     return copied;
   });
+}
+
+/** A tree is saved whole, also one that a lone process became while it was copied. */
+function requireOwn({ keeping }: MemoryCopy): void {
+  if (keeping.base !== null) throw new CopyGap("the core of a member of a tree builds on no other");
+  keeping.end();
 }
 
 function refuseSoft(pid: number, captured: readonly CapturedState[], strict: boolean): void {

@@ -2,9 +2,7 @@
  * The memory of one process on its way into the core, in three parts: rounds while the process runs, what is left in
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
-import { withAliases } from "../core/alias-segments.js";
-import { DATA_OFFSET, planCore } from "../core/layout.js";
-import { PAGE_BYTES } from "../state/address.js";
+import { DATA_OFFSET } from "../core/layout.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { type CopyManner, copyPages } from "../tracee/memory.js";
@@ -15,22 +13,25 @@ import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { startWriting } from "./bulk.js";
-import type { CopiedMemory } from "./copied-memory.js";
+import type { BasePiece, CopiedMemory } from "./copied-memory.js";
+import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { aliasesOf } from "./object-contents.js";
+import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
+import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
-import { planPages, type StoredRange, together } from "./pages.js";
+import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
+import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
-import { clip, isForked, isHeld, isTracked, merge, ownPages, spanOf } from "./spans.js";
+import { clip, isForked, isHeld, isTracked, merge, spanOf } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
 
-/** What of a plan is this member's to store: several of a tree may have it (stored-once.ts). To be asked once. */
-export type Share = (vmas: readonly Vma[], stored: readonly StoredRange[]) => StoredRange[];
-
 export class MemoryCopy {
+  /** What it owes to the checkpoints before and after it; and a core to compare with once the program runs again. */
+  readonly keeping = new Keeping();
+  parent: ParentCore | null = null;
   readonly #pid: number;
   readonly #output: OutputFile;
   readonly pace: Pace;
@@ -58,6 +59,24 @@ export class MemoryCopy {
     for (const vma of vmas.filter(isTracked)) tracker.register(vma);
   }
 
+  /** Tracks on from the stop, for the next checkpoint, and goes on with what the last one left; `cloned` is in the file. */
+  keepTracking(kept: Kept | null, cloned: readonly BasePiece[] | null): void {
+    this.keeping.begin(kept, cloned !== null);
+    this.#tracker = kept?.tracker ?? null;
+    this.#book.adopt(cloned ?? []);
+    this.#isOver = cloned !== null;
+  }
+
+  /** The tracking, which is the caller's from now on. */
+  releaseTracker(): PageTracker | null {
+    const tracker = this.#tracker;
+    this.#tracker = null;
+    return tracker;
+  }
+
+  /** Where the pages stand once this core is the one of that number in its chain. */
+  readonly baseFor = (copied: CopiedMemory, level: number) => baseOf(this.#book, copied, level);
+
   /** Whether rounds are possible. */
   get isTracking(): boolean {
     return this.#tracker !== null;
@@ -70,14 +89,15 @@ export class MemoryCopy {
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
     if (tracker === null) throw new RangeError("nothing is tracked");
-    const untracked = this.#pages("untracked");
-    const fresh = vmas.filter(
-      (vma) => isTracked(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma),
-    );
-    const scannedMs = performance.now();
-    const written = this.#pages("protect");
-    // Pages that were moved to a new mapping may be marked as clean there: they are copied whatever is said of them.
-    const spans = merge(fresh.length === 0 ? written : [...written, ...ownPages(fresh, tracker.census())]);
+    const isFirst = !this.#isOver && this.keeping.base === null;
+    const due = this.keeping.due(vmas, tracker);
+    let scannedMs = 0;
+    const spans = this.keeping.noting(() => {
+      const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
+      scannedMs = performance.now();
+      const written = this.#pages("protect");
+      return merge([...written, ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
+    });
     this.#copy(this.#pid, spans, { ...this.pace.running, loose: true });
     startWriting(this.#output.fd);
     return { copiedBytes: spanBytes(spans), scannedMs };
@@ -132,7 +152,7 @@ export class MemoryCopy {
     const tracker = this.#tracker;
     if (tracker === null) {
       const here = fork === null ? vmas : vmas.filter((vma) => !isForked(vma));
-      const planned = shared(planPages(pid, here, pagemap), share);
+      const planned = sharedPlan(planPages(pid, here, pagemap), share);
       this.#later = () => (fork === null ? planned : together(this.#planFork(fork, vmas), planned));
       phases.end("scan");
       this.shown = planned.stored;
@@ -142,15 +162,19 @@ export class MemoryCopy {
     if (!this.isOfThis()) throw changed(pid, new OtherProgram());
     const apart = { spansOf: pagemap.spansApart.bind(pagemap) };
     const rest = vmas.filter((vma) => !isTracked(vma));
-    const others = shared(planPages(pid, rest, apart), share);
+    const others = sharedPlan(planPages(pid, rest, apart), share);
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
-    const untracked = clip(this.#pages("untracked"), own);
-    const written = this.#pages("written");
+    const touched = this.keeping.noting(() => {
+      const untracked = clip(this.#pages("untracked"), own);
+      if (!this.keeping.isOn) return [...this.#pages("written"), ...untracked];
+      registerFresh(tracker, own, untracked);
+      return [...this.#pages("protect"), ...untracked];
+    });
     const census = tracker.census();
     phases.end("scan");
-    this.#divide(merge([...written, ...untracked, ...gone, ...others.stored.map(spanOf)]), vmas);
+    this.#divide(merge([...touched, ...gone, ...others.stored.map(spanOf)]), vmas);
     this.#later = () => together(planPages(pid, own, { ...census, tight: true }), others);
   }
 
@@ -169,19 +193,14 @@ export class MemoryCopy {
       return;
     }
     this.#forked = clip(spans, vmas.filter(isForked));
-    this.#take(
-      clip(
-        spans,
-        vmas.filter((vma) => !isForked(vma)),
-      ),
-    );
+    const others = vmas.filter((vma) => !isForked(vma));
+    this.#take(clip(spans, others));
   }
 
   /** Into the stash as far as it reaches, the rest into the file. */
   #take(spans: readonly Span[]): void {
-    const { standing } = this.pace;
-    const rest = this.#stash.take(this.#pid, spans, standing);
-    if (rest.length > 0) this.#copy(this.#pid, rest, standing);
+    const rest = this.#stash.take(this.#pid, spans, this.pace.standing);
+    if (rest.length > 0) this.#copy(this.#pid, rest, this.pace.standing);
   }
 
   /** First byte behind all that has a place by now, for what else is written in the stop. */
@@ -191,39 +210,23 @@ export class MemoryCopy {
 
   /** Ends the tracking, once the process runs again. */
   untrack(): void {
-    this.#tracker?.[Symbol.dispose]();
-    this.#tracker = null;
+    this.releaseTracker()?.[Symbol.dispose]();
+    this.keeping.end();
   }
 
   /** Writes what was stashed and plans the core; `endOffset` is behind all that was written beside. */
   finish(endOffset: number): CopiedMemory {
     if (this.#later === null) throw new RangeError("nothing was copied in the stop");
     this.#book.skipTo(endOffset);
-    const { vmas, stored } = this.#later();
+    const planned = this.#later();
     if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, this.pace.later);
-    this.#fork?.[Symbol.dispose]();
-    this.#fork = null;
+    this.#endFork();
     this.#writeStash();
-    this.#book.cover(stored.map(spanOf));
-    const placed = stored.flatMap((range) => this.#placesOf(range));
-    for (const { start, end } of this.#book.leftovers(stored.map(spanOf))) {
+    const base = this.parent?.baseFor(this.#book, planned, this.#output.fd) ?? this.keeping.base;
+    for (const { start, end } of this.#book.leftovers(planned.stored.map(spanOf))) {
       punchHole(this.#output.fd, start, end - start);
     }
-    const planned = planCore(vmas, placed);
-    const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
-    const runs = layout.runs.map((run) => ({ ...run, crc32c: this.#book.checksum(spanOf(run)) }));
-    const zero = this.#book.zeroPages(runs.map(spanOf));
-    const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / PAGE_BYTES;
-    return { vmas, layout, runs, pages, bytes: (pages - zero) * PAGE_BYTES };
-  }
-
-  #placesOf(range: StoredRange): (StoredRange & { readonly fileOffset: number })[] {
-    return this.#book.placed(spanOf(range)).map(({ start, end, fileOffset }) => ({
-      ...range,
-      address: BigInt(start),
-      lengthBytes: end - start,
-      fileOffset,
-    }));
+    return planMemory(this.#book, { ...planned, base });
   }
 
   #writeStash(): void {
@@ -235,13 +238,13 @@ export class MemoryCopy {
     this.#stash = new Stash(0);
   }
 
-  [Symbol.dispose](): void {
+  #endFork(): void {
     this.#fork?.[Symbol.dispose]();
     this.#fork = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.#endFork();
     this.untrack();
   }
-}
-
-function shared({ vmas, stored }: ReturnType<typeof planPages>, share: Share): ReturnType<typeof planPages> {
-  return { vmas, stored: share(vmas, stored) };
 }

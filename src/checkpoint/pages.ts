@@ -52,6 +52,14 @@ export function planPages(
   return { vmas: guarded, stored };
 }
 
+/** What of a plan is this member's to store: several of a tree may have it (stored-once.ts). To be asked once. */
+export type Share = (vmas: readonly Vma[], stored: readonly StoredRange[]) => StoredRange[];
+
+/** The plan with what this member stores of it. */
+export function sharedPlan({ vmas, stored }: ReturnType<typeof planPages>, share: Share) {
+  return { vmas, stored: share(vmas, stored) };
+}
+
 /** Two plans of different mappings as one, in order of address. */
 export function together(
   a: { readonly vmas: Vma[]; readonly stored: StoredRange[] },

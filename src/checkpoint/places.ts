@@ -19,9 +19,25 @@ interface Extent extends Span {
   readonly copied: Uint8Array;
 }
 
+/** Pages and where they stand. */
+export interface Placed extends Span {
+  readonly fileOffset: number;
+}
+
 /** A part of an extent. */
 interface Piece extends Span {
   readonly extent: Extent;
+}
+
+function cutExtent(extent: Extent, start: number, end: number): Extent {
+  const [first, last] = [(start - extent.start) / PAGE_BYTES, (end - extent.start) / PAGE_BYTES];
+  return {
+    start,
+    end,
+    fileOffset: extent.fileOffset + start - extent.start,
+    checksums: extent.checksums.subarray(first, last),
+    copied: extent.copied.subarray(first, last),
+  };
 }
 
 export class PlaceBook {
@@ -33,6 +49,15 @@ export class PlaceBook {
   /** The first place is at `firstOffset` of the file, a whole page. */
   constructor(firstOffset: number) {
     this.#endOffset = firstOffset;
+  }
+
+  /** Takes over places of pages that were copied before; the book is empty. */
+  adopt(pieces: readonly (Placed & { readonly checksums: Uint32Array })[]): void {
+    this.#extents = pieces.map(({ start, end, fileOffset, checksums }) => {
+      this.#endOffset = Math.max(this.#endOffset, fileOffset + end - start);
+      const copied = new Uint8Array(checksums.length).fill(1);
+      return { start, end, fileOffset, checksums: checksums.slice(), copied };
+    });
   }
 
   /** First byte of the file behind all places. */
@@ -101,13 +126,37 @@ export class PlaceBook {
     return this.#where((extent, page) => extent.checksums[page] === GONE_CHECKSUM);
   }
 
-  /** The span's pieces with their places in the file; the whole span is covered. */
-  placed(span: Span): { readonly start: number; readonly end: number; readonly fileOffset: number }[] {
+  /** The pieces of the span that have a place in the file, with it. */
+  placed(span: Span): Placed[] {
     return this.#pieces(span).map(({ extent, start, end }) => ({
       start,
       end,
       fileOffset: extent.fileOffset + start - extent.start,
     }));
+  }
+
+  /** The checksum of each page of a span inside one extent. */
+  checksums({ start, end }: Span): Uint32Array {
+    const [piece] = this.#pieces({ start, end });
+    const first = (start - (piece?.extent.start ?? 0)) / PAGE_BYTES;
+    return piece?.extent.checksums.subarray(first, first + (end - start) / PAGE_BYTES) ?? new Uint32Array();
+  }
+
+  /** Takes the places of the spans, in any order, away from them: they stand somewhere else. */
+  drop(spans: readonly Span[]): void {
+    const sorted = [...spans].sort((a, b) => a.start - b.start);
+    let next = 0;
+    this.#extents = this.#extents.flatMap((extent) => {
+      const left: Extent[] = [];
+      let at = extent.start;
+      while ((sorted[next]?.end ?? Number.POSITIVE_INFINITY) <= extent.start) next += 1;
+      for (let index = next; at < extent.end; index += 1) {
+        const start = Math.min(sorted[index]?.start ?? extent.end, extent.end);
+        if (start > at) left.push(cutExtent(extent, at, start));
+        at = Math.max(at, sorted[index]?.end ?? extent.end);
+      }
+      return left;
+    });
   }
 
   /** CRC32C of a span inside one extent, all of which has been copied: CopyGap else. */

@@ -1,7 +1,39 @@
 /** What a checkpoint tells of itself: sums over the members of a tree. */
+import type { SoftError } from "../state/soft-error.js";
 import type { Copies } from "./copies.js";
 import type { Copied, Finished } from "./copy-out.js";
-import { LITTLE } from "./mode.js";
+import { LITTLE, type Mode } from "./mode.js";
+import type { StopPhases } from "./phases.js";
+
+export interface CheckpointResult {
+  readonly pid: number;
+  /** Its pid in a pid namespace of its own, where it has one. */
+  readonly innerPid?: number;
+  /** The program's name (comm). */
+  readonly name: string;
+  /** Full path of the core, or of the folder of a tree. */
+  readonly core: string;
+  /** Of a tree `live` when a member was copied while it ran. */
+  readonly mode: Mode;
+  /** Why it is not `live`, when nothing was asked for. */
+  readonly modeReason?: string;
+  /** How long the program stood still, and the whole operation, in ms. */
+  readonly stopMs: number;
+  /** The parts of `stopMs`. */
+  readonly phases: StopPhases;
+  readonly totalMs: number;
+  /** Bytes of memory that are not zero, and pages stored. */
+  readonly bytes: number;
+  readonly pages: number;
+  readonly rounds: number;
+  /** Of a core that holds only what changed: the one it builds on, and how much it inherits in bytes. */
+  readonly parent?: string;
+  readonly inheritedBytes?: number;
+  readonly threads: number;
+  /** Members of the tree, dead children that nobody has waited for among them; 1 for a lone process. */
+  readonly processes: number;
+  readonly softErrors: readonly SoftError[];
+}
 
 function innerPidOf(pid: number, first: Copied | undefined) {
   const inner = first?.state.process.pid ?? pid;
@@ -23,9 +55,18 @@ export function resultOf(pid: number, { copied, finished, copies }: Results) {
     ...modeOf(copied, copies),
     bytes: finished.reduce((sum, { bytes }) => sum + bytes, 0),
     pages: finished.reduce((sum, { pages }) => sum + pages, 0),
+    ...parentOf(copied, finished),
     threads: copied.reduce((sum, { state }) => sum + state.threads.length, 0),
     softErrors: copied.flatMap(({ state }) => state.softErrors),
   };
+}
+
+/** What a core that is not whole builds on. */
+function parentOf([first]: readonly Copied[], [last]: readonly Finished[]) {
+  const inherited = last?.copied.inherited ?? [];
+  const parent = (first?.memory.parent ?? first?.memory.keeping)?.chain.at(-1)?.path;
+  if (inherited.length === 0 || parent === undefined) return {};
+  return { parent, inheritedBytes: inherited.reduce((sum, { start, end }) => sum + end - start, 0) };
 }
 
 /** How the members were copied. */

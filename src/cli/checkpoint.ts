@@ -17,6 +17,7 @@ interface Flags extends CopyFlags {
   readonly stop?: boolean;
   readonly tree: boolean;
   readonly files?: "snapshot";
+  readonly parent?: string;
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
   readonly skip: readonly string[];
@@ -54,6 +55,7 @@ export function register(program: Command): void {
         .env("CR_CHECKPOINT_FILES"),
     );
   addCopyOptions(verb)
+    .addOption(parentOption())
     .addOption(
       new Option(
         "--tcp <policy>",
@@ -89,6 +91,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.tcp !== undefined && { tcp: flags.tcp }),
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
+    ...(flags.parent !== undefined && { parent: flags.parent }),
     tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
@@ -105,7 +108,12 @@ async function run(pid: number, flags: Flags): Promise<void> {
 }
 
 /** A stream is for a program; and what became of it there is not known here. */
-function requireReader({ kill }: Flags): void {
+function requireReader({ kill, parent }: Flags): void {
+  if (parent !== undefined) {
+    throw new CrError("USAGE", "--parent with -o -: a stream holds a whole core", {
+      hint: "leave out --parent",
+    });
+  }
   if (kill) {
     throw new CrError("USAGE", "--kill with -o -: nobody can tell here whether the core arrives", {
       hint: "use --stop, and kill the program when the other side has it",
@@ -115,6 +123,11 @@ function requireReader({ kill }: Flags): void {
   throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
     hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
+}
+
+function parentOption(): Option {
+  const what = "an earlier core of the process: store only what differs from it";
+  return new Option("--parent <core>", what).env("CR_PARENT");
 }
 
 const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };

@@ -6,6 +6,7 @@ import { NOTE_NAMES } from "../core/note-names.js";
 import { readState } from "../core/read-state.js";
 import type { CoreFile } from "../core/reader.js";
 import type { CrError } from "../errors.js";
+import type { Delta } from "../state/delta.js";
 import type { PageRun } from "../state/pages.js";
 import { getRegister, REGISTER_NAMES } from "../state/registers.js";
 import type { ThreadState } from "../state/thread.js";
@@ -27,6 +28,8 @@ export function summarize(core: CoreFile) {
     /** Size of the plain core that `cr export` writes; null for one that is plain. */
     plainBytes: core.pages.frames === null ? null : core.sizeBytes,
     diskBytes: core.diskBytes,
+    /** What it builds on, the parent first; null for a whole core. */
+    delta: summarizeDelta(state.delta),
     takenMs: host.takenMs,
     host,
     process,
@@ -49,6 +52,12 @@ export function summarize(core: CoreFile) {
     missing,
     softErrors,
   };
+}
+
+function summarizeDelta(delta: Delta | undefined) {
+  if (delta === undefined) return null;
+  const inheritedBytes = delta.inherited.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  return { ancestors: delta.ancestors, inheritedBytes };
 }
 
 function summarizeThread({

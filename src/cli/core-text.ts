@@ -40,6 +40,7 @@ function headerLines({
   sizeBytes,
   plainBytes,
   diskBytes,
+  delta,
   host,
   process,
   signal,
@@ -53,11 +54,24 @@ function headerLines({
     ...(plainBytes === null
       ? []
       : [`packed    ${formatBytes(plainBytes)} compressed; for a debugger: cr export ${core} -o PLAIN`]),
+    ...(delta === null ? [] : deltaLines(core, delta)),
     `process   ${process.pid} ${process.comm}`,
     `command   ${process.args}`,
     `program   ${process.exe.path || "unknown"}${process.exe.buildId ? ` (build-id ${process.exe.buildId})` : ""}`,
     ...(process.cwd.path === "" ? [] : [`folder    ${process.cwd.path}`]),
     ...(signal === null || signal === 0 ? [] : [`ended by  ${signalName(signal)}`]),
+  ];
+}
+
+function deltaLines(
+  core: string,
+  { ancestors, inheritedBytes }: NonNullable<CoreSummary["delta"]>,
+): string[] {
+  const [parent, ...more] = ancestors.map(({ name }) => name);
+  const others = more.length === 0 ? "" : `, that on ${more.join(", ")}`;
+  return [
+    `builds on ${parent}${others}: ${formatBytes(inheritedBytes)} stand there`,
+    `          whole, and for a debugger: cr merge ${core} -o WHOLE`,
   ];
 }
 

@@ -1,4 +1,4 @@
-/** `cr export <core>`: a plain core, which debuggers open, from a compressed one or a stream. */
+/** `cr export <core>`: a plain whole core, which debuggers open, from a compressed one, a stream or a delta. */
 import { type Command, Option } from "commander";
 import { printJson, runVerb } from "./report.js";
 import { formatBytes } from "./size.js";
@@ -12,7 +12,9 @@ interface Flags {
 export function register(program: Command): void {
   program
     .command("export")
-    .description("write a compressed or streamed core as a plain one, which debuggers open")
+    .description(
+      "write a core that is compressed, streamed or a delta as a plain whole one, which debuggers open",
+    )
     .argument("<core>", "core written by cr checkpoint, or - for a stream on standard input")
     .addOption(new Option("-o, --output <file>", "the plain core").env("CR_OUTPUT").makeOptionMandatory())
     .addOption(new Option("--force", "replace an existing file").env("CR_FORCE"))
@@ -21,10 +23,10 @@ export function register(program: Command): void {
 }
 
 async function run(path: string, { output, force = false, json = false }: Flags): Promise<void> {
-  const { exportCore } = await import("../supervise/export.js");
-  if (path !== "-") return tell(exportCore(path, output, { force }), json);
+  const { mergeCore } = await import("../supervise/merge.js");
+  if (path !== "-") return tell(mergeCore(path, output, { force }), json);
   const { fromStream } = await import("../supervise/from-stream.js");
-  tell(await fromStream(async (received) => exportCore(received.path, output, { force })), json);
+  tell(await fromStream(async (received) => mergeCore(received.path, output, { force })), json);
 }
 
 function tell(result: { readonly core: string; readonly sizeBytes: number }, json: boolean): void {

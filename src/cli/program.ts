@@ -15,6 +15,7 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   inspect: () => import("./inspect.js"),
   verify: () => import("./verify.js"),
   export: () => import("./export.js"),
+  merge: () => import("./merge.js"),
   doctor: () => import("./doctor.js"),
   explain: () => import("./explain.js"),
   watch: () => import("./watch.js"),

@@ -68,9 +68,9 @@ function missing(path: string): never {
 }
 
 async function check(path: string): Promise<Checked> {
-  const [{ openCore }, { verifyCore }, { checksumsOf }, { unpack }] = await Promise.all([
+  const [{ openCore }, { verifyWithChain }, { checksumsOf }, { unpack }] = await Promise.all([
     import("../core/reader.js"),
-    import("../core/verify.js"),
+    import("../core/verify-chain.js"),
     import("../tracee/frames.js"),
     import("../tracee/unpack.js"),
   ]);
@@ -79,7 +79,7 @@ async function check(path: string): Promise<Checked> {
     return { core: path, origin: "recore", ...verifyBundle(path, { checksum: checksumsOf, unpack }) };
   }
   using core = openCore(path, { unpack });
-  return { core: path, origin: core.origin, ...verifyCore(core, checksumsOf) };
+  return { core: path, origin: core.origin, ...verifyWithChain(core, { checksum: checksumsOf, unpack }) };
 }
 
 async function checkAnyway(path: string): Promise<Checked | { core: string; ok: false; error: CrError }> {

@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkpoint } from "../checkpoint/checkpoint.js";
+import { Lineage } from "../checkpoint/lineage.js";
 import type { RestartLedger } from "../checkpoint/restarted-calls.js";
 import { CrError } from "../errors.js";
 import { cronSchedule, everySchedule, type Schedule } from "../supervise/schedule.js";
@@ -21,6 +22,7 @@ interface WatchFlags extends CopyFlags {
   readonly cron?: Schedule;
   readonly name?: string;
   readonly keepLast: number;
+  readonly full?: boolean;
   readonly files?: "snapshot";
   readonly skip: readonly string[];
   readonly timeout?: number;
@@ -44,10 +46,13 @@ export function register(program: Command): void {
     )
     .addOption(new Option("--name <job>", "name of the job, default <comm>-<pid>").env("CR_NAME"))
     .addOption(
-      new Option("--keep-last <n>", "how many cores to keep")
+      new Option("--keep-last <n>", "how many cores to keep, besides those that they build on")
         .env("CR_KEEP_LAST")
         .argParser(parseCount)
         .default(3),
+    )
+    .addOption(
+      new Option("--full", "whole cores only, and no tracking of the program between them").env("CR_FULL"),
     )
     .addOption(
       new Option("--files <policy>", "keep the files it can write to in every core, to be put back whole")
@@ -77,7 +82,8 @@ export function register(program: Command): void {
 }
 
 async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Promise<void> {
-  const { name, keepLast, timeout, files, skip, json = false } = flags;
+  const { name, keepLast, timeout, files, skip, full = false, json = false } = flags;
+  using lineage = new Lineage();
   const stop = new AbortController();
   const onSignal = (): void => {
     // Without handlers the next signal ends cr at once, which the program does not notice.
@@ -96,7 +102,8 @@ async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Pro
       ...(timeout !== undefined && { timeoutMs: timeout }),
     };
     const ledger: RestartLedger = new Map();
-    const more = { ...copyOptionsOf(flags), skip, ledger, ...(files !== undefined && { files }) };
+    const kept = { ...(!full && { lineage }), ...(files !== undefined && { files }) };
+    const more = { ...copyOptionsOf(flags), skip, ledger, ...kept };
     const summary = await watch(options, (pid, asked) => checkpoint(pid, { ...asked, ...more }));
     if (json) printJson({ event: "ended", ...summary });
     else tellSummary(summary);
@@ -112,9 +119,10 @@ function tell(event: WatchEvent): void {
   } else if (event.event === "failed") {
     reportError(event.error, {});
   } else {
-    const { core, stopMs, totalMs, bytes } = event;
+    const { core, stopMs, totalMs, bytes, parent } = event;
+    const since = parent === undefined ? "" : ` since ${basename(parent)}`;
     const times = `stopped for ${formatMs(stopMs)} of ${formatMs(totalMs)}`;
-    process.stdout.write(`${basename(core)}  ${formatBytes(bytes)}  ${times}\n`);
+    process.stdout.write(`${basename(core)}  ${formatBytes(bytes)}${since}  ${times}\n`);
   }
 }
 

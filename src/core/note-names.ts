@@ -1,5 +1,5 @@
 /** Names of note types by owner, as linux/elf.h and docs/core-format.md give them. */
-import { FRAMES_NOTE, RECORE_NOTES, RECORE_OWNER } from "./recore-notes.js";
+import { DELTA_NOTE, FRAMES_NOTE, RECORE_NOTES, RECORE_OWNER } from "./recore-notes.js";
 import { NT } from "./standard-notes.js";
 
 /** LINUX note 0x205 (Linux 6.12): which component of the XSAVE area stands where. */
@@ -15,5 +15,6 @@ export const NOTE_NAMES: Readonly<Record<string, Readonly<Record<number, string>
   [RECORE_OWNER]: {
     ...Object.fromEntries(Object.entries(RECORE_NOTES).map(([name, type]) => [type, name])),
     [FRAMES_NOTE]: "FRAMES",
+    [DELTA_NOTE]: "DELTA",
   },
 };

@@ -6,9 +6,10 @@ import type { ProcessState } from "../state/process.js";
 import type { ThreadNote, ThreadState } from "../state/thread.js";
 import { badCore } from "./byte-source.js";
 import { checkConsistency } from "./consistency.js";
+import { checkDelta } from "./delta-rules.js";
 import { tailOffsetOf } from "./header-checksum.js";
 import type { CoreFile } from "./reader.js";
-import { decodeRecoreNotes } from "./recore-decode.js";
+import { decodeDeltaNote, decodeRecoreNotes } from "./recore-decode.js";
 import { decodeStandardNotes, FPREGSET_BYTES, type NotedThread } from "./standard-notes.js";
 
 /**
@@ -20,6 +21,7 @@ export function decodeState(core: CoreFile): ProcessState {
   const own = decodeRecoreNotes(core.notes, path);
   const standard = decodeStandardNotes(core.notes, path);
   if (standard.auxv === null) throw badCore(path, "the note NT_AUXV is missing");
+  const delta = decodeDeltaNote(core.notes, path);
   const state: ProcessState = {
     process: own.PROCESS,
     host: own.HOST,
@@ -35,8 +37,10 @@ export function decodeState(core: CoreFile): ProcessState {
     runs: own.PAGES.runs,
     softErrors: own.SOFT,
     siginfo: standard.siginfo,
+    ...(delta !== undefined && { delta }),
   };
   checkConsistency(state, { path, segments, tailOffset: tailOffsetOf(path, segments) });
+  checkDelta(state, path);
   return state;
 }
 

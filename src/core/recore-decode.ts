@@ -4,6 +4,7 @@
  */
 import { CrError } from "../errors.js";
 import { credentialsSchema } from "../state/credentials.js";
+import { type Delta, deltaSchema } from "../state/delta.js";
 import { filesSchema } from "../state/fd.js";
 import { type FramesNote, framesSchema } from "../state/frame.js";
 import { pagesSchema } from "../state/pages.js";
@@ -16,7 +17,7 @@ import { timersSchema } from "../state/timer.js";
 import { mmSchema, vmasSchema } from "../state/vma.js";
 import { badCore } from "./byte-source.js";
 import type { Note } from "./note.js";
-import { FORMAT, RECORE_NOTES, RECORE_OWNER, type RecoreNoteName } from "./recore-notes.js";
+import { DELTA_NOTE, FORMAT, RECORE_NOTES, RECORE_OWNER, type RecoreNoteName } from "./recore-notes.js";
 
 const SCHEMAS = {
   HOST: hostSchema,
@@ -47,7 +48,7 @@ const envelopeSchema = z.object({
 export function decodeRecoreNotes(notes: readonly Note[], path: string): Bodies {
   const bodies: Partial<Record<RecoreNoteName, unknown>> = {};
   for (const note of notes) {
-    if (note.owner !== RECORE_OWNER) continue;
+    if (note.owner !== RECORE_OWNER || note.type === DELTA_NOTE) continue;
     const name = nameOf(note);
     const body = openEnvelope(note, name, path);
     if (name === undefined) continue;
@@ -66,14 +67,25 @@ export function decodeChecksumNote(note: Note, path: string): string {
   return (parse(SCHEMAS.CHECKSUM, body, { name: "CHECKSUM", path }) as Bodies["CHECKSUM"]).crc32c;
 }
 
+/** The note DELTA; undefined in a core that is whole. */
+export function decodeDeltaNote(notes: readonly Note[], path: string): Delta | undefined {
+  const [note, ...more] = notes.filter(({ owner, type }) => owner === RECORE_OWNER && type === DELTA_NOTE);
+  if (more.length > 0) throw badCore(path, "the note RECORE/DELTA is there twice");
+  if (note === undefined) return undefined;
+  const of = { name: "DELTA", path };
+  return parse(deltaSchema, openBody(note, of), of) as Delta;
+}
+
 /** The note FRAMES of a compressed core, which is read before the plain core can be. */
 export function decodeFramesNote(note: Note, path: string): FramesNote {
-  const name = "FRAMES";
-  const envelope = parse(envelopeSchema, readJson(note, { name, path }), { name, path }) as z.infer<
-    typeof envelopeSchema
-  >;
-  requireMajor(envelope.format, name, path);
-  return parse(framesSchema, envelope.body, { name, path }) as FramesNote;
+  const of = { name: "FRAMES", path };
+  return parse(framesSchema, openBody(note, of), of) as FramesNote;
+}
+
+function openBody(note: Note, of: { readonly name: string; readonly path: string }): unknown {
+  const envelope = parse(envelopeSchema, readJson(note, of), of) as z.infer<typeof envelopeSchema>;
+  requireMajor(envelope.format, of.name, of.path);
+  return envelope.body;
 }
 
 function nameOf({ type }: Note): RecoreNoteName | undefined {

@@ -3,6 +3,7 @@
  * its format and whether a reader must know it. Free of schemas, because checkpoints load it; reading is
  * recore-decode.ts. The table is docs/core-format.md.
  */
+import type { Delta, InheritedRun } from "../state/delta.js";
 import { encodeNoteJson } from "../state/note-json.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
@@ -35,6 +36,8 @@ export const RECORE_NOTES = {
 } as const;
 /** Only in compressed cores, and read before all others (packed.ts). */
 export const FRAMES_NOTE = 0x5243_0010;
+/** Only in cores that hold what changed since another one (state/delta.ts): who does not know it must not read on. */
+export const DELTA_NOTE = 0x5243_0012;
 export type RecoreNoteName = keyof typeof RECORE_NOTES;
 
 /** Notes that a reader may pass over. */
@@ -58,7 +61,18 @@ export function encodeRecoreNotes(state: ProcessState): Buffer[] {
     encodeRecoreNote("CREDENTIALS", state.credentials),
     encodeRecoreNote("PAGES", { runs: state.runs.map(rowOfRun) }),
     encodeRecoreNote("SOFT", state.softErrors),
+    ...(state.delta === undefined ? [] : [encodeDeltaNote(state.delta)]),
   ];
+}
+
+function encodeDeltaNote({ ancestors, inherited }: Delta): Buffer {
+  const body = { ancestors, inherited: inherited.map(rowOfInherited) };
+  const desc = encodeNoteJson({ format: FORMAT, required: true, body });
+  return encodeNote({ owner: RECORE_OWNER, type: DELTA_NOTE, desc });
+}
+
+function rowOfInherited({ address, lengthBytes, ancestor, fileOffset, crc32c }: InheritedRun): unknown[] {
+  return [address, lengthBytes, ancestor, fileOffset, crc32c];
 }
 
 /** The note CHECKSUM with eight digits to be filled in, and where in it they stand. */

@@ -1,5 +1,6 @@
 /** A core of ours is proved whole before anything is started. Its structure has been checked when it was opened. */
 import { fstatSync } from "node:fs";
+import { type Chain, openChain } from "../core/chain.js";
 import { contentsOf } from "../core/contents-of.js";
 import { readState } from "../core/read-state.js";
 import type { CoreFile } from "../core/reader.js";
@@ -7,6 +8,7 @@ import { verifyCore } from "../core/verify.js";
 import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
 import { checksumsOf } from "../tracee/frames.js";
+import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
 import { onlyFilled } from "./fill.js";
 
@@ -29,6 +31,16 @@ export function requireIntact(core: CoreFile, state: ProcessState): void {
       data: { problems },
     },
   );
+}
+
+/** The earlier cores that a delta builds on, each of a rightful owner. Throws as `openChain`, CORE_NOT_OWNED. */
+export function openWholeChain(
+  core: CoreFile,
+  state: ProcessState,
+  { trust = false }: { readonly trust?: boolean },
+): Chain {
+  const check = ({ path, fileFd }: CoreFile) => checkOwner({ path, stat: fstatSync(fileFd) }, { trust });
+  return openChain(core.path, state, { unpack, check });
 }
 
 /** The state in a core of a rightful owner, proved. CORE_NOT_OWNED, BAD_CORE, CORE_CORRUPT, …. */

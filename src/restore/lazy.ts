@@ -5,6 +5,7 @@
  */
 import { resolve } from "node:path";
 import type { CoreFile } from "../core/reader.js";
+import { decodeDeltaNote } from "../core/recore-decode.js";
 import { ERROR_TABLE } from "../error-table.js";
 import { CrError, type ErrorCode } from "../errors.js";
 import type { PageSource } from "../state/frame.js";
@@ -32,7 +33,7 @@ export class LazyMemory implements Disposable {
   readonly #corePath: string;
   #server: PageServer | null = null;
 
-  /** Of an open core: FOREIGN_CORE where it has no checksums, NATIVE_MISSING without the libzstd that it needs. */
+  /** Of an open core: FOREIGN_CORE where it has no checksums, UNSUPPORTED_STATE for a delta, NATIVE_MISSING without the libzstd that it needs. */
   constructor(core: CoreFile, corePath: string) {
     if (core.origin !== "recore") {
       throw new CrError(
@@ -41,6 +42,13 @@ export class LazyMemory implements Disposable {
         {
           hint: "leave out --lazy",
         },
+      );
+    }
+    if (decodeDeltaNote(core.notes, core.path) !== undefined) {
+      throw new CrError(
+        "UNSUPPORTED_STATE",
+        `restore ${core.path} with --lazy: it builds on earlier cores, a whole one is required`,
+        { hint: `make it whole first: cr merge ${core.path} -o WHOLE, or leave out --lazy` },
       );
     }
     if (core.pages.frames !== null) requireZstd();

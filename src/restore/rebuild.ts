@@ -1,5 +1,6 @@
 /** `rebuild`: the recipe inside the newborn, from its entry point to the instant before it is let go. */
 
+import type { Chain } from "../core/chain.js";
 import { fitForeignXstate } from "../core/foreign-xstate.js";
 import { CrError } from "../errors.js";
 import type { PageSource } from "../state/frame.js";
@@ -17,7 +18,7 @@ import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
 import { endedMain, endingAt, hasEndedMain } from "./ended-main.js";
 import type { DescriptorTable } from "./files.js";
-import { fillPages } from "./fill.js";
+import { fillInherited, fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { asInside, spacesAround } from "./inside-users.js";
@@ -48,6 +49,8 @@ export interface RebuildParts {
   readonly state: ProcessState;
   /** Where the recorded memory is. */
   readonly pages: PageSource;
+  /** Earlier cores that hold a part of it. */
+  readonly chain?: Chain;
   readonly inheritance: Inheritance;
   readonly prepared: DescriptorTable;
   /** Of each thread, in the order of the recorded ones. */
@@ -113,13 +116,14 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
 
 /** All that is there in memory, from the newborn's own to the recorded. */
 function makeMemory(workshop: Workshop, parts: RebuildParts): void {
-  const { state, pages, inheritance, foreign, vdso, lazy } = parts;
+  const { state, pages, chain, inheritance, foreign, vdso, lazy } = parts;
   const { newborn } = workshop;
   vacate(workshop, state.vmas, vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
   const runs = lazy?.begin(workshop, state) ?? state.runs;
   fillPages(newborn.pid, { ...state, runs, checked: !foreign }, pages);
+  if (chain) fillInherited(newborn.pid, chain);
   if (vdso) writeDetours(newborn, vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);

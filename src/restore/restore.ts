@@ -3,6 +3,7 @@
  * start a newborn; rebuild it; roll files back; let it go. Until the last step nothing of the program runs, and
  * whatever fails leaves no process and no changed file behind.
  */
+import type { Chain } from "../core/chain.js";
 import { coreMemory } from "../core/core-memory.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { faultPoint } from "../fault.js";
@@ -15,7 +16,7 @@ import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
-import { readWhole } from "./check-intact.js";
+import { openWholeChain, readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
 import { clocksHere } from "./clocks.js";
 import { requireConsent } from "./consent.js";
@@ -88,6 +89,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using core = openCore(path, { unpack });
   const foreign = core.origin !== "recore";
   const recorded = asSeenHere(readWhole(core, options), options.callerGroups ?? null);
+  using chain = openWholeChain(core, recorded, options);
   const { state: adapted, vdso, softErrors: accepted } = adapt(core, recorded, options);
   const policy = options.files ?? "rollback";
   const sameBoot = adapted.host.bootId === bootId();
@@ -125,7 +127,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
   const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
-  const known = { core, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
+  const known = { core, chain, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
   const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, ipc, spaces });
   snapshots.keep();
   const softErrors = [
@@ -158,6 +160,7 @@ function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stop
 interface StartParts {
   readonly lazy: LazyMemory | null;
   readonly core: CoreFile;
+  readonly chain: Chain;
   readonly state: ProcessState;
   readonly options: RestoreOptions;
   readonly placed: Placed;
@@ -204,6 +207,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   rebuild(newborn, {
     state,
     pages: core.pages,
+    chain: parts.chain,
     lazy: parts.lazy,
     inheritance,
     prepared,

@@ -3,6 +3,7 @@
  * makes it, the core writer stores it, the core reader gives it back, a restore rebuilds from it.
  */
 import type { Credentials } from "./credentials.js";
+import type { Delta } from "./delta.js";
 import type { FileState } from "./fd.js";
 import type { PageRun } from "./pages.js";
 import { bytes, u64, z } from "./schema.js";
@@ -115,6 +116,8 @@ export interface ProcessState {
   readonly limits: readonly Rlimit[];
   readonly credentials: Credentials;
   readonly runs: readonly PageRun[];
+  /** Pages that earlier cores hold; left out in a core that is whole. */
+  readonly delta?: Delta;
   readonly softErrors: readonly SoftError[];
   /** NT_SIGINFO: the signal that ended the process in cores of others, null in ours. */
   readonly siginfo: Buffer | null;

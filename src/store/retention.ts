@@ -2,6 +2,7 @@
  * Which generations of a job stay. Pure: each rule names generations to keep, what no rule keeps goes, and the
  * newest always stays. A rule by hour or by day is one more function in `RULES`.
  */
+import { basename } from "node:path";
 import type { Generation } from "./generation.js";
 
 export interface RetentionPolicy {
@@ -16,12 +17,19 @@ const RULES: readonly Rule[] = [
   (newestFirst, { keepLast }) => newestFirst.slice(0, keepLast),
 ];
 
-/** The generations that no rule keeps, oldest first. */
+/**
+ * The generations that no rule keeps, oldest first. `ancestors` names the files that a generation builds on: what a kept
+ * one needs stays, besides those that the rules count.
+ */
 export function expiredGenerations(
   generations: readonly Generation[],
   policy: RetentionPolicy,
+  ancestors: (generation: Generation) => readonly string[] = () => [],
 ): readonly Generation[] {
   const newestFirst = [...generations].sort((a, b) => b.number - a.number);
   const kept = new Set(RULES.flatMap((rule) => rule(newestFirst, policy)));
-  return newestFirst.filter((generation) => !kept.has(generation)).reverse();
+  const needed = new Set([...kept].flatMap(ancestors));
+  return newestFirst
+    .filter((generation) => !kept.has(generation) && !needed.has(basename(generation.path)))
+    .reverse();
 }

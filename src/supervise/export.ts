@@ -34,21 +34,26 @@ export interface Exported {
 export function exportCore(path: string, to: string, { force }: { readonly force: boolean }): Exported {
   using core = openCore(path, { unpack });
   using output = OutputFile.create(to, { force, compress: null });
-  const { frames } = core.pages;
-  if (frames === null) {
+  if (core.pages.frames === null) {
     expand(output.fd, core, dataPieces(core.fileFd, 0, core.fileBytes));
   } else {
-    const slices = frames.map(({ plainOffset, plainBytes }) => ({
-      fileOffset: plainOffset,
-      lengthBytes: plainBytes,
-    }));
-    expand(output.fd, core, slices);
+    copyData(output.fd, core);
     copyThrough(output.fd, core, tailOffsetOf(path, core.segments));
   }
   ftruncateSync(output.fd, core.sizeBytes);
   requireWhole(output.fd, path);
   output.commit();
   return { from: path, core: output.path, sizeBytes: core.sizeBytes };
+}
+
+/** What stands between the first page of a core and its notes, to the same places. Throws CORE_CORRUPT, … */
+export function copyData(fd: number, core: CoreFile): void {
+  const { frames } = core.pages;
+  const slices =
+    frames === null
+      ? dataPieces(core.fileFd, PAGE_BYTES, tailOffsetOf(core.path, core.segments))
+      : frames.map(({ plainOffset, plainBytes }) => ({ fileOffset: plainOffset, lengthBytes: plainBytes }));
+  expand(fd, core, slices);
 }
 
 function expand(fd: number, { pages }: CoreFile, ranges: readonly Range[]): void {
@@ -65,7 +70,8 @@ function copyThrough(fd: number, core: CoreFile, tailOffset: number): void {
   writeAll(fd, core.read(0, PAGE_BYTES), 0);
 }
 
-function requireWhole(fd: number, from: string): void {
+/** Proves what was written, before it gets a name. CORE_CORRUPT, BAD_CORE. */
+export function requireWhole(fd: number, from: string): void {
   using core = openCore(nameOf(fd));
   const [problem] = verifyCore(core, checksumsOf).problems;
   if (problem === undefined || core.origin !== "recore") return;

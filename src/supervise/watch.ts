@@ -10,6 +10,7 @@ import { homeFolder } from "../store/home.js";
 import { defaultJobName, type Job, openJob } from "../store/job.js";
 import { lockJob } from "../store/lock.js";
 import { expiredGenerations, type RetentionPolicy } from "../store/retention.js";
+import { Ancestry } from "./ancestry.js";
 import { type HeldProcess, holdProcess } from "./hold.js";
 import { runSchedule, type Schedule } from "./schedule.js";
 
@@ -19,6 +20,8 @@ export interface TakenCheckpoint {
   readonly stopMs: number;
   readonly totalMs: number;
   readonly bytes: number;
+  /** Of a core that holds only what changed: the one it builds on. */
+  readonly parent?: string;
 }
 
 /** Takes one checkpoint into `output` under a name that does not exist yet. */
@@ -97,6 +100,7 @@ type Watch = WatchOptions & { readonly job: Job; readonly held: HeldProcess };
 
 async function watchJob(watched: Watch, checkpoint: TakeCheckpoint): Promise<WatchSummary> {
   const { job, held, onEvent = () => {} } = watched;
+  const ancestry = new Ancestry();
   let taken = 0;
   let failed = 0;
   let lastCore: string | null = null;
@@ -107,7 +111,8 @@ async function watchJob(watched: Watch, checkpoint: TakeCheckpoint): Promise<Wat
       const generation = await takeGeneration(watched, checkpoint);
       taken += 1;
       lastCore = generation.core;
-      const pruned = prune(watched);
+      ancestry.note(generation.core, generation.parent);
+      const pruned = prune(watched, ancestry);
       onEvent({ event: "generation", ...generation, pruned });
     } catch (error) {
       // The program ended in the middle of it: no failure, just the end.
@@ -126,17 +131,17 @@ async function takeGeneration(
   checkpoint: TakeCheckpoint,
 ): Promise<TakenCheckpoint & { readonly number: number }> {
   const { number, path } = nextGeneration(job, held.pid);
-  const { core, stopMs, totalMs, bytes } = await checkpoint(held.pid, {
+  const { core, stopMs, totalMs, bytes, parent } = await checkpoint(held.pid, {
     output: path,
     startTicks: held.startTicks,
     ...(timeoutMs !== undefined && { timeoutMs }),
   });
-  return { number, core, stopMs, totalMs, bytes };
+  return { number, core, stopMs, totalMs, bytes, ...(parent !== undefined && { parent }) };
 }
 
-/** Removes what the policy no longer keeps; only called once a newer generation is whole. */
-function prune({ job, retention }: Watch): readonly string[] {
-  const expired = expiredGenerations(listGenerations(job), retention);
+/** Removes what the policy no longer keeps and nothing kept builds on; only called once a newer generation is whole. */
+function prune({ job, retention }: Watch, ancestry: Ancestry): readonly string[] {
+  const expired = expiredGenerations(listGenerations(job), retention, ancestry.of);
   for (const generation of expired) removeGeneration(generation);
   return expired.map((generation) => generation.path);
 }

@@ -46,6 +46,20 @@ export function expandInto(
   return fill(source, placed, { pid: 0, outFd, fresh: true });
 }
 
+/** Copies ranges of a core to other places of a plain file that is empty there; CRC32C of each. */
+export function placeInto(
+  outFd: number,
+  source: PageSource,
+  ranges: readonly {
+    readonly fileOffset: number;
+    readonly lengthBytes: number;
+    readonly placeOffset: number;
+  }[],
+): number[] {
+  const placed = ranges.map((range) => ({ ...range, address: BigInt(range.placeOffset) }));
+  return fill(source, placed, { pid: 0, outFd, fresh: true });
+}
+
 /** CRC32C of ranges of a core. */
 export function checksumsOf(
   source: PageSource,

@@ -66,15 +66,21 @@ export class PageTracker {
     return isWritten();
   }
 
-  /** Tracks a whole mapping from now on; false where the kernel cannot, or it is gone. */
+  /**
+   * Tracks a whole mapping from now on; false where the kernel cannot, or it is gone. Marks of an earlier tracking are taken
+   * away: where mremap(2) joined mappings the kernel forgets the tracking and leaves the marks, then lets the program write
+   * there, and such pages would look clean for ever.
+   */
   register({ start, end }: { readonly start: Address; readonly end: Address }): boolean {
     const request = Buffer.alloc(32);
     request.writeBigUInt64LE(start, 0);
     request.writeBigUInt64LE(end - start, 8);
     request.writeBigUInt64LE(MODE_WP, 16);
     const isDone = tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
-    if (isDone) this.#tracked.set(Number(start), Number(end));
-    return isDone;
+    if (!isDone) return false;
+    this.#tracked.set(Number(start), Number(end));
+    this.#lift(Number(start), Number(end));
+    return true;
   }
 
   /**
@@ -103,13 +109,13 @@ export class PageTracker {
     return tryOwnCall("ioctl", this.#uffd, UFFDIO_WRITEPROTECT, request);
   }
 
+  #lift(start: number, end: number): void {
+    for (let at = start; at < end; at += LIFT_BYTES) this.#open(at, Math.min(at + LIFT_BYTES, end));
+  }
+
   /** Ends it. What is protected is opened bit by bit first: the kernel would do it at one go, and writers would wait. */
   [Symbol.dispose](): void {
-    for (const [start, end] of this.#tracked) {
-      for (let at = start; at < end; at += LIFT_BYTES) {
-        this.#open(at, Math.min(at + LIFT_BYTES, end));
-      }
-    }
+    for (const [start, end] of this.#tracked) this.#lift(start, end);
     this.#pagemap[Symbol.dispose]();
     closeSync(this.#uffd);
   }

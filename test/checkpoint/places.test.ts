@@ -63,4 +63,18 @@ describe("PlaceBook", () => {
     book.note([span(10, 13), span(20, 22)], Uint32Array.from([1, 2, 3, 4, 5]));
     expect(book.leftovers([span(11, 12), span(20, 21)])).toEqual([span(1, 2), span(3, 4), span(6, 7)]);
   });
+
+  test("dropped pages have no place any more, the others keep theirs and their checksums", () => {
+    const book = new PlaceBook(PAGE);
+    book.cover([span(10, 14), span(20, 22)]);
+    book.note([span(10, 14), span(20, 22)], Uint32Array.from([1, 2, 3, 4, 5, 6]));
+    book.drop([span(19, 21), span(13, 14), span(11, 12)]);
+    expect(book.placed(span(8, 30))).toEqual([
+      { ...span(10, 11), fileOffset: PAGE },
+      { ...span(12, 13), fileOffset: 3 * PAGE },
+      { ...span(21, 22), fileOffset: 6 * PAGE },
+    ]);
+    expect([...book.checksums(span(12, 13))]).toEqual([3]);
+    expect([...book.checksums(span(21, 22))]).toEqual([6]);
+  });
 });

@@ -171,3 +171,13 @@ describe("tracing", () => {
       expect(await target.ended(), target.output()).toBe("exited 0");
     }));
 });
+
+test("a tree builds on no earlier core", () =>
+  withScene(async (scene) => {
+    const { pid } = await start(scene, withChild("pass"));
+    const core = join(scene.folder, "tree");
+    const { status, stderr } = await scene.cr(["checkpoint", `${pid}`, "-o", core, "--parent", "earlier"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/UNSUPPORTED_STATE: cannot build on earlier: process \d+ has children/);
+    expect(listing(scene.folder).filter((name) => name.startsWith("tree"))).toEqual([]);
+  }));

@@ -23,3 +23,12 @@ test.each([
 ])("of %j with the last %i kept, %j go", (numbers, keepLast, expired) => {
   expect(expiredGenerations(generations(...numbers), { keepLast }).map((one) => one.number)).toEqual(expired);
 });
+
+test("what a kept generation builds on stays, besides those that are counted", () => {
+  const builds: Readonly<Record<number, readonly number[]>> = { 2: [1], 3: [2, 1], 5: [4], 6: [5, 4] };
+  const ancestors = ({ number }: Generation) => (builds[number] ?? []).map((one) => `core.7.${one}`);
+  const expired = (keepLast: number) =>
+    expiredGenerations(generations(1, 2, 3, 4, 5, 6), { keepLast }, ancestors).map(({ number }) => number);
+  expect(expired(2)).toEqual([1, 2, 3]);
+  expect(expired(4)).toEqual([]);
+});

@@ -1,0 +1,99 @@
+/**
+ * What a copy of a process owes to the checkpoints before and after it: pages that count as written whatever the
+ * tracking says, and a note of all that was seen written, should the checkpoint come to nothing.
+ */
+import type { Vma } from "../state/vma.js";
+import type { PageTracker } from "../tracee/page-tracker.js";
+import type { Span } from "../tracee/range-list.js";
+import type { Kept, Link } from "./lineage.js";
+import type { PageBase } from "./page-base.js";
+import { clip, isTracked, merge, ownPages } from "./spans.js";
+
+export class Keeping {
+  #isOn = false;
+  #kept: Kept | null = null;
+  #seen: Span[] = [];
+  #isFirst = true;
+  #isCloned = false;
+  #base: PageBase | null = null;
+
+  /** From now on for the next checkpoint, too, and with what the last one left. */
+  begin(kept: Kept | null, isCloned: boolean): void {
+    this.#isOn = true;
+    this.#kept = kept;
+    // What is owed has to be copied: with no other place, a page that is left out would be found missing.
+    this.#base = kept && !isCloned ? kept.base.without(kept.owed) : null;
+    this.#isCloned = isCloned;
+  }
+
+  /** Whether the core began as a clone of the last one. */
+  get isCloned(): boolean {
+    return this.#isCloned && this.#kept !== null;
+  }
+
+  /** Whether tracking goes on behind the stop. */
+  get isOn(): boolean {
+    return this.#isOn;
+  }
+
+  /** Where pages stand that were not written since the last checkpoint; null where all have to be copied. */
+  get base(): PageBase | null {
+    return this.#kept && this.#base;
+  }
+
+  /** Runs a scan that protects pages and notes what it found: when it fails, nobody knows any more what was written. */
+  noting(scan: () => Span[]): Span[] {
+    const kept = this.#kept;
+    this.#kept = null;
+    const spans = scan();
+    this.#kept = kept;
+    if (kept !== null) this.#seen = merge([...this.#seen, ...spans]);
+    return spans;
+  }
+
+  /**
+   * Pages that the first round has to copy besides those that were written: what an earlier attempt saw, and huge pages
+   * of hugetlbfs, which come back as unwritten when they were given up (a marker of the old one stays in the page table).
+   */
+  due(vmas: readonly Vma[], tracker: PageTracker): Span[] {
+    if (this.#kept === null || !this.#isFirst) return [];
+    this.#isFirst = false;
+    const huge = vmas.filter((vma) => isTracked(vma) && vma.hugePageBytes !== undefined);
+    return [...clip(this.#kept.owed, vmas.filter(isTracked)), ...doubtfulPages(huge, tracker)];
+  }
+
+  /** What an attempt that came to nothing gives back to the lineage; null where there is nothing to go on with. */
+  giveBack(): Kept | null {
+    const kept = this.#kept;
+    return kept && { ...kept, owed: merge([...kept.owed, ...this.#seen]) };
+  }
+
+  /** The cores that this one builds on, the whole one first; none for a whole one. */
+  get chain(): readonly Link[] {
+    return this.#isCloned ? [] : (this.#kept?.chain ?? []);
+  }
+
+  /** Ends it: what is tracked is not to be trusted, or not there. */
+  end(): void {
+    this.#isOn = false;
+    this.#kept = null;
+  }
+}
+
+/**
+ * All pages of mappings that are new to the tracking: those that were moved there may be marked as clean, by this
+ * tracking or one before, so they are copied whatever is said of them.
+ */
+export function doubtfulPages(vmas: readonly Vma[], tracker: PageTracker): Span[] {
+  const tracked = vmas.filter(isTracked);
+  return tracked.length === 0 ? [] : ownPages(tracked, tracker.census());
+}
+
+/** Tracks mappings that have pages and are not tracked yet; those that are now. */
+export function registerFresh(
+  tracker: PageTracker,
+  vmas: readonly Vma[],
+  untracked: readonly Span[],
+): readonly Vma[] {
+  return vmas.filter((vma) => isTracked(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma));
+}
