@@ -9,6 +9,7 @@ import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { passedDescriptors } from "../tracee/fdinfo.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { pathInside } from "../tracee/maps.js";
+import { isOfThisNetwork } from "../tracee/net-cookie.js";
 import { accountOf, peekSocket, type SocketFacts, socketFacts, unreadByPeer } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
 import type { Sort, Surroundings } from "./objects.js";
@@ -33,6 +34,7 @@ export function sortSocket(one: OpenDescriptor, around: Surroundings): Sort {
   const holder = around.farEnds.holder(one.link);
   if (holder !== null) return refused(one, `that ${describeFarEnd(holder)}, too`);
   const facts = withGrasp(around.pid, one.fd, socketFacts);
+  if (!withGrasp(around.pid, one.fd, isOfThisNetwork)) return refused(one, "of another network namespace");
   if (facts.filtered) return refused(one, "with a filter (SO_ATTACH_FILTER)");
   if (facts.family === AF_UNIX) return sortUnix(one, facts, around);
   if (facts.family === AF_INET || facts.family === AF_INET6) return sortInternet(one, facts, around);

@@ -29,6 +29,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["spaces"],
   ["posix-shm"],
   ["sysv"],
+  ["queues"],
   ["filemap"],
   ["advice"],
   ["locked"],

@@ -112,6 +112,13 @@ describe("a tree in namespaces of its own, made by unshare", () => {
 /** Ends with its parent. */
 const CHILD = "read -r line < <(unshare -u setpriv --pdeathsig KILL sh -c 'echo there; exec sleep 1000')";
 
+const FOREIGN_SOCKET =
+  "exec python3 -c 'import ctypes, socket, time; s = socket.socket(); ctypes.CDLL(None).unshare(1 << 30); print(\"ready\", flush=True); time.sleep(1000)'";
+
+/** Its child has the same working folder (CLONE_FS), and dies with it. */
+const SHARER =
+  "exec python3 -c 'import ctypes, time; c = ctypes.CDLL(None); p = c.syscall(56, 0x211, 0, 0, 0, 0); p or c.prctl(1, 9); p and print(\"ready\", flush=True); time.sleep(1000)'";
+
 const THREADED =
   "exec python3 -c 'import threading; threading.Thread(target=threading.Event().wait).start(); print(\"ready\", flush=True)'";
 
@@ -137,6 +144,7 @@ describe("what is in a namespace and cannot be made again is refused by name", (
     ],
     ["a segment", "-i", "ipcmk -M 4096 >/dev/null", /segment 0, which nobody has attached, in its own ipc/],
     ["a child elsewhere", "-u", CHILD, /an own uts namespace, another one than that of/],
+    ["a socket of another", "-u", FOREIGN_SOCKET, /a socket \(socket:\[\d+\]\) of another network namespace/],
     ["a mount", "-m", "mount -t ramfs none /mnt", /the mount of ramfs on \/mnt in its own mnt namespace/],
     [
       "a file of its own",
@@ -151,6 +159,12 @@ describe("what is in a namespace and cannot be made again is refused by name", (
       /the hard link \/mnt\/[ab] in its/,
     ],
     ["no pids yet", "-p", ":", /a pid namespace for children that it has not got/],
+    [
+      "who shares",
+      "-m",
+      SHARER,
+      /processes that share what else only threads do \(clone\(2\)\) in an own namespace/,
+    ],
     ["users with threads", "-U", THREADED, /several threads in an own user namespace/],
   ])("%s", (_title, ...[flag, act, names]) =>
     withScene(async (scene) => {
