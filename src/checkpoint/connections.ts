@@ -16,8 +16,8 @@ import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
 import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
 import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
 import { type Frozen, takeBackStop } from "./ask.js";
+import type { Sockets } from "./queues.js";
 import { type Refusal, refuse } from "./refusal.js";
-import type { Sockets } from "./refused-contents.js";
 
 export const TCP_HOLD_MS = 60_000;
 const SEQUENCE_NUMBERS = 2 ** 32;

@@ -4,12 +4,11 @@
  */
 import { lstatSync } from "node:fs";
 import { describeFarEnd } from "../host/descriptor-holders.js";
-import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { ObjectOf } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
-import { passedDescriptors } from "../tracee/fdinfo.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { pathInside } from "../tracee/maps.js";
-import { accountOf, peekSocket, type SocketFacts, socketFacts, unreadByPeer } from "../tracee/sockets.js";
+import { looksElsewhere, type SocketFacts, socketFacts } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
 import type { Sort, Surroundings } from "./objects.js";
 import { sortConnection } from "./tcp.js";
@@ -17,7 +16,6 @@ import { sortConnection } from "./tcp.js";
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
-const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const IPPROTO_UDP = 17;
 const TCP_ESTABLISHED = 1;
@@ -49,6 +47,7 @@ function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundi
     if (state === TCP_LISTEN && waiting > 0)
       return refused(one, `with ${waiting} connections to accept (TCP)`);
     if (state !== TCP_LISTEN && state !== TCP_CLOSE) {
+      if (withGrasp(around.pid, one.fd, looksElsewhere)) return refused(one, "with SO_PEEK_OFF set (TCP)");
       const connection = sortConnection(one, facts, around);
       return typeof connection === "string" ? refused(one, connection) : keep(facts, connection);
     }
@@ -63,8 +62,6 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
   const told = unixSocket(one.stat.ino);
   if (told === null)
     return refused(one, "of which the kernel does not tell the other end (CONFIG_UNIX_DIAG)");
-  const passed = passedDescriptors(one.info);
-  if (passed > 0) return refused(one, `with ${passed} descriptors on their way (SCM_RIGHTS)`);
   const file = fileOf(pid, facts, told);
   if (typeof file === "string") return refused(one, file);
   if (told.state === TCP_LISTEN) {
@@ -78,13 +75,15 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
     const what = refusedNames(facts, told, open);
     return what === null ? keep(facts, { peer: told.peer, shutdown: told.shutdown }) : refused(one, what);
   }
+  const isAddressed = facts.type === SOCK_DGRAM && (isNamed(facts.local) || isNamed(facts.remote));
+  if (told.peer === null && told.state === TCP_ESTABLISHED && !isAddressed)
+    return sortWidowed(one, facts, told);
   if (facts.type === SOCK_DGRAM) {
     if (facts.readable) return refused(one, "with unread messages (unix)");
     if (told.peer !== null && !isNamed(facts.remote))
       return refused(one, "whose other end is not in it (unix)");
     return keep(facts, { file, shutdown: told.shutdown });
   }
-  if (told.peer === null && told.state === TCP_ESTABLISHED) return sortWidowed(one, { facts, told, pid });
   if (told.peer !== null || told.state !== TCP_CLOSE)
     return refused(one, "whose other end is not in it (unix)");
   return told.shutdown === 0 ? keep(facts, { file }) : refused(one, "whose other end is closed (unix)");
@@ -103,14 +102,12 @@ function refusedNames(facts: SocketFacts, told: UnixSocket, open: readonly OpenD
 }
 
 /** The other end of a pair is closed: this one reads as ended and cannot be written to (the JVM keeps such a one). */
-function sortWidowed(
-  one: OpenDescriptor,
-  { facts, told, pid }: { readonly facts: SocketFacts; readonly told: UnixSocket; readonly pid: number },
-): Sort {
+function sortWidowed(one: OpenDescriptor, facts: SocketFacts, { shutdown }: UnixSocket): Sort {
   if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "whose other end is closed (unix)");
-  const { expected } = withGrasp(pid, one.fd, peekSocket);
-  if (expected > 0) return refused(one, `whose other end is closed, with ${expected} unread bytes (unix)`);
-  return keep({ ...facts, local: "", remote: "" }, { peerClosed: true, shutdown: told.shutdown });
+  // A stream alone may have it behind bytes; other errors are none of an end that was closed.
+  if (facts.failed && facts.type === SOCK_DGRAM)
+    return refused(one, "with an error that waits (unix, SO_ERROR)");
+  return keep({ ...facts, local: "", remote: "" }, { peerClosed: true, peerReset: facts.failed, shutdown });
 }
 
 function isNamed(address: string): boolean {
@@ -131,7 +128,7 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
   const { family, type, protocol, local, remote, peerUser, options } = facts;
-  const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null, tcp: null };
+  const plain = { peer: null, peerClosed: false, peerReset: false, shutdown: 0, file: null, backlog: null };
   const socket = {
     family,
     type,
@@ -141,34 +138,9 @@ function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
     peerUser,
     options: [...options],
     ...plain,
+    tcp: null,
+    queue: null,
     ...more,
   };
   return { kind: "socket", object: { kind: "socket", ...socket } };
-}
-
-/** The bytes or the one message that wait in one end of a pair; null when nothing does, a string when it cannot be had. */
-export function queuedIn(
-  pid: number,
-  {
-    fd,
-    peerPid,
-    peerFd,
-    object,
-  }: {
-    readonly fd: number;
-    readonly peerPid: number;
-    readonly peerFd: number;
-    readonly object: KernelObject;
-  },
-): Buffer | null | string {
-  if (object.kind !== "socket") return null;
-  const account = withGrasp(peerPid, peerFd, unreadByPeer);
-  if (account === 0) return null;
-  const { bytes, expected } = withGrasp(pid, fd, peekSocket);
-  if (object.type === SOCK_STREAM) {
-    return bytes.length === expected ? bytes : `${expected} unread bytes that cannot be seen whole`;
-  }
-  const { family, type, protocol } = object;
-  const alone = accountOf(bytes, [family, type, protocol]);
-  return account === alone ? bytes : "more than one unread message";
 }

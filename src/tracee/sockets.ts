@@ -5,12 +5,14 @@ import { type OwnCallName, ownCall, tryOwnCall } from "./own-call.js";
 import { changedOptions, getOption, hasFilter, type SocketOption } from "./socket-options.js";
 
 const AF_UNIX = 1;
+const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_PROTOCOL = 38;
 const SO_DOMAIN = 39;
+const SO_PEEK_OFF = 42;
 const SO_MEMINFO = 55;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
@@ -21,6 +23,7 @@ const ADDRESS_BYTES = 128;
 const FIONREAD = 0x541b;
 const SIOCOUTQ = 0x5411;
 const POLLIN = 1;
+const POLLERR = 8;
 const MSG_PEEK_DONTWAIT = 0x02 | 0x40;
 const SOCK_CLOEXEC = 0o2000000;
 
@@ -38,6 +41,8 @@ export interface SocketFacts {
   readonly received: number;
   /** A read would find something, or an end. */
   readonly readable: boolean;
+  /** An error waits (SO_ERROR), which the next call takes. */
+  readonly failed: boolean;
   /** Whom SO_PEERCRED tells; null for nobody. */
   readonly peerUser: { readonly uid: number; readonly gid: number } | null;
   readonly options: readonly SocketOption[];
@@ -55,8 +60,9 @@ export function socketFacts(fd: number): SocketFacts {
     local: address(fd, "getsockname"),
     remote: address(fd, "getpeername"),
     tcp: protocol === IPPROTO_TCP ? tcpOf(fd) : null,
-    received: number(fd, SO_MEMINFO),
-    readable: isReadable(fd),
+    received: receivedMemory(fd),
+    readable: polled(fd, POLLIN),
+    failed: polled(fd, POLLERR),
     peerUser: family === AF_UNIX ? peerUserOf(fd) : null,
     options: changedOptions(fd, [family, type, protocol]),
     filtered: hasFilter(fd),
@@ -98,12 +104,23 @@ function peerUserOf(fd: number): SocketFacts["peerUser"] {
   return { uid: told.readUInt32LE(4), gid: told.readUInt32LE(8) };
 }
 
-function isReadable(fd: number): boolean {
+/** Whether poll(2) tells this event. */
+function polled(fd: number, event: number): boolean {
   const poll = Buffer.alloc(8);
   poll.writeInt32LE(fd, 0);
-  poll.writeInt16LE(POLLIN, 4);
+  poll.writeInt16LE(event, 4);
   ownCall("poll", poll, 1, 0);
-  return (poll.readInt16LE(6) & POLLIN) !== 0;
+  return (poll.readInt16LE(6) & event) !== 0;
+}
+
+/** Whether a message waits, an empty one included, or an end. */
+export function isReadable(fd: number): boolean {
+  return polled(fd, POLLIN);
+}
+
+/** Bytes of memory that received data takes (SO_MEMINFO); unix sockets have none. */
+export function receivedMemory(fd: number): number {
+  return number(fd, SO_MEMINFO);
 }
 
 /** Bytes that a socket has sent and nobody has read, as the kernel accounts them (SIOCOUTQ). */
@@ -111,12 +128,24 @@ export function unreadByPeer(fd: number): number {
   return count(fd, SIOCOUTQ);
 }
 
-/** What waits in a socket, without taking it: all of a stream, the first message of others. */
+/**
+ * What waits in a socket, without taking it: all of a stream, the first message of others. An error that waits would be
+ * taken where a call finds no bytes before it, and a place to look at of the program's own (SO_PEEK_OFF) would move:
+ * then nothing is looked at.
+ */
 export function peekSocket(fd: number): { readonly bytes: Buffer; readonly expected: number } {
   const expected = count(fd, FIONREAD);
+  const isBehind = expected > 0 && number(fd, SO_TYPE) === SOCK_STREAM;
+  const isUnsafe = (polled(fd, POLLERR) && !isBehind) || looksElsewhere(fd);
+  if (isUnsafe) return { bytes: Buffer.alloc(0), expected };
   const bytes = Buffer.alloc(Math.max(expected, 1));
   const got = tryOwnCall("recvfrom", fd, bytes, bytes.length, MSG_PEEK_DONTWAIT, 0, 0);
   return { bytes: bytes.subarray(0, Math.max(got, 0)), expected };
+}
+
+/** The program looks from a place of its own on (SO_PEEK_OFF of socket(7)). */
+export function looksElsewhere(fd: number): boolean {
+  return (getOption(fd, SOL_SOCKET, SO_PEEK_OFF)?.readInt32LE(0) ?? -1) >= 0;
 }
 
 /** What `unreadByPeer` is when just this one message waits: tried on a pair of cr's own. */

@@ -59,6 +59,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["inotify"],
   ["mutexes"],
   ["sockets"],
+  ["queues"],
   ["tcp"],
   ["ptys"],
   ["thread-area"],

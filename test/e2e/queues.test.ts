@@ -1,0 +1,53 @@
+/** What waits in sockets where it cannot be saved, and what a `cr` that dies leaves behind in them: nothing. */
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { describeResult } from "../harness/cr.js";
+import { eventually } from "../harness/eventually.js";
+import { runsFreely } from "../harness/process.js";
+import { expectRefusal, listing } from "../harness/refusal.js";
+import { withScene } from "../harness/scene.js";
+import { fixture } from "../harness/target.js";
+
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  [
+    "nobodys",
+    /fd:\d+: a descriptor on its way \(SCM_RIGHTS\) of \S+, which nobody in it has open in socket:/,
+  ],
+  ["behind", /fd:\d+: descriptors on their way \(SCM_RIGHTS\) at an unknown byte in socket:/],
+  ["empty", /fd:\d+: unread messages that cannot all be seen in socket:/],
+  ["told", /fd:\d+: unread messages that tell their sender \(SO_PASSCRED\) in socket:/],
+  ["tcp", /fd:\d+: a socket \(socket:\[\d+\]\) with SO_PEEK_OFF set \(TCP\)/],
+];
+
+describe("unread and refused by name", () => {
+  test.concurrent.each(REFUSED)("%s", (kind, names) =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("unread"), "FOLDER", kind]);
+      await target.says("ready");
+      const before = listing(scene.folder);
+      const result = await scene.cr(["checkpoint", String(target.pid), "-o", join(scene.folder, "core")]);
+      expectRefusal(result, { codes: ["UNSUPPORTED_STATE"], names });
+      expect(listing(scene.folder)).toEqual(before);
+      target.go();
+      expect(await target.ended(), target.output()).toBe("exited 0");
+    }),
+  );
+});
+
+/** The fixture checks SO_PEEK_OFF of its sockets, and that nothing is missing. */
+test.concurrent.each(["in-queues", "in-queues:error"])(
+  "a cr that ends at %s leaves nothing behind",
+  (point) =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("queues"), "FOLDER"]);
+      await target.says("ready");
+      const env = { CR_FAULT: point };
+      const result = await scene.cr(["checkpoint", String(target.pid), "-o", join(scene.folder, "core")], {
+        env,
+      });
+      expect(result.status, describeResult(result)).not.toBe(0);
+      await eventually("it runs again", () => runsFreely(target));
+      target.go();
+      expect(await target.ended(), target.output()).toBe("exited 0");
+    }),
+);
