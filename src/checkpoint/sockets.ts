@@ -10,6 +10,7 @@ import { withGrasp } from "../tracee/grasp.js";
 import { pathInside } from "../tracee/maps.js";
 import { looksElsewhere, type SocketFacts, socketFacts } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
+import { pendingAt, pendingTcpAt, refusedClients, refusedTcpClients } from "./backlog.js";
 import type { Sort, Surroundings } from "./objects.js";
 import { sortConnection } from "./tcp.js";
 
@@ -43,11 +44,13 @@ function refused({ link }: OpenDescriptor, what: string): Sort {
 
 function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundings): Sort {
   if (facts.tcp !== null) {
-    const { state, waiting, backlog } = facts.tcp;
-    if (state === TCP_LISTEN && waiting > 0)
-      return refused(one, `with ${waiting} connections to accept (TCP)`);
+    const { state, backlog } = facts.tcp;
+    const clients = state === TCP_LISTEN ? refusedTcpClients(facts, around) : null;
+    if (clients !== null) return refused(one, clients);
     if (state !== TCP_LISTEN && state !== TCP_CLOSE) {
       if (withGrasp(around.pid, one.fd, looksElsewhere)) return refused(one, "with SO_PEEK_OFF set (TCP)");
+      const pending = pendingTcpAt(facts, around);
+      if (pending !== null) return keep(facts, { pending });
       const connection = sortConnection(one, facts, around);
       return typeof connection === "string" ? refused(one, connection) : keep(facts, connection);
     }
@@ -58,14 +61,16 @@ function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundi
   return keep(facts, {});
 }
 
-function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surroundings): Sort {
+function sortUnix(one: OpenDescriptor, facts: SocketFacts, around: Surroundings): Sort {
+  const { pid, open } = around;
   const told = unixSocket(one.stat.ino);
   if (told === null)
     return refused(one, "of which the kernel does not tell the other end (CONFIG_UNIX_DIAG)");
   const file = fileOf(pid, facts, told);
   if (typeof file === "string") return refused(one, file);
   if (told.state === TCP_LISTEN) {
-    if (told.waiting > 0) return refused(one, `with ${told.waiting} connections to accept`);
+    const clients = refusedClients(one, told, around);
+    if (clients !== null) return refused(one, clients);
     return keep(facts, { backlog: told.backlog, file });
   }
   const isPair = told.peer !== null && open.some(({ stat }) => stat.isSocket() && stat.ino === told.peer);
@@ -77,7 +82,7 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
   }
   const isAddressed = facts.type === SOCK_DGRAM && (isNamed(facts.local) || isNamed(facts.remote));
   if (told.peer === null && told.state === TCP_ESTABLISHED && !isAddressed)
-    return sortWidowed(one, facts, told);
+    return sortWidowed(one, { facts, told, around });
   if (facts.type === SOCK_DGRAM) {
     if (facts.readable) return refused(one, "with unread messages (unix)");
     if (told.peer !== null && !isNamed(facts.remote))
@@ -101,8 +106,17 @@ function refusedNames(facts: SocketFacts, told: UnixSocket, open: readonly OpenD
   return isListened ? null : "of a connection to a name where nobody in it listens any more (unix)";
 }
 
-/** The other end of a pair is closed: this one reads as ended and cannot be written to (the JVM keeps such a one). */
-function sortWidowed(one: OpenDescriptor, facts: SocketFacts, { shutdown }: UnixSocket): Sort {
+/** Nobody has the other end, which is closed, unless it waits to be accepted: this one reads as ended and cannot be written to (the JVM keeps such a one). */
+function sortWidowed(
+  one: OpenDescriptor,
+  {
+    facts,
+    told: { shutdown },
+    around,
+  }: { readonly facts: SocketFacts; readonly told: UnixSocket; readonly around: Surroundings },
+): Sort {
+  const pending = isNamed(facts.local) ? null : pendingAt(one, facts.remote, around);
+  if (pending !== null) return keep(facts, { pending, shutdown });
   if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "whose other end is closed (unix)");
   // A stream alone may have it behind bytes; other errors are none of an end that was closed.
   if (facts.failed && facts.type === SOCK_DGRAM)
@@ -128,7 +142,15 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
   const { family, type, protocol, local, remote, peerUser, options } = facts;
-  const plain = { peer: null, peerClosed: false, peerReset: false, shutdown: 0, file: null, backlog: null };
+  const plain = {
+    peer: null,
+    pending: null,
+    peerClosed: false,
+    peerReset: false,
+    shutdown: 0,
+    file: null,
+    backlog: null,
+  };
   const socket = {
     family,
     type,

@@ -20,6 +20,7 @@ import {
 import { lookAt } from "./file-look.js";
 import { fillQueues, type Opened, OtherEnds } from "./fill-queues.js";
 import { connectAgain, isConnected } from "./named-pairs.js";
+import { connectPending } from "./pending.js";
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
@@ -86,7 +87,8 @@ export function openSockets(
   };
   try {
     for (const one of sockets) {
-      const { peer } = one.object;
+      const { peer, pending } = one.object;
+      if (pending !== null) continue;
       if (one.object.peerClosed) {
         others.make(one, put);
         setOptions(made.get(one.ino) ?? -1, one.object);
@@ -103,6 +105,8 @@ export function openSockets(
     for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
       connectAgain(one, { sockets, made, put });
     }
+    // Behind the pairs: what waits to be accepted would be accepted for them.
+    connectPending(sockets, put);
     // Behind the listening sockets: a connection on the port of one keeps nobody from it in repair mode.
     waiting = makeConnections(connections, {
       ...{ policy, coreFd },

@@ -77,6 +77,8 @@ const socket = z.object({
   peerReset: z.boolean().default(false),
   /** User and group that SO_PEERCRED tells (unix(7)); null where it tells none, and in older cores. */
   peerUser: z.object({ uid: z.int().nonnegative(), gid: z.int().nonnegative() }).nullable().default(null),
+  /** It waits to be accepted: by which socket (inode), and in which place. */
+  pending: z.object({ listener: u64, place: z.int().nonnegative() }).nullable().default(null),
   /** Ends that are shut down (shutdown(2)): 1 reading, 2 writing. */
   shutdown: z.int().min(0).max(3),
   /** struct sockaddr it is bound and connected to, in hexadecimal; empty when it is not. */

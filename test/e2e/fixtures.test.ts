@@ -60,6 +60,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["mutexes"],
   ["sockets"],
   ["queues"],
+  ["backlog"],
   ["tcp"],
   ["ptys"],
   ["thread-area"],

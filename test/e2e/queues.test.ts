@@ -8,21 +8,28 @@ import { expectRefusal, listing } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 
-const REFUSED: readonly (readonly [string, RegExp])[] = [
+/** Fixture and what it is to set up. */
+const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   [
+    "unread",
     "nobodys",
     /fd:\d+: a descriptor on its way \(SCM_RIGHTS\) of \S+, which nobody in it has open in socket:/,
   ],
-  ["behind", /fd:\d+: descriptors on their way \(SCM_RIGHTS\) at an unknown byte in socket:/],
-  ["empty", /fd:\d+: unread messages that cannot all be seen in socket:/],
-  ["told", /fd:\d+: unread messages that tell their sender \(SO_PASSCRED\) in socket:/],
-  ["tcp", /fd:\d+: a socket \(socket:\[\d+\]\) with SO_PEEK_OFF set \(TCP\)/],
+  ["unread", "behind", /fd:\d+: descriptors on their way \(SCM_RIGHTS\) at an unknown byte in socket:/],
+  ["unread", "empty", /fd:\d+: unread messages that cannot all be seen in socket:/],
+  ["unread", "told", /fd:\d+: unread messages that tell their sender \(SO_PASSCRED\) in socket:/],
+  ["unread", "tcp", /fd:\d+: a socket \(socket:\[\d+\]\) with SO_PEEK_OFF set \(TCP\)/],
+  ["backlog", "sent", /fd:\d+: a socket \S+ with a connection to accept in which bytes wait \(unix\)/],
+  ["backlog", "gone", /fd:\d+: a socket \S+ with a connection to accept that was closed \(unix\)/],
+  ["backlog", "outside", /fd:\d+: a socket \S+ with a connection to accept from outside \(unix, .*\d+/],
+  ["backlog", "sent-tcp", /with a connection to accept from 127\.0\.0\.1:\d+ in which bytes wait \(TCP\)/],
+  ["backlog", "half-tcp", /with 1 connections to accept that are ended, or from outside \(TCP\)/],
 ];
 
 describe("unread and refused by name", () => {
-  test.concurrent.each(REFUSED)("%s", (kind, names) =>
+  test.concurrent.each(REFUSED)("%s: %s", (name, kind, names) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("unread"), "FOLDER", kind]);
+      const target = await scene.start([fixture(name), "FOLDER", kind]);
       await target.says("ready");
       const before = listing(scene.folder);
       const result = await scene.cr(["checkpoint", String(target.pid), "-o", join(scene.folder, "core")]);
