@@ -1,6 +1,7 @@
 /*
- * heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS]: starts THREADS - 1 threads that wait, fills MIB mebibytes with bytes that do not compress, then looks at the
- * clock in a tight loop, writing to pages at the given rate. The longest time between two looks is how long the program
+ * heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS [WORKING_MIB]]: starts THREADS - 1 threads that wait, fills MIB mebibytes
+ * with bytes that do not compress, then looks at the clock in a tight loop, writing to random pages at the given rate, or with
+ * WORKING_MIB all of these one after the other, every byte. The longest time between two looks is how long the program
  * stood still, as it saw it itself; it stands in the CONTROL file, mapped shared, where it can also be set back to
  * zero without a signal. Ends with the process WATCHER. Its parent waits for it, so that its pid is free at once.
  */
@@ -16,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, CONTROL_BYTES = PAGE, PAGES_A_LOOK = 16, LOOKS_A_WATCH = 1 << 20 };
+enum { PAGE = 4096, WORDS = PAGE / sizeof(uint64_t), CONTROL_BYTES = PAGE, PAGES_A_LOOK = 16, LOOKS_A_WATCH = 1 << 20 };
 
 /* Read and written by heap.mjs: 64-bit words in this order. */
 struct control {
@@ -26,6 +27,7 @@ struct control {
   volatile uint64_t resets_done;
   volatile uint64_t longest_gap_ns;
   volatile uint64_t longest_gap_end_ns; /* CLOCK_MONOTONIC at the first look after it */
+  volatile uint64_t pages_written;
 };
 
 static uint64_t clock_ns(void) {
@@ -52,14 +54,22 @@ static uint64_t *fill(size_t bytes, uint64_t *random) {
   return heap;
 }
 
-/* Writes to random pages until as many are written as the rate asks for; what a pause left out is not made up. */
-static uint64_t dirty(uint64_t *heap, size_t pages, uint64_t due, uint64_t *random) {
+/* What it writes to: random pages of all, or with `working` the first so many in turn, whole. */
+struct load {
+  uint64_t *heap;
+  size_t pages, working;
+  uint64_t pages_per_s, written;
+};
+
+/* Writes to pages until as many are written as the rate asks for; what a pause left out is not made up. */
+static void dirty(struct load *load, uint64_t due, uint64_t *random) {
   uint64_t now = due < PAGES_A_LOOK ? due : PAGES_A_LOOK;
   for (uint64_t i = 0; i < now; i++) {
     uint64_t value = next_random(random);
-    heap[value % pages * (PAGE / sizeof *heap)] = value;
+    uint64_t *page = load->heap + (load->working ? load->written % load->working : value % load->pages) * WORDS;
+    for (size_t word = 0; word < (load->working ? WORDS : 1); word++) page[word] = value + word;
+    load->written++;
   }
-  return now;
 }
 
 static void *wait_for_ever(void *lock) {
@@ -77,11 +87,16 @@ static void start_threads(long count) {
   }
 }
 
-static _Noreturn void live(struct control *control, size_t mib, uint64_t mib_per_s, pid_t watcher) {
-  uint64_t random = 0x9e3779b97f4a7c15ULL, longest = 0, written = 0;
-  size_t bytes = mib << 20;
-  uint64_t *heap = fill(bytes, &random);
-  uint64_t pages_per_s = heap ? (mib_per_s << 20) / PAGE : 0;
+static struct load make_load(size_t mib, uint64_t mib_per_s, size_t working_mib, uint64_t *random) {
+  uint64_t *heap = fill(mib << 20, random);
+  return (struct load){.heap = heap,
+                       .pages = (mib << 20) / PAGE,
+                       .working = (working_mib << 20) / PAGE,
+                       .pages_per_s = heap ? (mib_per_s << 20) / PAGE : 0};
+}
+
+static _Noreturn void live(struct control *control, struct load load, uint64_t random, pid_t watcher) {
+  uint64_t longest = 0;
   uint64_t last = clock_ns(), epoch = last;
   control->pid = (uint64_t)getpid();
   for (uint64_t looks = 1;; looks++) {
@@ -96,16 +111,17 @@ static _Noreturn void live(struct control *control, size_t mib, uint64_t mib_per
       control->longest_gap_ns = gap;
     }
     if (gap > 1000000) epoch += gap;
-    uint64_t due = (now - epoch) / 1000 * pages_per_s / 1000000;
-    if (due > written) written += dirty(heap, bytes / PAGE, due - written, &random);
+    uint64_t due = (now - epoch) / 1000 * load.pages_per_s / 1000000;
+    if (due > load.written) dirty(&load, due - load.written, &random);
+    control->pages_written = load.written;
     control->looks = looks;
     if (looks % LOOKS_A_WATCH == 0 && kill(watcher, 0) < 0 && errno == ESRCH) _exit(0);
   }
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5 && argc != 6) {
-    fprintf(stderr, "usage: heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS]\n");
+  if (argc < 5 || argc > 7) {
+    fprintf(stderr, "usage: heap CONTROL MIB DIRTY_MIB_PER_S WATCHER [THREADS [WORKING_MIB]]\n");
     return 2;
   }
   int fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -120,10 +136,13 @@ int main(int argc, char **argv) {
   if (pid < 0) return 1;
   if (pid == 0) {
     setsid();
-    close_range(0, ~0U, 0);
+    if (!getenv("LD_PRELOAD")) close_range(0, ~0U, 0); /* dmtcp_launch has descriptors of its own in it */
     for (int stdio = 0; stdio < 3; stdio++) open("/dev/null", O_RDWR);
-    start_threads(argc == 6 ? strtol(argv[5], NULL, 10) : 1);
-    live(control, strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), (pid_t)atoi(argv[4]));
+    start_threads(argc > 5 ? strtol(argv[5], NULL, 10) : 1);
+    uint64_t random = 0x9e3779b97f4a7c15ULL;
+    size_t mib = strtoul(argv[2], NULL, 10), working = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
+    struct load load = make_load(mib, strtoul(argv[3], NULL, 10), working < mib ? working : mib, &random);
+    live(control, load, random, (pid_t)atoi(argv[4]));
   }
   munmap(control, CONTROL_BYTES); /* the file is the program's alone, or a restore would refuse to roll it back */
   waitpid(pid, NULL, 0);

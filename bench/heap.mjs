@@ -1,5 +1,5 @@
-// The program that is checkpointed (heap.c): start it, read and reset its own account of how long it stood still.
-// Talks to it through its control file only; who stops it is none of this file's business.
+// The program that is checkpointed (heap.c): start it, read and reset its own account of how long it stood still and how
+// much it got done. Talks to it through its control file only; who stops it is none of this file's business.
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,18 +7,30 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("bin/heap", import.meta.url));
 const START_MS_MAX = 60_000;
-const WORD = { pid: 0, looks: 1, resetsWanted: 2, resetsDone: 3, longestGapNs: 4, longestGapEndNs: 5 };
+const WORD = {
+  pid: 0,
+  looks: 1,
+  resetsWanted: 2,
+  resetsDone: 3,
+  longestGapNs: 4,
+  longestGapEndNs: 5,
+  pagesWritten: 6,
+};
 
-/** Starts a heap of `mib` MiB with `threads` threads, dirtied at `dirtyMibPerS`; ready (filled) when this returns. */
-export async function startHeap({ mib, threads = 1, dirtyMibPerS, folder }) {
-  const control = `${folder}/control`;
-  const launcher = spawn(PROGRAM, [control, mib, dirtyMibPerS, process.pid, threads].map(String), {
-    stdio: "inherit",
-  });
+/**
+ * Starts a heap of `mib` MiB with `threads` threads, which writes `dirtyMibPerS`, of all its memory or of the first
+ * `workingMib`; ready (filled) when this returns. `under` is a command that it is the last argument of.
+ */
+export async function startHeap({ mib, threads = 1, dirtyMibPerS, workingMib = 0, folder, under = [] }) {
+  const control = `${folder}/control${under.length > 0 ? `.${under[0]}` : ""}`;
+  const own = [PROGRAM, control, mib, dirtyMibPerS, process.pid, threads, workingMib].map(String);
+  const [command, ...args] = [...under, ...own];
+  const launcher = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  launcher.on("error", () => {});
   const heap = { control, pid: 0, mib };
   const deadline = Date.now() + START_MS_MAX;
   while (heap.pid === 0) {
-    if (launcher.exitCode !== null || Date.now() > deadline) {
+    if (launcher.exitCode !== null || launcher.pid === undefined || Date.now() > deadline) {
       throw new Error(`the heap program of ${mib} MiB did not start`);
     }
     await sleep(5);
@@ -49,6 +61,18 @@ export function looks(heap) {
 /** When the longest gap ended, on CLOCK_MONOTONIC in ms: after a restore, the program's first sign of life. */
 export function longestGapEndMs(heap) {
   return Number(read(heap, "longestGapEndNs")) / 1e6;
+}
+
+/** Bytes of the pages that the program has written so far, each as often as it was. */
+export function bytesWritten(heap) {
+  return Number(read(heap, "pagesWritten")) * 4096;
+}
+
+/** How much the program gets done while `act` lasts: its looks at the clock a millisecond, and what `act` came to. */
+export async function paceDuring(heap, act) {
+  const [before, start] = [looks(heap), performance.now()];
+  const result = await act();
+  return { looksPerMs: Number(looks(heap) - before) / (performance.now() - start), result };
 }
 
 /** Kills the program and waits until its pid is free. */

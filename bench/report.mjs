@@ -1,21 +1,35 @@
-// The results as a Markdown page: what they were measured on, checkpoints side by side, restores, how to read them.
+// The results as a Markdown page: targets, what they were measured on, checkpoints side by side, bounds, checkpoints again and
+// again, restores.
 import { MEASURES } from "./checkpoints.mjs";
+import { heapName, intervalName, rateName } from "./plan.mjs";
 import { RESTORE_MEASURES } from "./restores.mjs";
 import { digits, median, mib, spread, withRange } from "./stats.mjs";
+import { judgeTargets } from "./targets.mjs";
 
 const CHECKPOINT_HEADS = [
+  ...["stop, ms", "slower meanwhile, %", "wall, ms", "wall until durable, ms", "CPU, ms"],
+  ...["memory of the tool, MiB", "core, MiB", "on disk, MiB"],
+];
+const RESTORE_HEADS = [
+  ...["until the program runs, ms", "without start of Node, ms", "until cr says so, ms", "CPU, ms"],
+  "memory of cr, MiB",
+];
+const WATCH_HEADS = [
+  "slower, %",
+  "longest gap, ms",
   "stop, ms",
   "wall, ms",
-  "wall until durable, ms",
-  "core, MiB",
   "on disk, MiB",
-  "memory of the tool, MiB",
+  "written between, MiB",
 ];
-const RESTORE_HEADS = ["until the program runs, ms", "until cr says so, ms", "memory of cr, MiB"];
 
-/** The page. `results` is what run.mjs collected; `plots.checkpoint` and `plots.restore` are the SVG files beside it. */
-export function renderReport({ machine, tools, checkpoints, restores, settings }, plots) {
-  const missing = tools.filter((tool) => tool.missing() !== null);
+/** The page. `results` is what run.mjs collected; `plots` are the SVG files beside it, by chapter. */
+export function renderReport(results, plots) {
+  const { machine, tools, checkpoints, skipped } = results;
+  const missing = tools.flatMap((tool) => tool.missing() ?? []);
+  const failed = checkpoints.flatMap((one) =>
+    Object.entries(one.failed).map(([tool, why]) => `${tool}, ${heapName(one)}: ${why}`),
+  );
   return [
     "# Bench results",
     "",
@@ -23,21 +37,18 @@ export function renderReport({ machine, tools, checkpoints, restores, settings }
     "",
     ...table(["", ""], machine),
     "",
-    "## Checkpoint",
+    ...[...missing, ...failed, ...skipped].map((why) => `Not measured: ${why}.\n`),
+    "## Targets",
     "",
-    `Median (smallest to largest) of ${settings.runsText}, tools in turn on the same process, which dirties ` +
-      `${settings.dirtyMibPerS} MiB/s while it is watched where nothing else is said. *Stop* is the longest time the program itself stood still. ` +
-      "A ratio below 1 means that `cr` is better.",
+    ...table(["what", "at most", "measured", "met"], judgeTargets(results)),
     "",
-    ...missing.map((tool) => `Not measured: ${tool.missing()}.\n`),
-    ...table(["heap", "tool", ...CHECKPOINT_HEADS], checkpoints.flatMap(checkpointRows)),
-    "",
-    "Longest gap with no tool at work: " +
-      `${checkpoints.map((each) => `${digits(each.noiseMs)} ms (${heapName(each.mib, each.threads, each.dirty)})`).join(", ")}.`,
-    "",
-    ...plots.checkpoint.flatMap(picture),
-    ...renderRestores(restores),
-    ...plots.restore.flatMap(picture),
+    ...renderCheckpoints(results),
+    ...plots.checkpoints.flatMap(picture),
+    ...renderBounds(results),
+    ...renderWatches(results),
+    ...plots.watches.flatMap(picture),
+    ...renderRestores(results),
+    ...plots.restores.flatMap(picture),
   ].join("\n");
 }
 
@@ -45,49 +56,100 @@ function picture({ file, title }) {
   return [`![${title}](${file})`, ""];
 }
 
-/** The name of a heap size in tables and plots; `dirty` are the MiB/s it writes where they are its own. */
-export function heapName(size, threads = 1, dirty = undefined) {
-  if (dirty !== undefined)
-    return `${heapName(size, threads)}, ${dirty >= 1e6 ? "flat out" : `${dirty} MiB/s`}`;
-  if (threads > 1) return `${heapName(size)}, ${threads} threads`;
-  if (size === 0) return "tiny";
-  return size >= 1024 ? `${size / 1024} GiB` : `${size} MiB`;
+function renderCheckpoints({ checkpoints }) {
+  const runs = checkpoints.map((one) => `${one.runs} (${heapName(one)})`).join(", ");
+  const gaps = checkpoints.map((one) => `${digits(one.noiseMs)} ms (${heapName(one)})`).join(", ");
+  return [
+    "## Checkpoint",
+    "",
+    `Median (smallest to largest), tools in turn on the same process, which writes to 50 MiB/s of its pages where nothing else ` +
+      `is said. *Stop* is the longest time the program itself stood still. A ratio below 1 means that \`cr\` is better. Runs: ${runs}.`,
+    "",
+    ...table(["heap", "tool", ...CHECKPOINT_HEADS], checkpoints.flatMap(checkpointRows)),
+    "",
+    `Longest gap with no tool at work: ${gaps}.`,
+    "",
+  ];
 }
 
-function renderRestores(restores) {
-  if (restores.length === 0) return [];
-  const rows = restores.map(({ mib: size, samples }) => [
-    heapName(size),
-    ...RESTORE_MEASURES.map((measure) =>
-      withRange(spread(samples[measure].map((value) => inUnit(measure, value)))),
-    ),
+function checkpointRows(one) {
+  const rows = Object.entries(one.samples)
+    .filter(([, { stopMs }]) => stopMs.length > 0)
+    .map(([tool, sample]) => [heapName(one), tool, ...MEASURES.map((measure) => cell(sample, measure))]);
+  const { cr, ...peers } = one.samples;
+  for (const [name, peer] of Object.entries(peers)) {
+    if (peer.stopMs.length === 0) continue;
+    const ratios = MEASURES.map((measure) =>
+      measure === "slowPercent" ? "" : `**${digits(median(cr[measure]) / median(peer[measure]))}**`,
+    );
+    rows.push([heapName(one), `**cr / ${name}**`, ...ratios]);
+  }
+  return rows;
+}
+
+function renderBounds({ checkpoints }) {
+  const rows = checkpoints
+    .filter(({ bounds }) => bounds.length > 0)
+    .map((one) => [
+      heapName(one),
+      "",
+      ...["ddMs", "copyMs", "copyFreshMs"].map((bound) =>
+        withRange(spread(one.bounds.map((each) => each[bound]))),
+      ),
+    ]);
+  if (rows.length === 0) return [];
+  return [
+    "Bounds, by the same bytes in the same rounds:",
+    "",
+    ...table(["heap", "", "`dd oflag=direct`, ms", "copy in memory, ms", "into fresh memory, ms"], rows),
+    "",
+  ];
+}
+
+function renderWatches({ watches, incremental }) {
+  const all = [...watches, ...(incremental ? [incremental] : [])];
+  if (all.length === 0) return [];
+  const rows = all.map((one) => [
+    `${heapName({ mib: one.mib })}, ${one.workingMib ? `${one.workingMib} MiB rewritten every 3 s` : rateName(one.dirty)}`,
+    `every ${intervalName(one.everyMs)}, ${one.taken} taken`,
+    ...[one.slowPercent, one.gapMs, one.stopMs, one.next.wallMs].map(digits),
+    ...[one.next.diskBytes, one.next.writtenBytes].map((bytes) => digits(mib(bytes))),
   ]);
+  return [
+    "## Again and again",
+    "",
+    "`cr watch` of the program, after its first checkpoint. *Slower* is how much less the program gets done than alone.",
+    "",
+    ...table(["heap", "checkpoints", ...WATCH_HEADS], rows),
+    "",
+  ];
+}
+
+function renderRestores({ restores }) {
+  if (restores.length === 0) return [];
+  const rows = restores.flatMap((one) =>
+    Object.entries(one.samples).map(([way, sample]) => [
+      heapName(one),
+      way,
+      ...RESTORE_MEASURES.map((measure) => cell(sample, measure)),
+      withRange(spread(one.freshMs)),
+      withRange(spread(one.nodeMs)),
+    ]),
+  );
+  const heads = ["heap", "way", ...RESTORE_HEADS, "reading it into fresh memory, ms", "start of Node, ms"];
   return [
     "## Restore",
     "",
     "`cr restore --detach` of a core of the same program, read from the page cache.",
     "",
-    ...table(["heap", ...RESTORE_HEADS], rows),
+    ...table(heads, rows),
     "",
   ];
 }
 
-function checkpointRows({ mib: size, threads, dirty, samples }) {
-  const rows = Object.entries(samples).map(([tool, sample]) => [
-    heapName(size, threads, dirty),
-    tool,
-    ...MEASURES.map((measure) => withRange(spread(sample[measure].map((value) => inUnit(measure, value))))),
-  ]);
-  const { cr, gcore } = samples;
-  if (cr && gcore) {
-    const ratios = MEASURES.map((measure) => `**${digits(median(cr[measure]) / median(gcore[measure]))}**`);
-    rows.push([heapName(size, threads, dirty), "**cr / gcore**", ...ratios]);
-  }
-  return rows;
-}
-
-function inUnit(measure, value) {
-  return measure.endsWith("Bytes") ? mib(value) : value;
+function cell(sample, measure) {
+  const values = measure.endsWith("Bytes") ? sample[measure].map(mib) : sample[measure];
+  return withRange(spread(values));
 }
 
 function table(heads, rows) {

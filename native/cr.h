@@ -15,7 +15,8 @@
 #define CR_FPREGS_BYTES 512  /* struct user_fpregs_struct */
 #define CR_XSTATE_MAX 16384  /* XSAVE area, standard format; AMX needs 11008 */
 #define CR_SIGINFO_BYTES 128 /* siginfo_t */
-#define CR_CALLS_MAX 4096
+#define CR_CALLS_MAX 4096  /* of a batch */
+#define CR_BATCHES_MAX 64
 #define CR_RUN_MAX (1u << 20) /* bytes of one range of a bulk copy */
 #define CR_FRAME_MAX (CR_RUN_MAX + CR_RUN_MAX / 128) /* bytes of a compressed frame: what cannot be compressed grows */
 
@@ -40,6 +41,13 @@ struct cr_site {
   uint64_t place_len;
   uint8_t orphan[CR_REGS_BYTES]; /* registers that an orphan goes on with */
   uint32_t options, pad;         /* ptrace options beside our own while the batch runs: PTRACE_O_TRACECLONE, … */
+};
+
+/* Calls of one tracee, with their results in memory at the start of its place. */
+struct cr_batch {
+  struct cr_site site;
+  int32_t tid, call_count, scratch_len;
+  int32_t result; /* out: 0 or -errno; -EINTR: site.stop_signal */
 };
 
 /* What ptrace tells of a stopped thread. */
@@ -73,6 +81,11 @@ struct cr_frame {
   uint32_t crc, pad;             /* CRC32C of the compressed bytes */
 };
 
+/* Something that a process has: a descriptor, or with type KCMP_VM and its like what there is one of. */
+struct cr_held {
+  int32_t pid, fd;
+};
+
 /* A run of pages with the same categories (PAGEMAP_SCAN, linux/fs.h). */
 struct cr_pages {
   uint64_t start, end, categories;
@@ -82,10 +95,12 @@ _Static_assert(sizeof(struct cr_range) == 24, "cr_range");
 _Static_assert(sizeof(struct cr_call) == 64, "cr_call");
 _Static_assert(sizeof(struct cr_site) == 280, "cr_site");
 _Static_assert(offsetof(struct cr_site, orphan) == 56, "cr_site.orphan");
+_Static_assert(sizeof(struct cr_batch) == 296, "cr_batch");
 _Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
 _Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
 _Static_assert(sizeof(struct cr_sched) == 1080, "cr_sched");
 _Static_assert(sizeof(struct cr_pages) == 24, "cr_pages");
+_Static_assert(sizeof(struct cr_held) == 8, "cr_held");
 _Static_assert(sizeof(struct cr_frame) == 40, "cr_frame");
 
 /* layouts.c: sizes and offsets of the structs above as uint32_t, for the test that TypeScript agrees. */
@@ -109,8 +124,10 @@ CR_API int64_t cr_set_sigmask(int32_t tid, uint8_t *mask, int32_t size);
 #define CR_PEEK_FILTER 2
 CR_API int64_t cr_peek(int32_t tid, int32_t what, uint8_t *out, int32_t size);
 
-/* remote.c: runs the calls in the stopped tracee, in order; *results in place*. */
-CR_API int64_t cr_remote(int32_t tid, uint8_t *site, uint8_t *calls, int32_t count, uint8_t *scratch,
+/* remote.c: runs the calls of stopped tracees, in order, and those of different ones side by side; no two batches may
+ * have a tracee or a byte of their places in common. Calls and scratch bytes stand in order of the batches, and get
+ * their results in place. -EINVAL: nothing was done. */
+CR_API int64_t cr_remote(uint8_t *batches, int32_t count, uint8_t *calls, int32_t call_count, uint8_t *scratch,
                          int32_t scratch_len);
 
 /* memory.c */
@@ -163,7 +180,9 @@ CR_API int64_t cr_wait_child(int32_t pid); /* blocks; wait status */
 CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t *data, int32_t len);
 
 /* process.c */
-CR_API int64_t cr_pidfd_open(int32_t pid);
+/* Which of them are one (kcmp(2), of this type): `first` gets an int32_t each, the index of the first that it is the same
+ * as, or its own. What has ended is like no other. The count of different ones. */
+CR_API int64_t cr_same(uint8_t *held, int32_t count, int32_t type, uint8_t *first);
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
 CR_API int64_t cr_link_fd(int32_t fd, const char *path);
 #define CR_RENAME_NEW 0
@@ -181,6 +200,7 @@ CR_API int64_t cr_xcr0(void);
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
 void cr_set_options(int32_t tid, uint32_t more);
+int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 

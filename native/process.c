@@ -7,14 +7,45 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-CR_API int64_t cr_pidfd_open(int32_t pid) {
-  long fd = syscall(SYS_pidfd_open, pid, 0);
-  return fd < 0 ? -errno : fd;
+/* 0 when two are one, 1 or 2 in an order of the kernel's, else -errno. */
+static int64_t compare(const struct cr_held *a, const struct cr_held *b, int32_t type) {
+  long order = syscall(SYS_kcmp, a->pid, b->pid, type, (unsigned long)a->fd, (unsigned long)b->fd);
+  return order < 0 ? -errno : order;
+}
+
+CR_API int64_t cr_same(uint8_t *items, int32_t count, int32_t type, uint8_t *first) {
+  const struct cr_held *item = (const struct cr_held *)items;
+  int32_t *same = (int32_t *)first, different = 0;
+  if (count < 1) return -EINVAL;
+  int32_t *sorted = malloc((size_t)count * sizeof *sorted);
+  if (sorted == NULL) return -ENOMEM;
+  for (int32_t i = 0; i < count; i++) {
+    int32_t low = 0, high = different;
+    same[i] = i;
+    while (low < high && same[i] == i) {
+      int32_t middle = (low + high) / 2;
+      int64_t order = compare(&item[i], &item[sorted[middle]], type);
+      if (order == -EPERM) {
+        free(sorted);
+        return order;
+      }
+      if (order == 0) same[i] = sorted[middle];
+      else if (order == 1) high = middle;
+      else low = middle + 1;
+    }
+    if (same[i] != i) continue;
+    memmove(sorted + low + 1, sorted + low, (size_t)(different - low) * sizeof *sorted);
+    sorted[low] = i;
+    different++;
+  }
+  free(sorted);
+  return different;
 }
 
 /* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */

@@ -10,6 +10,8 @@
  *   place: [scratch ... | old bytes kept here by us | frame | xsave area ... ]   rsp -> chain -> frame
  *
  * Unguarded (a process of our own that dies with us): just the calls.
+ *
+ * Batches of several tracees run side by side, each in a place of its own: while one gets to its next stop, so do all.
  */
 #include "cr.h"
 
@@ -25,127 +27,78 @@
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
 #endif
-#define XSTATE_ALIGN 64
 #define CR_GET_SYSCALL_DISPATCH 0x4211 /* PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4 */
 
-struct guard {
-  struct cr_thread *thread; /* true registers, vector state, mask */
+/* A batch while it runs. */
+struct run {
+  struct cr_batch *batch;
+  struct cr_call *calls;
+  uint8_t *scratch;
+  struct cr_thread *thread; /* true registers, vector state, mask; none when unguarded */
   uint8_t *saved;           /* bytes of the place as they were */
   uint8_t *image;           /* bytes of the place with frame */
+  struct user_regs_struct regs;
   uint64_t rsp;
+  int64_t err;
+  int is_lent; /* its place and registers are ours */
 };
 
-/* Bytes of the XSAVE area that a signal frame of this thread may have: dynamic components only if in use. */
-static uint32_t frame_xstate_bytes(const struct cr_thread *t, uint64_t *features) {
-  uint64_t xcr0 = (uint64_t)cr_xcr0(), in_use;
-  memcpy(&in_use, t->xstate + CR_XSTATE_BV_AT, 8);
-  const uint64_t dynamic = 1ull << 18;
-  *features = in_use & dynamic ? xcr0 : xcr0 & ~dynamic;
-  uint32_t end = 576;
-  for (int i = 2; i < 63; i++) {
-    uint32_t size, offset, c, d;
-    if (!(*features >> i & 1)) continue;
-    __asm__("cpuid" : "=a"(size), "=b"(offset), "=c"(c), "=d"(d) : "a"(0xd), "c"(i));
-    if (offset + size > end) end = offset + size;
-  }
-  return end;
+/* Whether it has yet to make this call. */
+static int has_call(const struct run *r, int32_t call) {
+  return r->err == 0 && call < r->batch->call_count;
 }
 
-/* Lays the frame at the end of the image; the place must hold it and the scratch bytes. */
-static int64_t lay_frame(struct cr_site *site, struct guard *g, int32_t scratch_len) {
-  uint64_t features;
-  uint32_t xbytes = frame_xstate_bytes(g->thread, &features);
-  uint64_t end = site->place + site->place_len;
-  uint64_t fpstate = (end - xbytes - 4) & ~(uint64_t)(XSTATE_ALIGN - 1);
-  uint64_t frame_at = (fpstate - sizeof(struct cr_sigframe)) & ~15ull;
-  uint64_t chain_at = frame_at - 8 * (site->chain_len - 1);
-  if (xbytes > g->thread->xstate_len || chain_at < site->place + (uint64_t)scratch_len) return -ENOSPC;
-
-  uint8_t *x = g->image + (fpstate - site->place);
-  struct cr_fpx_sw sw = {CR_FP_MAGIC1, xbytes + 4, features, xbytes, {0}};
-  const uint32_t magic2 = CR_FP_MAGIC2;
-  memcpy(x, g->thread->xstate, xbytes);
-  memcpy(x + CR_FPX_SW_AT, &sw, sizeof sw);
-  memcpy(x + xbytes, &magic2, 4);
-
-  struct cr_sigframe frame = {.pretcode = site->chain[site->chain_len - 1],
-                              .uc_flags = CR_UC_FLAGS,
-                              .stack_flags = CR_STACK_FLAGS_REFUSED,
-                              .sigmask = g->thread->sigmask};
-  struct user_regs_struct regs;
-  memcpy(&regs, site->orphan, sizeof regs);
-  cr_fill_context(&frame.context, &regs);
-  frame.context.fpstate = fpstate;
-  memcpy(g->image + (frame_at - site->place), &frame, sizeof frame);
-  memcpy(g->image + (chain_at - site->place), site->chain, 8 * (site->chain_len - 1));
-  g->rsp = chain_at;
-  return 0;
-}
-
-/* Resumes to the next system-call stop. 0, or -ESRCH when the tracee is gone, or -EINTR with the signal. */
-static int64_t step(int32_t tid, struct cr_site *site) {
+/* Waits for a system-call stop. 0, or -ESRCH when the tracee is gone, or -EINTR with the signal. */
+static int64_t call_stop(struct cr_batch *batch) {
   for (;;) {
     int status = 0;
-    if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL) < 0) return -errno;
-    int64_t err = cr_wait_stop(tid, &status);
+    int64_t err = cr_wait_stop(batch->tid, &status);
     if (err < 0) return err;
     if (!WIFSTOPPED(status)) return -ESRCH;
     if (WSTOPSIG(status) == (SIGTRAP | 0x80)) return 0;
-    if (status >> 16) continue; /* a group-stop or its end told to the tracer; a thread made by a newborn */
-    site->stop_signal = (uint32_t)WSTOPSIG(status);
-    return -EINTR;
+    if (!(status >> 16)) {
+      batch->site.stop_signal = (uint32_t)WSTOPSIG(status);
+      return -EINTR;
+    }
+    /* A group-stop or its end told to the tracer; a thread made by a newborn. */
+    if (ptrace(PTRACE_SYSCALL, batch->tid, NULL, NULL) < 0) return -errno;
   }
 }
 
-static int64_t one_call(int32_t tid, struct cr_site *site, struct cr_call *call, struct user_regs_struct *regs) {
-  size_t len = sizeof *regs;
-  struct user_regs_struct after;
-  cr_set_call(regs, call->nr, call->args);
-  int64_t err = cr_regset(tid, PTRACE_SETREGSET, NT_PRSTATUS, regs, &len);
-  if (err == 0) err = step(tid, site);
-  if (err == 0) err = step(tid, site);
-  if (err == 0) err = cr_regset(tid, PTRACE_GETREGSET, NT_PRSTATUS, &after, &len);
-  if (err == 0) call->result = (int64_t)after.rax;
-  return err;
-}
-
-/* From whatever stop into one inside get_signal(), where the kernel decides about restarts. */
-static int64_t into_event_stop(int32_t tid, struct cr_site *site) {
-  int status = 0;
-  if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0) return -errno;
-  if (ptrace(PTRACE_CONT, tid, NULL, NULL) < 0) return -errno;
-  int64_t err = cr_wait_stop(tid, &status);
-  if (err < 0) return err;
-  if (!WIFSTOPPED(status)) return -ESRCH;
-  if (status >> 16 != PTRACE_EVENT_STOP) site->stop_signal = (uint32_t)WSTOPSIG(status);
-  return 0;
-}
-
-static int64_t run_guarded(int32_t tid, struct cr_site *site, struct guard *g, struct cr_call *calls,
-                           int32_t count) {
-  uint64_t all = ~0ull;
-  struct user_regs_struct regs;
-  int64_t err = cr_mem_write(tid, (int64_t)site->place, g->image, (int64_t)site->place_len);
-  if (err < 0) return err;
-  memcpy(&regs, g->thread->regs, sizeof regs);
-  regs.rip = site->syscall_at;
-  regs.rsp = g->rsp;
-  regs.eflags = CR_USER_EFLAGS;
-  /* The first call's registers before the mask: an orphan with the mask alone would keep it for ever. */
-  size_t len = sizeof regs;
-  cr_set_call(&regs, calls[0].nr, calls[0].args);
-  err = cr_regset(tid, PTRACE_SETREGSET, NT_PRSTATUS, &regs, &len);
-  if (err == 0 && ptrace(PTRACE_SETSIGMASK, tid, (void *)8, &all) < 0) err = -errno;
-  for (int32_t i = 0; i < count && err == 0; i++) err = one_call(tid, site, &calls[i], &regs);
-  if (err == -ESRCH) return err;
-  if (site->stop_signal == 0) {
-    int64_t stopped = into_event_stop(tid, site);
-    if (stopped < 0) return stopped;
+static void step_all(struct run *runs, int32_t count, int32_t call) {
+  for (struct run *r = runs; r < runs + count; r++) {
+    if (has_call(r, call) && ptrace(PTRACE_SYSCALL, r->batch->tid, NULL, NULL) < 0) r->err = -errno;
   }
-  if (site->stop_signal && err == 0) err = -EINTR;
-  if (ptrace(PTRACE_SETSIGMASK, tid, (void *)8, &g->thread->sigmask) < 0) return -errno;
-  int64_t put = cr_set_registers(tid, g->thread->regs, CR_REGS_BYTES);
-  return put < 0 ? put : err;
+  for (struct run *r = runs; r < runs + count; r++) {
+    if (has_call(r, call)) r->err = call_stop(r->batch);
+  }
+}
+
+static int64_t set_call(struct run *r, const struct cr_call *call) {
+  size_t len = sizeof r->regs;
+  cr_set_call(&r->regs, call->nr, call->args);
+  return cr_regset(r->batch->tid, PTRACE_SETREGSET, NT_PRSTATUS, &r->regs, &len);
+}
+
+static void run_calls(struct run *runs, int32_t count) {
+  int32_t longest = 0;
+  for (struct run *r = runs; r < runs + count; r++) {
+    if (r->batch->call_count > longest) longest = r->batch->call_count;
+  }
+  for (int32_t call = 0; call < longest; call++) {
+    for (struct run *r = runs; r < runs + count; r++) {
+      if (has_call(r, call)) r->err = set_call(r, &r->calls[call]);
+    }
+    step_all(runs, count, call);
+    step_all(runs, count, call);
+    for (struct run *r = runs; r < runs + count; r++) {
+      struct user_regs_struct after;
+      size_t len = sizeof after;
+      if (!has_call(r, call)) continue;
+      r->err = cr_regset(r->batch->tid, PTRACE_GETREGSET, NT_PRSTATUS, &after, &len);
+      r->calls[call].result = (int64_t)after.rax;
+    }
+  }
 }
 
 /* Syscall user dispatch (prctl(2)) would answer our calls with SIGSYS and take the target's handler for it away. */
@@ -157,51 +110,134 @@ static int dispatches_calls(int32_t tid) {
   return err == 0 && dispatch.mode != 0;
 }
 
-static int64_t guarded(int32_t tid, struct cr_site *site, struct cr_call *calls, int32_t count,
-                       uint8_t *scratch, int32_t scratch_len) {
+/* Lays the frame and makes the registers ours. */
+static int64_t lend(struct run *r) {
+  const struct cr_site *site = &r->batch->site;
+  int32_t tid = r->batch->tid;
   if (dispatches_calls(tid)) return -EOPNOTSUPP;
+  r->thread = malloc(sizeof *r->thread + 2 * site->place_len);
+  if (r->thread == NULL) return -ENOMEM;
+  r->saved = (uint8_t *)(r->thread + 1);
+  r->image = r->saved + site->place_len;
+  int64_t err = cr_get_thread(tid, (uint8_t *)r->thread, sizeof *r->thread);
+  if (err == 0) err = cr_mem_read(tid, (int64_t)site->place, r->saved, (int64_t)site->place_len);
+  if (err < 0) return err;
+  memcpy(r->image, r->saved, site->place_len);
+  memcpy(r->image, r->scratch, (size_t)r->batch->scratch_len);
+  err = cr_lay_frame(r->batch, r->thread, r->image, &r->rsp);
+  if (err < 0) return err;
   cr_set_options(tid, site->options);
-  struct guard g = {malloc(sizeof(struct cr_thread)), malloc(site->place_len), malloc(site->place_len), 0};
-  int64_t err = -ENOMEM;
-  if (g.thread && g.saved && g.image) {
-    err = cr_get_thread(tid, (uint8_t *)g.thread, sizeof *g.thread);
-    if (err == 0) err = cr_mem_read(tid, (int64_t)site->place, g.saved, (int64_t)site->place_len);
-    if (err >= 0) {
-      memcpy(g.image, g.saved, site->place_len);
-      memcpy(g.image, scratch, (size_t)scratch_len);
-      err = lay_frame(site, &g, scratch_len);
-    }
-    if (err == 0) {
-      err = run_guarded(tid, site, &g, calls, count);
-      if (err != -ESRCH) {
-        int64_t got = cr_mem_read(tid, (int64_t)site->place, scratch, scratch_len);
-        int64_t put = cr_mem_write(tid, (int64_t)site->place, g.saved, (int64_t)site->place_len);
-        if (err == 0) err = got < 0 ? got : put < 0 ? put : 0;
-      }
-    }
+  err = cr_mem_write(tid, (int64_t)site->place, r->image, (int64_t)site->place_len);
+  if (err < 0) {
+    cr_mem_write(tid, (int64_t)site->place, r->saved, (int64_t)site->place_len);
+    return err;
   }
-  if (site->options) cr_set_options(tid, 0);
-  free(g.thread);
-  free(g.saved);
-  free(g.image);
+  r->is_lent = 1;
+  memcpy(&r->regs, r->thread->regs, sizeof r->regs);
+  r->regs.rip = site->syscall_at;
+  r->regs.rsp = r->rsp;
+  r->regs.eflags = CR_USER_EFLAGS;
+  /* The first call's registers before the mask: an orphan with the mask alone would keep it for ever. */
+  uint64_t all = ~0ull;
+  err = set_call(r, &r->calls[0]);
+  return err == 0 && ptrace(PTRACE_SETSIGMASK, tid, (void *)8, &all) < 0 ? -errno : err;
+}
+
+/* Of a process of our own, which may be lost. */
+static int64_t own_registers(struct run *r) {
+  size_t len = sizeof r->regs;
+  int64_t err = cr_regset(r->batch->tid, PTRACE_GETREGSET, NT_PRSTATUS, &r->regs, &len);
+  r->regs.rip = r->batch->site.syscall_at;
+  r->regs.eflags = CR_USER_EFLAGS;
   return err;
 }
 
-CR_API int64_t cr_remote(int32_t tid, uint8_t *site_bytes, uint8_t *call_bytes, int32_t count, uint8_t *scratch,
-                         int32_t scratch_len) {
-  struct cr_site *site = (struct cr_site *)site_bytes;
-  struct cr_call *calls = (struct cr_call *)call_bytes;
-  if (count < 1 || count > CR_CALLS_MAX || scratch_len < 0 || site->chain_len > 3) return -EINVAL;
-  site->stop_signal = 0;
-  if (site->chain_len > 0) {
-    if (site->place_len > 1 << 20 || (uint64_t)scratch_len > site->place_len) return -EINVAL;
-    return guarded(tid, site, calls, count, scratch, scratch_len);
+/* From whatever stop into one inside get_signal(), where the kernel decides about restarts. */
+static int64_t into_event_stop(struct cr_batch *batch) {
+  int status = 0;
+  int64_t err = cr_wait_stop(batch->tid, &status);
+  if (err < 0) return err;
+  if (!WIFSTOPPED(status)) return -ESRCH;
+  if (status >> 16 != PTRACE_EVENT_STOP) batch->site.stop_signal = (uint32_t)WSTOPSIG(status);
+  return 0;
+}
+
+/* Gives mask, registers and memory back. */
+static int64_t give_back(struct run *r) {
+  const struct cr_site *site = &r->batch->site;
+  int32_t tid = r->batch->tid;
+  int64_t err = ptrace(PTRACE_SETSIGMASK, tid, (void *)8, &r->thread->sigmask) < 0 ? -errno : 0;
+  if (err == 0) err = cr_set_registers(tid, r->thread->regs, CR_REGS_BYTES);
+  int64_t got = cr_mem_read(tid, (int64_t)site->place, r->scratch, r->batch->scratch_len);
+  int64_t put = cr_mem_write(tid, (int64_t)site->place, r->saved, (int64_t)site->place_len);
+  return err < 0 ? err : got < 0 ? got : put < 0 ? put : 0;
+}
+
+static int is_held(const struct run *r) {
+  return r->is_lent && r->err != -ESRCH;
+}
+
+/* Where a signal stopped it, it stands inside get_signal() as it is. */
+static void give_all_back(struct run *runs, int32_t count) {
+  for (struct run *r = runs; r < runs + count; r++) {
+    if (!is_held(r) || r->batch->site.stop_signal) continue;
+    if (ptrace(PTRACE_INTERRUPT, r->batch->tid, NULL, NULL) < 0) r->err = -errno;
+    if (is_held(r) && ptrace(PTRACE_CONT, r->batch->tid, NULL, NULL) < 0) r->err = -errno;
   }
-  struct user_regs_struct regs;
-  size_t len = sizeof regs;
-  int64_t err = cr_regset(tid, PTRACE_GETREGSET, NT_PRSTATUS, &regs, &len);
-  regs.rip = site->syscall_at;
-  regs.eflags = CR_USER_EFLAGS;
-  for (int32_t i = 0; i < count && err == 0; i++) err = one_call(tid, site, &calls[i], &regs);
+  for (struct run *r = runs; r < runs + count; r++) {
+    if (!is_held(r)) continue;
+    int64_t err = r->batch->site.stop_signal ? 0 : into_event_stop(r->batch);
+    if (r->err == 0) r->err = err < 0 ? err : r->batch->site.stop_signal ? -EINTR : 0;
+    if (err == -ESRCH) continue;
+    err = give_back(r);
+    if (r->err == 0) r->err = err;
+  }
+}
+
+static int is_valid(const struct cr_batch *batch) {
+  const struct cr_site *site = &batch->site;
+  if (batch->call_count < 1 || batch->call_count > CR_CALLS_MAX || batch->scratch_len < 0) return 0;
+  if (site->chain_len == 0) return 1;
+  return site->chain_len <= 3 && site->place_len <= 1 << 20 && (uint64_t)batch->scratch_len <= site->place_len;
+}
+
+/* Takes calls and scratch bytes apart by batch. */
+static int64_t begin(struct run *runs, struct cr_batch *batches, int32_t count, struct cr_call *calls,
+                     int32_t call_count, uint8_t *scratch, int32_t scratch_len) {
+  int64_t calls_at = 0, scratch_at = 0;
+  for (int32_t i = 0; i < count; i++) {
+    struct cr_batch *batch = &batches[i];
+    if (!is_valid(batch)) return -EINVAL;
+    runs[i].batch = batch;
+    runs[i].calls = calls + calls_at;
+    runs[i].scratch = scratch + scratch_at;
+    calls_at += batch->call_count;
+    scratch_at += batch->scratch_len;
+    batch->site.stop_signal = 0;
+    if (calls_at > call_count || scratch_at > scratch_len) return -EINVAL;
+  }
+  return 0;
+}
+
+CR_API int64_t cr_remote(uint8_t *batch_bytes, int32_t count, uint8_t *call_bytes, int32_t call_count,
+                         uint8_t *scratch, int32_t scratch_len) {
+  struct cr_batch *batches = (struct cr_batch *)batch_bytes;
+  if (count < 1 || count > CR_BATCHES_MAX) return -EINVAL;
+  struct run *runs = calloc((size_t)count, sizeof *runs);
+  if (runs == NULL) return -ENOMEM;
+  int64_t err = begin(runs, batches, count, (struct cr_call *)call_bytes, call_count, scratch, scratch_len);
+  if (err == 0) {
+    for (struct run *r = runs; r < runs + count; r++) {
+      r->err = r->batch->site.chain_len > 0 ? lend(r) : own_registers(r);
+    }
+    run_calls(runs, count);
+    give_all_back(runs, count);
+  }
+  for (int32_t i = 0; i < count && err == 0; i++) {
+    if (batches[i].site.chain_len > 0 && batches[i].site.options) cr_set_options(batches[i].tid, 0);
+    batches[i].result = (int32_t)runs[i].err;
+    free(runs[i].thread);
+  }
+  free(runs);
   return err;
 }

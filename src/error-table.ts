@@ -58,6 +58,8 @@ export const ERROR_TABLE = {
   CGROUP: "A cpuset cgroup could not be made or joined.",
   RESTORE_FAILED:
     "The program could not be rebuilt. No instruction of it ran and the process that was to become it is gone.",
+  PAGE_SERVER_LOST:
+    "The page server of cr restore --lazy, or the guardian beside it, was killed before all memory was in place, or could not go on. The program was ended, because it would have read zeros. The core is as it was; restore it again.",
   NATIVE_MISSING:
     "The native library libcr.so is missing or does not fit: run npm run build (needs gcc and make). Or libzstd is missing, without which cores are neither compressed nor read from that form.",
   KERNEL_TOO_OLD: "The kernel lacks something Recore needs.",

@@ -9,6 +9,7 @@ import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
+import type { Spaces } from "../state/space.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
@@ -17,13 +18,15 @@ import type { ProcessFacts } from "../tracee/process-facts.js";
 import { threadName } from "../tracee/tasks.js";
 import { readPending, readScheduling, type ThreadRegisters } from "../tracee/thread.js";
 import { VERSION } from "../version.js";
-import type { Answers, Frozen } from "./ask.js";
+import type { Answers } from "./ask.js";
+import type { Frozen } from "./frozen.js";
 import { withInnerIds } from "./inner-ids.js";
 import type { Interior } from "./interior.js";
 import type { LeftOut } from "./leave-out.js";
 import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
+import { spacesOfMember } from "./spaces.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -46,6 +49,8 @@ export interface KnownBefore {
   readonly cpu: CpuFeatures;
   readonly host: HostFacts;
   readonly leftOut: LeftOut;
+  /** Of all members; undefined where they are in our namespaces. */
+  readonly spaces: Spaces | undefined;
 }
 
 /** Soft errors of this kind were asked for. */
@@ -59,13 +64,14 @@ function softErrorOf({ skip, what }: LeftOut[number]): SoftError {
 export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefore): CapturedState {
   const { tracee, threads, look } = frozen;
   const { facts } = look;
-  const { settings, actions, brk, itimers } = answers.process;
+  const { actions, brk, itimers } = answers.process;
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   const state: CapturedState = {
     process: {
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
       leftOut: known.leftOut,
+      ...(known.spaces && { spaces: spacesOfMember(known.spaces, tracee.pid) }),
     },
     host: {
       tool: `recore ${VERSION}`,
@@ -77,7 +83,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
       mode: "stop",
       clocks: clocksOf(tracee.pid),
     },
-    threads: [...threads].map(([tid, thread]) => threadState(tracee.pid, tid, { thread, answers })),
+    threads: [...threads].map(([tid, thread]) => threadState(tid, { thread, answers, facts })),
     mm: { ...facts.stat.mm, brk },
     auxv: facts.auxv,
     vmas: facts.vmas,
@@ -85,7 +91,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     timers: { itimers, posix: [...answers.posixTimers] },
     files: look.files,
     limits: [...facts.limits],
-    credentials: credentialsOf(facts.status, Number(settings.securebits)),
+    credentials: credentialsOf(facts.status, answers.threads.get(tracee.pid)?.settings.securebits ?? 0),
     softErrors: [
       ...look.softErrors,
       ...lostOfTimers(answers.posixTimers),
@@ -95,14 +101,15 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     ],
     siginfo: null,
   };
-  return withInnerIds(state, facts);
+  return known.spaces?.pid ? state : withInnerIds(state, facts);
 }
 
 function threadState(
-  pid: number,
   tid: number,
-  known: { readonly thread: ThreadRegisters; readonly answers: Answers },
+  known: { readonly thread: ThreadRegisters; readonly answers: Answers; readonly facts: ProcessFacts },
 ): ThreadState {
+  const { pid, threadStatus } = known.facts;
+  const status = threadStatus.get(tid) ?? readStatus(pid, tid);
   const { affinity, ...scheduling } = readScheduling(tid);
   const interior = known.answers.threads.get(tid);
   if (interior === undefined) throw new RangeError(`thread ${tid} was not asked`);
@@ -113,12 +120,16 @@ function threadState(
     comm: threadName(pid, tid),
     pending: readPending(tid, "thread"),
     altStack: interior.altStack,
-    credentials: credentialsOf(readStatus(pid, tid), securebits),
-    settings,
+    credentials: credentialsOf(status, securebits),
+    settings: { ...settings, noNewPrivs: hasNoNewPrivs(status) },
     clearChildTid: interior.tidAddress,
     scheduling: { ...scheduling, timerSlackNs: interior.timerSlackNs },
     affinity,
   };
+}
+
+function hasNoNewPrivs(status: ReadonlyMap<string, string>): boolean {
+  return status.get("NoNewPrivs") === "1";
 }
 
 function processNote(
@@ -146,7 +157,7 @@ function processNote(
     dumpable: Number(settings.dumpable),
     parentDeathSignal: Number(settings.deathSignal & 0xffffffffn),
     childSubreaper: (settings.subreaper & 0xffffffffn) !== 0n,
-    noNewPrivs: settings.noNewPrivs !== 0n,
+    noNewPrivs: hasNoNewPrivs(facts.status),
     thpDisable: settings.thpDisable !== 0n,
     // The lowest bit says that it is set, the others how.
     thpDisableFlags: Number(settings.thpDisable & ~1n),

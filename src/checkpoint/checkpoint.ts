@@ -12,7 +12,6 @@ import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
 import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
-import { ask } from "./ask.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
@@ -21,20 +20,21 @@ import { Copies } from "./copies.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
+import { onceFilled } from "./filling.js";
 import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
 import { MappedFiles } from "./mappings.js";
-import { copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
+import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
 import { untilPassed } from "./passing.js";
 import { Phases, type StopPhases } from "./phases.js";
-import { socketsOf } from "./queues.js";
-import { readQueues } from "./read-queues.js";
+import { readQueues, socketsIn } from "./read-queues.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { resultOf } from "./result.js";
+import { spacesOf, visitSpaces } from "./spaces.js";
 import { attempt, reachable, requireStart } from "./target.js";
 import { manifestOf } from "./tree-manifest.js";
 
@@ -112,14 +112,17 @@ export async function checkpoint(pid: number, options: CheckpointOptions = {}): 
   if (!Number.isInteger(pid) || pid <= 0) throw new RangeError(`not a pid: ${pid}`);
   const kept = { ...options };
   const isLast = options.after === "kill" || options.after === "stop";
-  return untilPassed(() => {
-    try {
-      return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
-    } catch (error) {
-      if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
-      return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
-    }
-  });
+  const { timeoutMs = TIMEOUT_MS } = options;
+  const tried = () =>
+    untilPassed(() => {
+      try {
+        return attemptCheckpoint(pid, kept, isLast) ?? attemptCheckpoint(pid, kept, true) ?? never(pid);
+      } catch (error) {
+        if (!(error instanceof CopyGap) || options.mode !== undefined) throw error;
+        return attemptCheckpoint(pid, { ...kept, mode: "stop" }, true) ?? never(pid);
+      }
+    });
+  return onceFilled(pid, timeoutMs, tried);
 }
 
 function never(pid: number): never {
@@ -138,6 +141,7 @@ function attemptCheckpoint(
   const begin = performance.now();
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
+  using _visit = visitSpaces(root);
   const skip = options.skip ?? [];
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
@@ -151,8 +155,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const { force = false, compress = null } = options;
   using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
-  const ledger = options.ledger ?? new Map();
-  const { timeoutMs = TIMEOUT_MS } = options;
+  const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
   collectGarbage();
   using urgency = Urgency.begin();
@@ -167,9 +170,8 @@ function attemptCheckpoint(
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
-  const asked = members.map((frozen) => ({ frozen, answers: ask(frozen) }));
-  const open = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
-  const sockets = readQueues(members, open);
+  const asked = askMembers(members);
+  const sockets = readQueues(members, socketsIn(look));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);
@@ -179,7 +181,8 @@ function attemptCheckpoint(
     holdMs: options.tcpHoldMs ?? TCP_HOLD_MS,
   });
   faultPoint("after-hold");
-  const known = { vdsoCrc32c: vdso, cpu, host, leftOut: [...leftOut, ...rest.leftOut] };
+  const spaces = spacesOf(look.relatives);
+  const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
   const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");

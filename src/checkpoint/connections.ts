@@ -3,7 +3,6 @@
  * a write of the program would fail: a keeper enters and leaves it, and as long as it lasts a SIGSTOP waits for every
  * process, so that none runs even if cr dies in that instant. It is taken back right after.
  */
-import { randomBytes } from "node:crypto";
 import { faultPoint } from "../fault.js";
 import { netNamespace } from "../host/net-namespace.js";
 import type { FileDescription } from "../state/fd.js";
@@ -15,7 +14,8 @@ import { isEstablished, mayRepair } from "../tracee/tcp-facts.js";
 import { type Held, KeeperFailed, TcpKeeper } from "../tracee/tcp-keeper.js";
 import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
 import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
-import { type Frozen, takeBackStop } from "./ask.js";
+import { takeBackStop } from "./ask.js";
+import type { Frozen } from "./frozen.js";
 import type { Sockets } from "./queues.js";
 import { type Refusal, refuse } from "./refusal.js";
 
@@ -69,7 +69,7 @@ export function holdConnections(root: number, holding: Holding): HeldConnections
   const plain = new Map(inside.filter(({ ino }) => !waiting.has(ino)).map((one) => [one.ino, peek(one)]));
   if (hold.length + look.length === 0) return { dumps: plain, ...NOBODY };
   refuseWithoutRight(root, [...hold, ...look]);
-  const name = `recore-${randomBytes(16).toString("hex")}`;
+  const name = `recore-${crypto.getRandomValues(Buffer.alloc(16)).toString("hex")}`;
   const running = holding.members.filter(({ tracee }) => tracee.stopSignal === 0);
   const keeper = startKeeper(root, {
     ...{ holdMs: holding.holdMs, name, hold, look },

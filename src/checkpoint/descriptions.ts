@@ -1,8 +1,9 @@
 /**
  * Open file descriptions over all processes of a tree: which descriptors of which members are one (kcmp(2)). The kernel
- * gives an order, so that each descriptor is compared with few others.
+ * gives an order, so that each descriptor is compared with few others (tracee/same.ts).
  */
-import { type OpenDescriptor, orderOfDescriptions, stillWatched } from "../tracee/descriptors.js";
+import { type OpenDescriptor, stillWatched } from "../tracee/descriptors.js";
+import { firstSame } from "../tracee/same.js";
 
 /** A process and its descriptors. */
 export interface Holding {
@@ -18,46 +19,35 @@ export interface Holder {
 
 /** The holders of each description, in order of members and descriptors; the index is its id in the tree. */
 export function groupByDescription(members: readonly Holding[]): readonly (readonly Holder[])[] {
-  const groups: Holder[][] = [];
-  const candidates = new Map<string, Holder[][]>();
-  for (const { pid, open } of members) {
-    for (const one of open) {
-      const key = keyOf(one);
-      const sorted = candidates.get(key) ?? [];
-      candidates.set(key, sorted);
-      const { at, isSame } = find(sorted, { pid, one });
-      const group = isSame ? sorted[at] : undefined;
-      if (group !== undefined) {
-        group.push({ pid, one });
-        continue;
-      }
-      const fresh = [{ pid, one }];
-      sorted.splice(at, 0, fresh);
-      groups.push(fresh);
-    }
+  const holders = members.flatMap(({ pid, open }) => open.map((one): Holder => ({ pid, one })));
+  const candidates = new Map<string, Holder[]>();
+  for (const holder of holders) {
+    const key = keyOf(holder.one);
+    const alike = candidates.get(key);
+    if (alike === undefined) candidates.set(key, [holder]);
+    else alike.push(holder);
   }
-  return groups;
+  const groups = new Map<Holder, Holder[]>();
+  for (const alike of candidates.values()) {
+    const first = firstSame(
+      "file",
+      alike.map(({ pid, one: { fd } }) => ({ pid, fd })),
+    );
+    alike.forEach((holder, index) => {
+      const leader = alike[first[index] ?? index] ?? holder;
+      if (leader === holder) groups.set(holder, []);
+      groups.get(leader)?.push(holder);
+    });
+  }
+  return holders.flatMap((holder) => {
+    const group = groups.get(holder);
+    return group === undefined ? [] : [group];
+  });
 }
 
 /** What all descriptors of one description have in common: a cheap test before asking the kernel. */
 function keyOf({ link, stat, flags, position }: OpenDescriptor): string {
   return `${stat.dev}:${stat.ino}:${flags}:${position}:${link}`;
-}
-
-/** Where a descriptor belongs among groups in the kernel's order. */
-function find(sorted: readonly Holder[][], { pid, one }: Holder): { at: number; isSame: boolean } {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const other = sorted[middle]?.[0];
-    if (other === undefined) break;
-    const order = orderOfDescriptions([pid, one.fd], [other.pid, other.one.fd]);
-    if (order === 0) return { at: middle, isSame: true };
-    if (order < 0) high = middle;
-    else low = middle + 1;
-  }
-  return { at: low, isSame: false };
 }
 
 /**

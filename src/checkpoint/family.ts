@@ -150,7 +150,8 @@ export class Family {
   /** Kills all in their stops; not one more instruction of any runs. */
   kill(): void {
     for (const tracee of this.tracees) sendSignal(tracee.pid, SIGKILL);
-    for (const tracee of this.tracees) tracee.kill();
+    // Process 1 of a pid namespace ends when all others in there have.
+    for (const tracee of this.tracees.toReversed()) tracee.kill();
   }
 
   [Symbol.dispose](): void {

@@ -26,8 +26,6 @@ const PR_GET_TIMERSLACK = 30;
 /** Options of prctl(2) whose value is the result. */
 const READ_RESULT = {
   dumpable: 3,
-  securebits: 27,
-  noNewPrivs: 39,
   thpDisable: 42,
   mdwe: 66,
   memoryMerge: 68,
@@ -49,6 +47,8 @@ const FIONREAD = 0x541b;
 
 /** Bytes of the target that the batch needs for its results. */
 export const INTERIOR_SCRATCH_BYTES = SELDOM_AT + SELDOM_BYTES;
+/** The part of them that `threadCalls` fill. */
+export const THREAD_SCRATCH = { at: THREAD_AT, bytes: THREAD_BYTES + THREAD_SETTINGS_BYTES } as const;
 
 export interface Interior {
   readonly actions: SignalState["actions"];

@@ -186,11 +186,12 @@ function lookInside(
   const vmas = [...objects.vmas];
   const refusals = [
     ...refusedThreads(pid),
-    ...refusedOfProcess(pid, facts),
+    ...refusedOfProcess(pid, facts, tree.pids[0] ?? pid),
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),
-    ...(tree.pids.length > 1 ? [...unseenInTree(vmas), ...apartInTree(facts)] : []),
+    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
+    ...(tree.pids.length > 1 && tree.pids[0] === pid ? apartInTree(facts) : []),
   ];
   return { ...objects, vmas, refusals };
 }

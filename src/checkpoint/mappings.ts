@@ -11,14 +11,17 @@ import { statByName } from "./by-name.js";
 import { otherName } from "./other-name.js";
 import type { Refusal } from "./refusal.js";
 
+/** What a lazy restore that is not done yet looks like from outside (filling.ts). */
+export const WATCHED_MEMORY = "memory watched by a userfaultfd";
+
 /** VmFlags that mean memory this version cannot make again (proc_pid_smaps(5)). */
 const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   ht: "huge pages of hugetlbfs",
   io: "memory of a device",
   pf: "memory of a device",
-  um: "memory watched by a userfaultfd",
+  um: WATCHED_MEMORY,
   uw: "memory write-protected by a userfaultfd",
-  ui: "memory watched by a userfaultfd",
+  ui: WATCHED_MEMORY,
   ss: "a shadow stack",
   sl: "memory sealed by mseal",
   dp: "memory the kernel may drop",

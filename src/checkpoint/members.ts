@@ -5,13 +5,14 @@ import { objectOf } from "../tracee/maps.js";
 import type { MemoryPolicy } from "../tracee/numa-maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
-import type { Answers, Frozen } from "./ask.js";
+import { type Answers, askAll } from "./ask.js";
 import { assembleState, type CapturedState, type KnownBefore, SKIPPED } from "./capture.js";
 import { type Dump, unkeptConnections } from "./connections.js";
 import type { Copies } from "./copies.js";
 import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
+import type { Frozen } from "./frozen.js";
 import type { TreeLook } from "./look.js";
 import { withPolicies } from "./memory-policies.js";
 import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
@@ -60,6 +61,12 @@ export function frozenOf(
 export interface Asked {
   readonly frozen: Frozen;
   readonly answers: Answers;
+}
+
+/** Asks all of them. Throws as `askAll`. */
+export function askMembers(members: readonly Frozen[]): Asked[] {
+  const answers = askAll(members);
+  return members.map((frozen, index) => ({ frozen, answers: answers[index] as Answers }));
 }
 
 /** What of a member has to be refused once it has told; kept apart by pid in a tree. */

@@ -5,8 +5,9 @@
 import { CrError } from "../errors.js";
 import { memoryHeadroom } from "../host/memory-headroom.js";
 import { FrozenCopy } from "../tracee/frozen-copy.js";
-import type { Answers, Frozen } from "./ask.js";
+import type { Answers } from "./ask.js";
 import { estimateStops } from "./convergence.js";
+import type { Frozen } from "./frozen.js";
 import { type Candidate, copyWhileItRuns, findWorkplace, isSmall, ownBytes, whyNoHelper } from "./live.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { attempt } from "./target.js";

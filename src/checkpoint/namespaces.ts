@@ -1,28 +1,22 @@
 /**
- * Namespaces of a process: refused, but for those in which `cr restore --pid ns` puts programs. These have the pids
- * of their own and cr-init as process 1; users, groups and mounts are those of the host.
+ * Which namespaces of a process are its own: not ours, and not those in which `cr restore --pid ns` puts programs. These
+ * have the pids of their own and cr-init as process 1; users, groups and mounts are those of the host.
  */
 import { isErrno } from "../errors.js";
 import { hasOurMounts, readUserMap } from "../tracee/namespace-facts.js";
 import { idsInwards } from "../tracee/pid-namespace.js";
 import { readStat } from "../tracee/proc-status.js";
 import { foreignNamespaces } from "../tracee/process-facts.js";
-import type { Refusal } from "./refusal.js";
 
 /** Name of process 1 in a namespace of ours (native/launch/cr-init.c). */
 const INIT = "cr-init";
 const OURS = ["pid", "mnt", "user"];
 
-/** The namespaces that differ from ours and cannot be made again. */
-export function refusedNamespaces(pid: number): Refusal[] {
+/** Kinds of namespaces of a process that differ from ours, but for those that `--pid ns` made; `root` for its folder. */
+export function ownKinds(pid: number): string[] {
   const foreign = foreignNamespaces(pid);
   const others = foreign.filter((kind) => !OURS.includes(kind));
-  const refused = foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
-  return refused.map((kind) => ({
-    kind: "namespace",
-    id: kind,
-    what: kind === "root" ? "another root folder (chroot)" : `an own ${kind} namespace`,
-  }));
+  return foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
 }
 
 function isMadeByRestore(pid: number, foreign: readonly string[]): boolean {

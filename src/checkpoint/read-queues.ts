@@ -5,10 +5,13 @@
 import { faultPoint } from "../fault.js";
 import type { FileDescription } from "../state/fd.js";
 import type { Message, ObjectOf } from "../state/kernel-object.js";
-import { type OpenDescriptor, orderOfDescriptions, readDescriptors } from "../tracee/descriptors.js";
+import { type OpenDescriptor, readDescriptors } from "../tracee/descriptors.js";
 import { type Peeked, QueueReader, ReaderFailed } from "../tracee/queue-reader.js";
-import { type Frozen, takeBackStop } from "./ask.js";
-import { type HeldSocket, missing, type Sockets, type Waiting, wantsReader } from "./queues.js";
+import { firstSame } from "../tracee/same.js";
+import { takeBackStop } from "./ask.js";
+import type { Frozen } from "./frozen.js";
+import type { TreeLook } from "./look.js";
+import { type HeldSocket, missing, type Sockets, socketsOf, type Waiting, wantsReader } from "./queues.js";
 
 const EIO = "EIO";
 /** Kinds that are opened before the program is made, so that they can be sent again. */
@@ -48,6 +51,11 @@ export function readQueues(members: readonly Frozen[], sockets: Sockets): Socket
     all.set(one.ino, { ...one, queue });
   }
   return all;
+}
+
+/** The sockets that the members hold. */
+export function socketsIn({ looks }: TreeLook): Sockets {
+  return socketsOf([...looks].map(([pid, { files }]) => [pid, files] as const));
 }
 
 function wantedOf(members: readonly Frozen[], sockets: Sockets): Wanted[] {
@@ -120,15 +128,17 @@ function asWaiting(queue: readonly Peeked[], passing: Passing): Waiting | string
 /** The description of the tree that is on its way, or why it cannot be sent again. */
 function idOf(fd: number, { members, passed, reader }: Passing): number | string {
   const mine = passed.find((one) => one.fd === fd);
-  for (const { tracee, look } of members) {
-    for (const one of look.facts.descriptors) {
-      if (mine === undefined || one.stat.ino !== mine.stat.ino || one.stat.dev !== mine.stat.dev) continue;
-      if (orderOfDescriptions([tracee.pid, one.fd], [reader, fd]) !== 0) continue;
-      const id = look.files.descriptors.find((each) => each.fd === one.fd)?.description;
-      const description = look.files.descriptions.find((each) => each.id === id);
-      if (description !== undefined && SENDABLE.has(description.kind)) return description.id;
-      return `a descriptor on its way (SCM_RIGHTS) of ${one.link}, which cannot be sent again`;
-    }
-  }
-  return `a descriptor on its way (SCM_RIGHTS) of ${mine?.link ?? "something"}, which nobody in it has open`;
+  const alike = members.flatMap(({ tracee: { pid }, look }) =>
+    look.facts.descriptors
+      .filter(({ stat }) => stat.ino === mine?.stat.ino && stat.dev === mine.stat.dev)
+      .map((one) => ({ pid, fd: one.fd, link: one.link, files: look.files })),
+  );
+  const first = firstSame("file", [{ pid: reader, fd }, ...alike]);
+  const same = alike.find((_, index) => first[index + 1] === 0);
+  if (same === undefined)
+    return `a descriptor on its way (SCM_RIGHTS) of ${mine?.link ?? "something"}, which nobody in it has open`;
+  const id = same.files.descriptors.find((each) => each.fd === same.fd)?.description;
+  const description = same.files.descriptions.find((each) => each.id === id);
+  if (description !== undefined && SENDABLE.has(description.kind)) return description.id;
+  return `a descriptor on its way (SCM_RIGHTS) of ${same.link}, which cannot be sent again`;
 }

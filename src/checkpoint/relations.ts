@@ -5,7 +5,7 @@
 import { hasCapability } from "../host/capabilities.js";
 import { statusLine } from "../host/process-status.js";
 import { tracersAmong } from "../host/tracers.js";
-import { orderOfShared, type Relative, SHARED_KINDS, type SharedKind } from "../tracee/kin.js";
+import { firstSharing, type Relative, SHARED_KINDS, type SharedKind } from "../tracee/kin.js";
 import type { ProcessFacts } from "../tracee/process-facts.js";
 import type { Refusal } from "./refusal.js";
 
@@ -89,14 +89,11 @@ function keyOf(what: SharedKind, { facts }: { readonly facts: ProcessFacts }): s
   }
 }
 
-/** Sorted in the kernel's order, so that sharers stand beside one another. */
+/** Each with the first that it shares it with. */
 function sharesOf(what: SharedKind, pids: readonly number[]): Share[] {
-  const sorted = [...pids].sort((one, other) => orderOfShared(what, one, other));
-  return sorted.flatMap((pid, index) => {
-    const before = sorted[index - 1];
-    if (before === undefined || orderOfShared(what, before, pid) !== 0) return [];
-    return pids.indexOf(before) < pids.indexOf(pid)
-      ? [{ pid, other: before, what }]
-      : [{ pid: before, other: pid, what }];
+  const first = firstSharing(what, pids);
+  return pids.flatMap((pid, index) => {
+    const other = pids[first[index] ?? index];
+    return other === undefined || other === pid ? [] : [{ pid, other, what }];
   });
 }

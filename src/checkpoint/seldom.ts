@@ -4,6 +4,7 @@
  */
 import type { SoftError } from "../state/soft-error.js";
 import { readHardware } from "../tracee/hardware.js";
+import { cpuComponents } from "../tracee/native.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { killedBy } from "./filters.js";
 import type { Refusal } from "./refusal.js";
@@ -67,8 +68,13 @@ export function seldomCalls(at: bigint, filters: readonly Buffer[]): RemoteCall[
     name: "arch_prctl",
     args: [ARCH_GET_XCOMP_PERM, at + BigInt(PERMITTED_AT)],
   };
-  const calls = [...OF_PROCESS.map(({ call }) => call(at)), permission];
+  const calls = [...OF_PROCESS.map(({ call }) => call(at)), ...(hasDynamic() ? [permission] : [])];
   return calls.map((call) => unlessDeadly(call, filters));
+}
+
+/** Whether this CPU has any, of which a program could be permitted one. */
+function hasDynamic(): boolean {
+  return (cpuComponents() & DYNAMIC_COMPONENTS) !== 0n;
 }
 
 /** The calls of every thread. */

@@ -9,9 +9,9 @@ import { elfClass, type ProcessFacts } from "../tracee/process-facts.js";
 import { mainThreadHasEnded, speakerOf } from "../tracee/tasks.js";
 import { isSameFile } from "./by-name.js";
 import { refusedSeccomp } from "./filters.js";
-import { refusedNamespaces } from "./namespaces.js";
 import { refusedTimers } from "./posix-timers.js";
 import type { Refusal } from "./refusal.js";
+import { refusedNamespaces } from "./refused-spaces.js";
 
 /** PF_KTHREAD of linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
@@ -77,7 +77,7 @@ export function alreadyTraced(pid: number, tracer: number): CrError {
 }
 
 /** What of the whole process this version does not carry; files and mappings are looked at elsewhere. */
-export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
+export function refusedOfProcess(pid: number, facts: ProcessFacts, root = pid): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
   const { status } = facts;
@@ -94,7 +94,7 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts): Refusal[] {
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
   }
-  refusals.push(...refusedNamespaces(pid));
+  refusals.push(...refusedNamespaces(pid, root));
   refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   const { path, ino } = facts.cwd;

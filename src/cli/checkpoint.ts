@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
 import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
+import { loadCompiled } from "../host/urgency.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
@@ -114,7 +115,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.mode !== undefined && { mode: flags.mode }),
     ...(flags.maxStop !== undefined && { maxStopMs: flags.maxStop }),
   };
-  const { checkpoint } = await import("../checkpoint/checkpoint.js");
+  const { checkpoint } = await loadCompiled(() => import("../checkpoint/checkpoint.js"));
   const result = await checkpoint(pid, options);
   // Where standard output is the stream, news are not.
   const news = isStream ? process.stderr : process.stdout;

@@ -10,6 +10,7 @@ import { skipOption } from "./skip.js";
 interface Flags {
   readonly detach?: boolean;
   readonly stopped?: boolean;
+  readonly lazy?: boolean;
   readonly cpus?: string;
   readonly pid?: "keep" | "new" | "ns";
   readonly trust?: boolean;
@@ -36,6 +37,9 @@ export function register(program: Command): void {
     .argument("[exe]", "its executable (default: the one the core names)")
     .addOption(new Option("-d, --detach", "do not stay its parent: print the pid and leave").env("CR_DETACH"))
     .addOption(new Option("--stopped", "leave it stopped for a debugger; implies --detach").env("CR_STOPPED"))
+    .addOption(
+      new Option("--lazy", "start it at once and bring its memory when it is touched (root)").env("CR_LAZY"),
+    )
     .addOption(new Option("--cpus <list>", "the only CPUs it may use, such as 0,2-3").env("CR_CPUS"))
     .addOption(
       new Option("--pid <which>", "its own pid, any, or its own in a pid namespace (default: its own)")
@@ -82,6 +86,7 @@ async function run(core: string, exe: string | undefined, flags: Flags): Promise
     exe,
     detach: flags.detach ?? false,
     stopped: flags.stopped ?? false,
+    lazy: flags.lazy ?? false,
     pid: flags.pid,
     trust: flags.trust ?? false,
     files: flags.files,

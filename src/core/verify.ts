@@ -37,6 +37,8 @@ export interface Verdict {
 export interface VerifyOptions {
   /** Runs that the caller proves while reading them, and with them the frames they are in. */
   readonly except?: (run: PageRun) => boolean;
+  /** What `readState` has found in this core already. */
+  readonly state?: ProcessState;
 }
 
 /** Ranges a call: bounds the time between two calls, not the memory. */
@@ -56,7 +58,7 @@ export function verifyCore(core: CoreFile, checksum: Checksum, options: VerifyOp
   const problems: Problem[] = [];
   let state: ProcessState;
   try {
-    state = readState(core, { onMissing: (error) => problems.push(error) });
+    state = options.state ?? readState(core, { onMissing: (error) => problems.push(error) });
   } catch (error) {
     if (!(error instanceof CrError)) throw error;
     return { ok: false, checkedBytes: 0, problems: [{ code: error.code, message: error.message }] };

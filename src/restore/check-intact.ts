@@ -14,11 +14,12 @@ import { onlyFilled } from "./fill.js";
  * Compares every checksum but those that filling the memory compares (fill.ts), because a program must not run on altered
  * memory: CORE_CORRUPT. Afterwards `core.fd` holds the data that is not only filled in.
  */
-export function requireIntact(core: CoreFile, { vmas, runs, files }: ProcessState): void {
+export function requireIntact(core: CoreFile, state: ProcessState): void {
+  const { vmas, runs, files } = state;
   const except = onlyFilled(vmas, runs);
   const contents = contentsOf(files).flatMap(({ content }) => (content === null ? [] : [content]));
   core.need([...runs.filter((run) => !except(run)), ...contents]);
-  const { ok, problems } = verifyCore(core, checksumsOf, { except });
+  const { ok, problems } = verifyCore(core, checksumsOf, { except, state });
   if (ok) return;
   throw new CrError(
     "CORE_CORRUPT",

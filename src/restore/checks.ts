@@ -43,7 +43,9 @@ export interface CheckOptions {
 export async function checkBeforeRestore(state: ProcessState, options: CheckOptions): Promise<SoftError[]> {
   if (!options.inTree) requireNoTree(state);
   const own = ownCredentials();
-  for (const { credentials = state.credentials } of state.threads) {
+  // In a user namespace of its own the program has all rights, until it gives them up.
+  const checked = state.process.spaces?.user === undefined ? state.threads : [];
+  for (const { credentials = state.credentials } of checked) {
     checkCredentials(credentials, { own, foreign: options.foreign });
   }
   checkFilters(state);

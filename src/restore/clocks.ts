@@ -4,8 +4,9 @@
  * which they go on from the checkpoint (time_namespaces(7)).
  */
 import { CrError } from "../errors.js";
+import { hasCapability } from "../host/capabilities.js";
 import type { ProcessState } from "../state/process.js";
-import type { BootClocks } from "../tracee/clocks.js";
+import { type BootClocks, hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 
 const SECOND = 1_000_000_000n;
 
@@ -54,5 +55,15 @@ function notPermitted(aheadNs: bigint): CrError {
   const message = `restore the program: ${found}, and cr may not make a time namespace for it`;
   return new CrError("NOT_PERMITTED", message, {
     hint: "run cr as root (CAP_SYS_ADMIN and CAP_SYS_TIME), or in a time namespace: unshare --time --monotonic …",
+  });
+}
+
+/** The same for this host as it is. */
+export function clocksHere(recorded: ProcessState["host"], sameBoot: boolean): string {
+  return planClocks(recorded, {
+    sameBoot,
+    host: hostClocks(),
+    own: readTimeOffsets("self"),
+    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
   });
 }

@@ -2,7 +2,6 @@
  * TCP connections, made again in repair mode: silent until `goOn`, so that whatever fails before leaves the peers
  * waiting, and a later restore can still go on with them.
  */
-import { randomBytes } from "node:crypto";
 import { CrError } from "../errors.js";
 import { readPadded } from "../file-bytes.js";
 import { netNamespace } from "../host/net-namespace.js";
@@ -172,7 +171,7 @@ function invented(
 ): Making["numbers"] {
   const peer = all.find(({ ino }) => ino === one.object.tcp.peer);
   const startOf = (ino: bigint) => {
-    const start = starts.get(ino) ?? randomBytes(4).readUInt32LE(0);
+    const start = starts.get(ino) ?? crypto.getRandomValues(Buffer.alloc(4)).readUInt32LE(0);
     starts.set(ino, start);
     return start;
   };

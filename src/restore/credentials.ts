@@ -71,7 +71,9 @@ function switchCalls(args: Arguments, recorded: Credentials, actual: Credentials
   });
   return [
     prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP),
-    { name: "setgroups", args: [groups.length, args.put(list)] },
+    ...(isDeepStrictEqual(groups, actual.groups)
+      ? []
+      : [{ name: "setgroups", args: [groups.length, args.put(list)] } as const]),
     { name: "setresgid", args: [gid.real, gid.effective, gid.saved] },
     { name: "setfsgid", args: [gid.fs] },
     { name: "setresuid", args: [uid.real, uid.effective, uid.saved] },

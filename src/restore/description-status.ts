@@ -35,7 +35,7 @@ export function putStatus(
     }
     if (owner !== null) {
       const id = owner.id === recordedPid ? workshop.newborn.pid : owner.id;
-      const ex = BigInt(owner.type) | (BigInt(id) << 32n);
+      const ex = BigInt(owner.type) | (BigInt(workshop.newborn.numberOf(id)) << 32n);
       calls.push({ name: "fcntl", args: [fd, F_SETOWN_EX, args.words(ex)] });
       calls.push({ name: "fcntl", args: [fd, F_SETSIG, owner.signal] });
     }

@@ -3,6 +3,7 @@
  * setsid, setpgid, deaths of those that were dead. All are copies of the root at its entry point until `startImage`
  * gives each its own executable. cr is the tracer of all; disposing kills all, parents before children.
  */
+import { processStatus } from "../host/process-status.js";
 import type { TreeMember } from "../state/tree.js";
 import { errnoName, NativeError, tryCall } from "../tracee/native.js";
 import { Newborn } from "../tracee/newborn.js";
@@ -16,6 +17,7 @@ import type { TerminalStep } from "./terminal-plan.js";
 import type { Workshop } from "./workshop.js";
 
 const CLONE_PARENT = 0x8000n;
+const CLONE_NEWPID = 0x2000_0000;
 /** struct clone_args up to set_tid_size. */
 const CLONE_ARGS_BYTES = 80;
 const SIGCHLD = 17;
@@ -48,11 +50,13 @@ export interface FamilyParts {
   readonly rootGroup: number;
   /** A slave of each of the tree's own terminals, by its number in the manifest: where all newborns have it. */
   readonly terminals?: ReadonlyMap<string, number>;
+  /** Numbers in a pid namespace of the root's children by ours; left out where they are in ours. */
+  readonly numbers?: ReadonlyMap<number, number> | undefined;
 }
 
 /** Makes them all. PID_TAKEN, NOT_PERMITTED, LIMIT_TOO_LOW or RESTORE_FAILED with all of them gone but the root. */
 export function makeFamily(parts: FamilyParts): Relatives {
-  const { root, plan, members } = parts;
+  const { root, plan, members, numbers } = parts;
   const standing = new Map<number, Workshop>([[root.newborn.pid, root]]);
   const made: number[] = [];
   // Whoever loses its parent when all are killed becomes our child, and can be waited for.
@@ -62,7 +66,7 @@ export function makeFamily(parts: FamilyParts): Relatives {
     made.length = 0;
   };
   const dispose = () => {
-    if (made.length > 0) killAll(root.newborn, made, standing);
+    if (made.length > 0) killAll(root.newborn, numbers ? made.toReversed() : made, standing);
     letGo();
   };
   const at = (pid: number): Workshop => {
@@ -71,9 +75,10 @@ export function makeFamily(parts: FamilyParts): Relatives {
     return workshop;
   };
   try {
+    if (numbers) root.run("make a pid namespace", [{ name: "unshare", args: [CLONE_NEWPID] }]);
     for (const step of plan.steps) {
       if (step.do === "make") {
-        const newborn = make(at(step.by), step);
+        const newborn = make(at(step.by), step, numbers);
         made.push(step.pid);
         standing.set(step.pid, at(step.by).copiedTo(newborn));
       } else if (step.do === "die") {
@@ -105,16 +110,22 @@ export function startImage(
   if (isError(result)) throw spawnFailed(nativeError(result), exe, newborn.pid);
 }
 
-function make(by: Workshop, { pid, sibling }: Extract<Step, { do: "make" }>): Newborn {
+function make(
+  by: Workshop,
+  { pid, sibling }: Extract<Step, { do: "make" }>,
+  inside: ReadonlyMap<number, number> | undefined,
+): Newborn {
   const args = new Arguments(by.data);
-  const wanted = args.words(BigInt(pid));
+  const inner = inside?.get(pid);
+  // 32 bits each, innermost first.
+  const wanted = args.put(packInts(inner === undefined ? [pid] : [inner, pid]));
   const [flags, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(SIGCHLD)];
   // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
-  const clone = args.words(flags, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, 1n);
+  const clone = args.words(flags, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, inner === undefined ? 1n : 2n);
   by.newborn.write(by.data, args.bytes());
   const result = by.attempt({ name: "clone3", args: [clone, CLONE_ARGS_BYTES] });
   if (isError(result)) throw spawnFailed(nativeError(result), "a process of the tree", pid);
-  return Newborn.born(pid);
+  return Newborn.born(pid, inside);
 }
 
 function take(
@@ -126,9 +137,14 @@ function take(
     case "lead":
       at(step.pid).run("begin its session", [{ name: "setsid", args: [] }]);
       return;
-    case "join":
-      at(step.pid).run("join its process group", [{ name: "setpgid", args: [0, step.group ?? rootGroup] }]);
+    case "join": {
+      const group = step.group ?? rootGroup;
+      // One that was born in it may have no name for it in a pid namespace of its own.
+      if (processStatus(step.pid)?.pgid === group) return;
+      const own = at(step.pid).newborn.numberOf(group);
+      at(step.pid).run("join its process group", [{ name: "setpgid", args: [0, own] }]);
       return;
+    }
     case "vanish": {
       at(step.pid).newborn.dieOf(SIGKILL);
       const reap: RemoteCall = { name: "wait4", args: [step.pid, 0, WALL, 0] };
@@ -157,7 +173,7 @@ function onTerminal(step: TerminalStep, workshop: Workshop, fd: number): void {
       workshop.run("leave its controlling terminal", [{ name: "ioctl", args: [fd, TIOCNOTTY, 0] }]);
       return;
     case "foreground": {
-      const group = args.words(BigInt(step.group));
+      const group = args.words(BigInt(workshop.newborn.numberOf(step.group)));
       const call: RemoteCall = { name: "ioctl", args: [fd, TIOCSPGRP, group] };
       workshop.run("put a process group into the foreground", [call], args.bytes());
     }
@@ -177,7 +193,10 @@ function die(workshop: Workshop, { comm, uid, waitStatus }: NonNullable<TreeMemb
   else workshop.newborn.dieOf(signal);
 }
 
-/** Parents first: their children, the dead ones too, then are ours and can be reaped. */
+/**
+ * Parents first: their children, the dead ones too, then are ours and can be reaped. But children first in a pid namespace
+ * of theirs, whose process 1 ends when all others have.
+ */
 function killAll(root: Newborn, made: readonly number[], standing: ReadonlyMap<number, Workshop>): void {
   root[Symbol.dispose]();
   for (const pid of made) standing.get(pid)?.newborn[Symbol.dispose]();

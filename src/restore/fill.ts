@@ -39,11 +39,12 @@ export function fillPages(pid: number, { vmas, runs, checked }: Filling, source:
  * Which runs nobody looks at before they are filled in: their checksums need not be proved twice.
  */
 export function onlyFilled(vmas: readonly Vma[], runs: readonly PageRun[]): (run: PageRun) => boolean {
-  const found = new Set<PageRun>();
+  // By address: whoever reads the core again has runs of its own.
+  const found = new Set<bigint>();
   for (const { vma, run } of withMappings(vmas, runs)) {
-    if (vma.kind === "anonymous" && !run.sameAsFile) found.add(run);
+    if (vma.kind === "anonymous" && !run.sameAsFile) found.add(run.address);
   }
-  return (run) => found.has(run);
+  return ({ address }) => found.has(address);
 }
 
 function compare(

@@ -42,7 +42,8 @@ export function connectPending(
 
 /** What the dead program left of the connection (TIME_WAIT) does not keep it from its port. */
 function bindOnce(fd: number, { local, options }: ObjectOf<"socket">): void {
-  const reuse = (on: boolean) => setOption(fd, { level: SOL_SOCKET, name: SO_REUSEADDR, value: on ? "01000000" : "00000000" });
+  const reuse = (on: boolean) =>
+    setOption(fd, { level: SOL_SOCKET, name: SO_REUSEADDR, value: on ? "01000000" : "00000000" });
   const isKept = options.some(({ level, name }) => level === SOL_SOCKET && name === SO_REUSEADDR);
   if (!isKept) reuse(true);
   must("bind", fd, local);

@@ -5,6 +5,7 @@
 import { CrError } from "../errors.js";
 import type { ProcessState } from "../state/process.js";
 import type { PosixTimer } from "../state/timer.js";
+import type { Newborn } from "../tracee/newborn.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
 import type { Workshop } from "./workshop.js";
@@ -34,9 +35,7 @@ export function isTick(info: Buffer, { timers }: Pick<ProcessState, "timers">): 
 
 /** Makes and arms all of them; RESTORE_FAILED. */
 export function putPosixTimers(workshop: Workshop, state: ProcessState): void {
-  const timers = state.timers.posix.map((timer) =>
-    underNewPid(timer, state.process.pid, workshop.newborn.pid),
-  );
+  const timers = state.timers.posix.map((timer) => underNewPid(timer, state.process.pid, workshop.newborn));
   if (timers.length === 0) return;
   const queued = [...state.signals.pending, ...state.threads.flatMap(({ pending }) => pending)];
   const ticks = new Set(
@@ -52,10 +51,12 @@ export function putPosixTimers(workshop: Workshop, state: ProcessState): void {
 }
 
 /** A lone thread under another pid is told under that; so is a CPU clock of the process. */
-function underNewPid(timer: PosixTimer, was: number, is: number): PosixTimer {
+function underNewPid(timer: PosixTimer, was: number, newborn: Newborn): PosixTimer {
+  const is = newborn.pid;
   const clockPid = ~(timer.clock >> 3);
   const clock = timer.clock < 0 && clockPid === was ? (~is << 3) | (timer.clock & 7) : timer.clock;
-  return { ...timer, clock, tid: timer.tid === was ? is : timer.tid };
+  const tid = timer.tid === was ? is : timer.tid;
+  return { ...timer, clock, tid: tid === null ? null : newborn.numberOf(tid) };
 }
 
 function restoresIds(workshop: Workshop, on: boolean): boolean {

@@ -11,6 +11,7 @@ import { credentialsOf, readStatus } from "../tracee/proc-status.js";
 import { findSyscall } from "../tracee/site.js";
 import { readThread } from "../tracee/thread.js";
 import { mapAll, settle, vacate } from "./address-space.js";
+import { Arguments } from "./arguments.js";
 import { putCredentials } from "./credentials.js";
 import { putStatus } from "./description-status.js";
 import { closeInherited, placeDescriptors } from "./descriptors.js";
@@ -19,6 +20,8 @@ import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
+import { asInside } from "./inside-users.js";
+import type { LazyMemory } from "./lazy.js";
 import { describeMemory } from "./memory-attributes.js";
 import { callersOpenFiles } from "./open-files-limit.js";
 import { isTick, putPosixTimers } from "./posix-timers.js";
@@ -51,6 +54,8 @@ export interface RebuildParts {
   readonly foreign: boolean;
   /** Where it stands already: the root of a tree, whose children were made from there. */
   readonly workshop?: Workshop;
+  /** Brings memory on demand instead of now. */
+  readonly lazy?: Pick<LazyMemory, "begin"> | null;
   /** The program's vdso is another kernel's. */
   readonly vdso: ForeignVdso | null;
 }
@@ -64,11 +69,12 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   vacate(workshop, state.vmas, parts.vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
-  fillPages(newborn.pid, { ...state, checked: !foreign }, parts.pages);
+  const runs = parts.lazy?.begin(workshop, state) ?? state.runs;
+  fillPages(newborn.pid, { ...state, runs, checked: !foreign }, parts.pages);
   if (parts.vdso) writeDetours(newborn, parts.vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);
-  enterFolder(workshop, inheritance);
+  enterFolder(workshop, inheritance, state);
   placeDescriptors(workshop, prepared, inheritance.sources);
   makeInside(workshop, prepared, state.process.pid);
   closeInherited(workshop, inheritance.base);
@@ -111,10 +117,12 @@ function syscallIn({ pid }: Newborn, vmas: ProcessState["vmas"]): bigint {
 
 /** What takes rights away from the newborn, and what its threads alone are set to. */
 function putIdentity(workshop: Workshop, state: ProcessState, threads: readonly ThreadState[]): void {
-  const actual = credentialsOf(readStatus(workshop.newborn.pid), 0);
+  const user = state.process.spaces?.user;
+  const actual = asInside(credentialsOf(readStatus(workshop.newborn.pid), 0), user);
   putDenial(workshop, state);
   for (const thread of threads) {
-    const { credentials: recorded = state.credentials, settings } = thread;
+    const { credentials = state.credentials, settings } = thread;
+    const recorded = asInside(credentials, user);
     putThreadSettings(workshop, thread);
     const noNewPrivs = settings?.noNewPrivs ?? state.process.noNewPrivs;
     putCredentials(workshop, thread, { recorded, actual, noNewPrivs });
@@ -144,8 +152,15 @@ function fitted(thread: ThreadState): Buffer {
   return fitForeignXstate(thread.xstate, readThread(thread.tid).xstate.length);
 }
 
-function enterFolder(workshop: Workshop, inheritance: Inheritance): void {
+function enterFolder(workshop: Workshop, inheritance: Inheritance, { process }: ProcessState): void {
   if (inheritance.cwd === null) return;
+  if (process.spaces?.mnt !== undefined) {
+    // What is inherited is a folder of our mounts, and no way leads from its own to that.
+    const args = new Arguments(workshop.data);
+    const call = { name: "chdir", args: [args.put(Buffer.from(`${process.cwd.path}\0`))] } as const;
+    workshop.run("enter its working folder", [call], args.bytes());
+    return;
+  }
   workshop.run("enter its working folder", [{ name: "fchdir", args: [inheritance.cwd] }]);
 }
 

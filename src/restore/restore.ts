@@ -5,39 +5,36 @@
  */
 import { coreMemory } from "../core/core-memory.js";
 import { type CoreFile, openCore } from "../core/reader.js";
-import { CrError } from "../errors.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
-import { hasCapability } from "../host/capabilities.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { cpuComponents } from "../tracee/native.js";
-import { isNativeError } from "../tracee/native-error.js";
-import { NewbornLost } from "../tracee/newborn.js";
-import { RemoteInterrupted } from "../tracee/remote.js";
 import { unpack } from "../tracee/unpack.js";
 import { ownVdso } from "../tracee/vdso.js";
 import type { Apart } from "./apart.js";
 import { asSeenHere } from "./caller-groups.js";
 import { readWhole } from "./check-intact.js";
 import { checkBeforeRestore } from "./checks.js";
-import { planClocks } from "./clocks.js";
+import { clocksHere } from "./clocks.js";
 import { requireConsent } from "./consent.js";
+import { explained } from "./explained.js";
 import type { FdPlacement } from "./fd-placement.js";
 import { type PreparedFiles, type PrepareOptions, prepareFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
 import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inherit } from "./inherit.js";
+import { LazyMemory } from "./lazy.js";
 import { type MadeAgain, makeGoneFiles } from "./made-again.js";
 import { type Placed, recordedPlaces } from "./placed.js";
-import { rebuild } from "./rebuild.js";
+import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { groupFor, sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { putSnapshotsBack } from "./snapshots.js";
+import { type MadeSpaces, makeSpaces } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
@@ -46,6 +43,8 @@ export interface RestoreOptions extends Apart {
   readonly exe?: string | undefined;
   /** Let the program go on by itself in a session of its own, instead of being its parent in the foreground. */
   readonly detach?: boolean;
+  /** Start it at once and bring its memory when it is touched (lazy.ts). */
+  readonly lazy?: boolean;
   /** Leave it stopped by SIGSTOP, for a debugger; implies `detach`. */
   readonly stopped?: boolean;
   /** Its own pid (default), or whatever the kernel gives. */
@@ -100,12 +99,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     foreign,
     keepPid: options.pid !== "new",
   });
-  const clocks = planClocks(adapted.host, {
-    sameBoot,
-    host: hostClocks(),
-    own: readTimeOffsets("self"),
-    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
-  });
+  const clocks = clocksHere(adapted.host, sameBoot);
   const placed = options.place?.(adapted.threads.map(({ affinity }) => affinity)) ?? recordedPlaces(adapted);
   const corePath = options.beside ?? path;
   using snapshots = putSnapshotsBack(adapted.files, { policy, coreFd: core.fd, corePath });
@@ -114,6 +108,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     { policy, putBack: snapshots.paths },
   );
   const { state } = madeAgain;
+  using spaces = makeSpaces(state.process.spaces);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
   using prepared = prepareFiles(state.files, {
@@ -127,14 +122,16 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
-  const known = { core, state, options, placed, exe, policy, foreign, clocks, vdso };
-  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments });
+  const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
+  const known = { core, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, spaces });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
     ...soft,
     ...accepted,
     ...placed.softErrors,
+    ...spaces.softErrors,
     ...shared.softErrors,
     ...segments.softErrors,
     ...snapshots.softErrors,
@@ -156,6 +153,7 @@ function adapt(core: CoreFile, recorded: ProcessState, { skip = [], detach, stop
 }
 
 interface StartParts {
+  readonly lazy: LazyMemory | null;
   readonly core: CoreFile;
   readonly state: ProcessState;
   readonly options: RestoreOptions;
@@ -170,6 +168,7 @@ interface StartParts {
   readonly foreign: boolean;
   readonly clocks: string;
   readonly vdso: ForeignVdso | null;
+  readonly spaces: MadeSpaces;
 }
 
 /** `start`, with what went wrong below in the user's words. */
@@ -177,19 +176,8 @@ function tryStart(parts: StartParts): ReturnType<typeof start> {
   try {
     return start(parts);
   } catch (error) {
-    throw explained(error, parts.core.path);
+    throw parts.lazy?.failure() ?? explained(error, parts.core.path);
   }
-}
-
-/** What went wrong inside a newborn, in the user's words; other errors as they are. */
-export function explained(error: unknown, path: string): unknown {
-  const isOfNewborn =
-    error instanceof NewbornLost || error instanceof RemoteInterrupted || isNativeError(error);
-  if (!isOfNewborn) return error;
-  return new CrError("RESTORE_FAILED", `cannot rebuild the program of ${path}: ${error.message}`, {
-    hint: "nothing of it ran; try again, and look at dmesg if it was killed (out of memory)",
-    cause: error,
-  });
 }
 
 /** From the fork to the first instruction; the newborn dies with anything that fails in here. */
@@ -207,14 +195,18 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
   faultPoint("restore-after-spawn");
   const groups = rejoinGroups(newborn.pid, state);
   placed.confine(newborn.pid);
+  const workshop = parts.spaces.areEntered ? openWorkshop(newborn, state) : undefined;
+  if (workshop) parts.spaces.enter(workshop, state);
   rebuild(newborn, {
     state,
     pages: core.pages,
+    lazy: parts.lazy,
     inheritance,
     prepared,
     affinity: placed.affinity,
     foreign: parts.foreign,
     vdso: parts.vdso,
+    ...(workshop && { workshop }),
   });
   faultPoint("restore-after-rebuild");
   let foreground: Foreground | null = null;
@@ -226,11 +218,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     }
     parts.segments.rollBack();
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
+    if (parts.lazy && foreground) foreground = parts.lazy.attended(foreground);
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
     parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
+    if (detach) parts.lazy?.[Symbol.dispose]();
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {
     foreground?.[Symbol.dispose]();

@@ -92,9 +92,10 @@ export function putLimits(workshop: Workshop, wanted: ProcessState["limits"]): v
 /** Signals that waited in the queue of the whole process, in order; all are blocked now. */
 export function putPending(workshop: Workshop, state: ProcessState): void {
   const args = new Arguments(workshop.data);
+  const own = workshop.newborn.numberOf(workshop.newborn.pid);
   const waiting = state.signals.pending.filter((info) => !isTick(info, state));
   const calls = waiting.map((info): RemoteCall => {
-    return { name: "rt_sigqueueinfo", args: [workshop.newborn.pid, signalOf(info), args.put(info)] };
+    return { name: "rt_sigqueueinfo", args: [own, signalOf(info), args.put(info)] };
   });
   workshop.run("queue its signals", calls, args.bytes());
 }

@@ -86,22 +86,7 @@ export function openSockets(
     },
   };
   try {
-    for (const one of sockets) {
-      const { peer, pending } = one.object;
-      if (pending !== null) continue;
-      if (one.object.peerClosed) {
-        others.make(one, put);
-        setOptions(made.get(one.ino) ?? -1, one.object);
-        continue;
-      }
-      const other = sockets.find(({ ino }) => ino === peer);
-      if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
-      if (peer === null || other === undefined) {
-        const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
-        put(one, fd);
-        bindAgain(fd, one.object, (path, aside) => bound.push({ path, aside }));
-      }
-    }
+    makeFirst(sockets, { made, put, others, bound: (path, aside) => bound.push({ path, aside }) });
     for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
       connectAgain(one, { sockets, made, put });
     }
@@ -119,6 +104,33 @@ export function openSockets(
   } catch (error) {
     files.putBack();
     throw error;
+  }
+}
+
+interface First {
+  readonly made: ReadonlyMap<bigint, number>;
+  readonly put: (one: Described, fd: number) => void;
+  readonly others: OtherEnds;
+  readonly bound: (path: string, aside: string | null) => void;
+}
+
+/** All that connect to no socket with a name. */
+function makeFirst(sockets: readonly Described[], { made, put, others, bound }: First): void {
+  for (const one of sockets) {
+    const { peer, pending } = one.object;
+    if (pending !== null) continue;
+    if (one.object.peerClosed) {
+      others.make(one, put);
+      setOptions(made.get(one.ino) ?? -1, one.object);
+      continue;
+    }
+    const other = sockets.find(({ ino }) => ino === peer);
+    if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
+    if (peer === null || other === undefined) {
+      const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
+      put(one, fd);
+      bindAgain(fd, one.object, bound);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { Workshop } from "./workshop.js";
 const THREAD_FLAGS = 0x100n | 0x200n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n;
 /** struct clone_args up to set_tid_size. */
 const CLONE_ARGS_BYTES = 80;
+const TID_BYTES = 4;
 const PR_SET_NAME = 15;
 const PR_SET_TIMERSLACK = 29;
 const SCHED_ATTR_BYTES = 48n;
@@ -21,9 +22,21 @@ const SS_ONSTACK = 1;
 export function makeThreads(workshop: Workshop, threads: readonly ThreadState[]): void {
   for (const { tid } of threads.slice(1)) {
     const args = new Arguments(workshop.data);
-    const wanted = args.words(BigInt(tid));
+    const numbers = workshop.newborn.numbersFor(tid);
+    const wanted = args.put(numbers);
     // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
-    const clone = args.words(THREAD_FLAGS, 0n, 0n, 0n, 0n, 0n, 0n, 0n, wanted, 1n);
+    const clone = args.words(
+      THREAD_FLAGS,
+      0n,
+      0n,
+      0n,
+      0n,
+      0n,
+      0n,
+      0n,
+      wanted,
+      BigInt(numbers.length / TID_BYTES),
+    );
     workshop.run("make its threads", [{ name: "clone3", args: [clone, CLONE_ARGS_BYTES] }], args.bytes());
     workshop.newborn.adopt(tid);
   }
@@ -59,6 +72,10 @@ export function putScheduling(workshop: Workshop, thread: ThreadState, affinity:
 export function putThread(workshop: Workshop, thread: ThreadState): void {
   const args = new Arguments(workshop.data);
   const { altStack, clearChildTid, robustList, rseq, pending, tid } = thread;
+  const [process, own] = [workshop.newborn.pid, tid].map((id) => workshop.newborn.numberOf(id)) as [
+    number,
+    number,
+  ];
   // ON_STACK only says where the stack pointer is; the kernel finds that out by itself.
   const flags = BigInt(altStack.flags & ~SS_ONSTACK);
   const stack = args.words(altStack.sp, BigInt.asUintN(32, flags), altStack.sizeBytes);
@@ -66,7 +83,7 @@ export function putThread(workshop: Workshop, thread: ThreadState): void {
     { name: "sigaltstack", args: [stack, 0] },
     { name: "set_tid_address", args: [clearChildTid] },
     ...pending.map((info): RemoteCall => {
-      return { name: "rt_tgsigqueueinfo", args: [workshop.newborn.pid, tid, signalOf(info), args.put(info)] };
+      return { name: "rt_tgsigqueueinfo", args: [process, own, signalOf(info), args.put(info)] };
     }),
   ];
   if (robustList.head !== 0n) {

@@ -4,17 +4,16 @@
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
 import { statSync } from "node:fs";
-import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
+import { type Bundle, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
-import { hasCapability } from "../host/capabilities.js";
 import { processStatus } from "../host/process-status.js";
 import type { SoftError } from "../state/soft-error.js";
-import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { Newborn } from "../tracee/newborn.js";
 import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
-import { planClocks } from "./clocks.js";
+import { clocksHere } from "./clocks.js";
+import { explained } from "./explained.js";
 import { makeFamily, type Relatives, startImage } from "./family.js";
 import { type FamilyPlan, planFamily } from "./family-plan.js";
 import type { DescriptorTable, PreparedFiles } from "./files.js";
@@ -23,10 +22,11 @@ import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inheritTogether } from "./inherit.js";
 import { openWorkshop, rebuild } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
-import { explained, type Restored, type RestoreOptions } from "./restore.js";
+import type { Restored, RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
+import { type MadeSpaces, makeSpaces, numbersInside } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
 import { checkMembers } from "./tree-checks.js";
@@ -55,9 +55,11 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const sameBoot = tree.bootId === bootId();
   const plan = planOf(bundle, detach);
   const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
-  const clocks = clocksOf(living, sameBoot);
+  // All members see the clocks of the root's time namespace.
+  const clocks = clocksHere(at(living, 0).state.host, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
+  using spaces = makeSpaces(at(living, 0).state.process.spaces);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
   const owners = living.map(({ member, core, state }, index) => ({
@@ -89,7 +91,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using _opened = at(inheritances, 0);
   const parts = {
     ...{ bundle, options, plan, placed, inheritances, tables: opened.tables },
-    ...{ prepared, shared, segments, clocks, detach, policy },
+    ...{ prepared, shared, segments, clocks, detach, policy, spaces },
   };
   const started = tryStart(parts);
   snapshots.keep();
@@ -101,7 +103,9 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
-      ...[placed, shared, segments, snapshots, prepared, started].flatMap(({ softErrors }) => softErrors),
+      ...[placed, spaces, shared, segments, snapshots, prepared, started].flatMap(
+        ({ softErrors }) => softErrors,
+      ),
     ],
     totalMs: performance.now() - begin,
     foreground: started.foreground,
@@ -129,6 +133,7 @@ interface StartParts {
   readonly clocks: string;
   readonly detach: boolean;
   readonly policy: FilesPolicy;
+  readonly spaces: MadeSpaces;
 }
 
 function tryStart(parts: StartParts): ReturnType<typeof start> {
@@ -158,7 +163,18 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     bundle.living.map((one) => one.state),
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
-  using family = makeFamily({ root: workshop, plan, members: bundle.tree.members, rootGroup, terminals });
+  const numbers = numbersInside(
+    bundle.living.map((one) => one.state),
+    plan,
+  );
+  using family = makeFamily({
+    root: workshop,
+    plan,
+    members: bundle.tree.members,
+    rootGroup,
+    terminals,
+    numbers,
+  });
   faultPoint("restore-after-spawn");
   const softErrors = rebuildAll(family, workshop, parts);
   faultPoint("restore-after-rebuild");
@@ -167,6 +183,7 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
 
 function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): SoftError[] {
   const { bundle, placed, inheritances, tables } = parts;
+  for (const { member, state } of bundle.living) parts.spaces.enter(family.at(member.pid), state);
   return bundle.living.flatMap(({ member, state, core }, index) => {
     const isRoot = index === 0;
     const { newborn } = family.at(member.pid);
@@ -224,16 +241,6 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
 function foregroundOf({ tree }: Bundle): number | undefined {
   const group = tree.members[0]?.terminal?.foregroundGroup ?? 0;
   return tree.members.some((member) => member.group === group) ? group : undefined;
-}
-
-/** All members see the clocks of the root's time namespace. */
-function clocksOf(living: readonly LivingMember[], sameBoot: boolean): string {
-  return planClocks(at(living, 0).state.host, {
-    sameBoot,
-    host: hostClocks(),
-    own: readTimeOffsets("self"),
-    mayShift: hasCapability("CAP_SYS_ADMIN") && hasCapability("CAP_SYS_TIME"),
-  });
 }
 
 function at<T>(list: readonly T[], index: number): T {

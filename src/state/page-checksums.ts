@@ -27,7 +27,7 @@ function shift(sum: number): number {
 }
 
 function makeShifts(): Uint32Array[] {
-  const bits = Array.from({ length: 32 }, (_, bit) => shiftSlowly((1 << bit) >>> 0));
+  const bits = shiftByPage();
   return Array.from({ length: 4 }, (_, byte) =>
     Uint32Array.from({ length: 256 }, (_, value) => {
       let shifted = 0;
@@ -37,10 +37,18 @@ function makeShifts(): Uint32Array[] {
   );
 }
 
-function shiftSlowly(sum: number): number {
-  let shifted = sum;
-  for (let bit = 0; bit < PAGE_BYTES * 8; bit += 1) {
-    shifted = (shifted >>> 1) ^ (shifted & 1 ? POLYNOMIAL : 0);
+/** What each bit of a checksum becomes by a page: the shift by one bit, doubled until it is that of a page. */
+function shiftByPage(): Uint32Array {
+  let shifts = Uint32Array.from({ length: 32 }, (_, bit) => (bit === 0 ? POLYNOMIAL : 1 << (bit - 1)));
+  for (let bits = 1; bits < PAGE_BYTES * 8; bits *= 2) {
+    const once = shifts;
+    shifts = once.map((sum) => applyShift(once, sum));
   }
+  return shifts;
+}
+
+function applyShift(shifts: Uint32Array, sum: number): number {
+  let shifted = 0;
+  for (let bit = 0; bit < 32; bit += 1) if ((sum >>> bit) & 1) shifted ^= shifts[bit] as number;
   return shifted >>> 0;
 }

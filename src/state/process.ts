@@ -8,6 +8,7 @@ import type { PageRun } from "./pages.js";
 import { bytes, u64, z } from "./schema.js";
 import type { SignalState } from "./signal.js";
 import type { SoftError } from "./soft-error.js";
+import { spacesSchema } from "./space.js";
 import type { ThreadState } from "./thread.js";
 import type { TimerState } from "./timer.js";
 import type { MmBounds, Vma } from "./vma.js";
@@ -63,6 +64,8 @@ export const processSchema = z.object({
   mainEnded: z.int().nonnegative().optional(),
   /** The signal of job control that held it (SIGSTOP, SIGTSTP, …), 0 when it ran. */
   stopSignal: z.int().nonnegative().default(0),
+  /** Namespaces that are not those of the host; left out where it has none. */
+  spaces: spacesSchema.optional(),
   /** Pid of the root of the process tree it was saved with (tree.ts): to be restored with the others only. */
   tree: z.int().positive().optional(),
   /** What was left out by consent: the words behind `--skip`, which a restore must repeat, and what it was. */

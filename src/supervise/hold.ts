@@ -5,9 +5,8 @@
 import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { isAlive, type ProcessIdentity } from "../host/process-status.js";
-import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
-import { tryOwnCall } from "../tracee/own-call.js";
+import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 
 export interface HeldProcess extends ProcessIdentity, Disposable {
   /** True while it runs; never true again once it was false. */
@@ -33,7 +32,7 @@ export function holdProcess(identity: ProcessIdentity): HeldProcess {
 
 function openPidfd(pid: number): number | undefined {
   try {
-    return call("cr_pidfd_open", pid);
+    return ownCall("pidfd_open", pid, 0);
   } catch (error) {
     // The number is a thread's, not a process's: EINVAL (pidfd_open(2)), on newer kernels ENOENT (seen on 6.18).
     if (isNativeError(error, "ESRCH", "EINVAL", "ENOENT")) return undefined;

@@ -9,6 +9,7 @@ import { CrError } from "../errors.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
 import type { Apart } from "../restore/apart.js";
+import { checkLazy } from "../restore/check-lazy.js";
 import type { Placed } from "../restore/placed.js";
 import { type Restored, restore } from "../restore/restore.js";
 import { isBundle, restoreTree } from "../restore/tree.js";
@@ -22,7 +23,9 @@ import { planSurroundings } from "./surroundings.js";
  * CPU_UNAVAILABLE, CGROUP and NOT_PERMITTED.
  */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
-  const surroundings = isBundle(path) ? noSurroundings(options) : planSurroundings(path, options);
+  const isTree = isBundle(path);
+  const surroundings = isTree ? noSurroundings(options) : planSurroundings(path, options);
+  if (options.lazy) checkLazy({ path, isTree, pid: options.pid, isApart: surroundings !== null });
   return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
 }
 

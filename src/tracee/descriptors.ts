@@ -9,7 +9,6 @@ import { readProcFile } from "./proc-file.js";
 const O_CLOEXEC = 0o2000000;
 const O_DIRECT = 0o40000;
 /** linux/kcmp.h */
-const KCMP_FILE = 0;
 const KCMP_EPOLL_TFD = 7;
 
 /** One descriptor as the kernel shows it. */
@@ -85,35 +84,16 @@ export function parseFdinfo(
   };
 }
 
-/**
- * Compares the open file descriptions behind two descriptors, each a pid and a number: 0 when they are one, else -1 or
- * 1 in an order of the kernel's that does not change (kcmp(2)). Throws `NativeError` EPERM.
- */
-export function orderOfDescriptions(
-  one: readonly [number, number],
-  other: readonly [number, number],
-): number {
-  const order = compare([one[0], other[0]], [KCMP_FILE, one[1], other[1]]);
-  return order === 1 ? -1 : Math.sign(order);
-}
-
 /** True when what an epoll instance watches as `fd` is still what the process has as `fd` (KCMP_EPOLL_TFD). */
 export function stillWatched(pid: number, epoll: number, fd: number): boolean {
   const slot = Buffer.alloc(12);
   slot.writeUInt32LE(epoll, 0);
   slot.writeUInt32LE(fd, 4);
-  return compare([pid, pid], [KCMP_EPOLL_TFD, fd, slot]) === 0;
-}
-
-function compare(
-  [pid, other]: readonly [number, number],
-  [type, one, another]: readonly [number, number, number | Buffer],
-): number {
-  const order = tryOwnCall("kcmp", pid, other, type, one, another);
+  const order = tryOwnCall("kcmp", pid, pid, KCMP_EPOLL_TFD, fd, slot);
   // What went meanwhile (EBADF, ENOENT, or with its process, ESRCH) is another one, too.
   const errno = order < 0 ? errnoName(-order) : "";
   if (errno === "EPERM") throw new NativeError("cr_own_call", errno);
-  return order < 0 ? 3 : order;
+  return order === 0;
 }
 
 /** Opens the very file behind a descriptor for reading, deleted or not; a new description with its own offset. */

@@ -63,7 +63,7 @@ function fill(
   const { fd, frames } = source;
   if (ranges.length === 0) return [];
   const crcs = Buffer.alloc(ranges.length * 4);
-  const packed = frames === null ? Buffer.alloc(0) : encodeFrames([...frames, NO_FRAME]);
+  const packed = encodeSource(frames);
   const count = packed.length / FRAME_LAYOUT.bytes;
   const flags = to.fresh ? FILL_FRESH : 0;
   const result = tryCall(
@@ -114,6 +114,11 @@ export function packSlices(
 /** NATIVE_MISSING unless libzstd can be loaded: to be known before anything is stopped. */
 export function requireZstd(): void {
   packSlices({ fd: -1, outFd: -1, outOffset: 0 }, [], 1);
+}
+
+/** What native code reads plain bytes by: `struct cr_frame` of each, none for a plain file. */
+export function encodeSource(frames: PageSource["frames"]): Buffer {
+  return frames === null ? Buffer.alloc(0) : encodeFrames([...frames, NO_FRAME]);
 }
 
 function encodeFrames(frames: readonly Frame[]): Buffer {

@@ -3,7 +3,6 @@
  * the kernel what only a holder may ask, while the process runs nothing and notices nothing.
  */
 import { closeSync } from "node:fs";
-import { call, tryCall } from "./native.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 
 /** Runs `act` with cr's number for the descriptor, and closes that again. Throws `NativeError`. */
@@ -30,8 +29,8 @@ export function canGraspByThread(tid: number): boolean {
 }
 
 function openPidfd(pid: number): number {
-  const pidfd = tryCall("cr_pidfd_open", pid);
+  const pidfd = tryOwnCall("pidfd_open", pid, 0);
   if (pidfd >= 0) return pidfd;
   const ofThread = tryOwnCall("pidfd_open", pid, PIDFD_THREAD);
-  return ofThread >= 0 ? ofThread : call("cr_pidfd_open", pid);
+  return ofThread >= 0 ? ofThread : ownCall("pidfd_open", pid, 0);
 }

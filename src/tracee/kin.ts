@@ -1,13 +1,12 @@
 /** A process and its descendants as /proc lists them; stable only once none of them runs. */
 import { isErrno } from "../errors.js";
-import { tryOwnCall } from "./own-call.js";
+import { isNativeError } from "./native-error.js";
 import { type ProcStat, readStat } from "./proc-status.js";
 import { childrenOf } from "./process-facts.js";
+import { firstSame, type SameKind } from "./same.js";
 
-/** linux/kcmp.h */
-const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
 /** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND). */
-export type SharedKind = keyof typeof KCMP;
+export type SharedKind = Exclude<SameKind, "file">;
 export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand"];
 
 /** One process of a tree; a dead one stays in it until its parent has waited for it. */
@@ -60,11 +59,18 @@ function statOrNull(pid: number): ProcStat | null {
 
 /** True when both have one address space: a vfork in progress, or a clone with CLONE_VM. */
 export function sharesMemory(pid: number, other: number): boolean {
-  return orderOfShared("vm", pid, other) === 0;
+  return firstSharing("vm", [pid, other])[1] === 0;
 }
 
-/** 0 when two processes share it, else -1 or 1 in an order of the kernel's (kcmp(2)); 1 where one has ended. */
-export function orderOfShared(what: SharedKind, pid: number, other: number): number {
-  const order = tryOwnCall("kcmp", pid, other, KCMP[what], 0, 0);
-  return order === 0 ? 0 : order === 1 ? -1 : 1;
+/** For each process the index of the first that it shares this with, or its own; so where one has ended, or may not be asked. */
+export function firstSharing(what: SharedKind, pids: readonly number[]): number[] {
+  try {
+    return firstSame(
+      what,
+      pids.map((pid) => ({ pid, fd: 0 })),
+    );
+  } catch (error) {
+    if (!isNativeError(error, "EPERM")) throw error;
+    return pids.map((_, index) => index);
+  }
 }

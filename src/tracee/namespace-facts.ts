@@ -8,6 +8,9 @@ export interface Mount {
   readonly root: string;
   readonly at: string;
   readonly type: string;
+  /** Options of this mount, such as `ro,nosuid`, and how it hears of others: `shared:N`, `master:N`, …. */
+  readonly options: string;
+  readonly tags: readonly string[];
 }
 
 /** The mounts a process sees, in the order in which they were made. */
@@ -19,8 +22,9 @@ export function readMounts(pid: number | "self"): Mount[] {
 export function parseMounts(text: string): Mount[] {
   const lines = text.split("\n").filter((line) => line !== "");
   return lines.map((line) => {
-    const [, , device = "", root = "", at = "", ...rest] = line.split(" ");
-    return { device, root, at, type: rest[rest.indexOf("-") + 1] ?? "" };
+    const [, , device = "", root = "", at = "", options = "", ...rest] = line.split(" ");
+    const end = rest.indexOf("-");
+    return { device, root, at, type: rest[end + 1] ?? "", options, tags: rest.slice(0, end) };
   });
 }
 
@@ -32,8 +36,8 @@ export function hasOurMounts(pid: number): boolean {
   return text(theirs.toSpliced(top, 1)).sort().join("\n") === text(readMounts("self")).sort().join("\n");
 }
 
-/** Rows of /proc/PID/uid_map: first id inside, first id as we see it, how many. */
-export function readUserMap(pid: number): number[][] {
-  const lines = readFileSync(`/proc/${pid}/uid_map`, "latin1").split("\n");
+/** Rows of /proc/PID/uid_map or gid_map: first id inside, first id as we see it, how many. */
+export function readUserMap(pid: number, which: "uid" | "gid" = "uid"): number[][] {
+  const lines = readFileSync(`/proc/${pid}/${which}_map`, "latin1").split("\n");
   return lines.filter((line) => line.trim() !== "").map((line) => line.trim().split(/\s+/).map(Number));
 }

@@ -59,9 +59,22 @@ export class Newborn {
   #held = true;
   /** Threads besides the main one, in the order in which they were made. */
   readonly #threads: number[] = [];
+  /** Numbers in a pid namespace of its own by ours; none in ours. */
+  readonly #inside: ReadonlyMap<number, number>;
 
-  private constructor(pid: number) {
+  private constructor(pid: number, inside: ReadonlyMap<number, number> = new Map()) {
     this.pid = pid;
+    this.#inside = inside;
+  }
+
+  /** The number by which it knows a process, group or thread of ours. */
+  numberOf(id: number): number {
+    return this.#inside.get(id) ?? id;
+  }
+
+  /** The numbers of a new thread of its (set_tid of clone3(2)): 32 bits each, innermost first. */
+  numbersFor(id: number): Buffer {
+    return packInts(this.#inside.has(id) ? [this.numberOf(id), id] : [id]);
   }
 
   /** Forks and execs; stopped at the first instruction of the new image. Throws `NativeError` with exec's errno. */
@@ -78,8 +91,8 @@ export class Newborn {
   }
 
   /** Takes charge of a process that a newborn's remote clone3 has just made: it stands in its first stop (PTRACE_O_TRACEFORK). */
-  static born(pid: number): Newborn {
-    const newborn = new Newborn(pid);
+  static born(pid: number, inside?: ReadonlyMap<number, number>): Newborn {
+    const newborn = new Newborn(pid, inside);
     try {
       newborn.#expect(pid, SIGSTOP);
     } catch (error) {

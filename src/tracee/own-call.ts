@@ -51,6 +51,7 @@ const NUMBER = {
   epoll_create1: 291,
   inotify_init1: 294,
   open_by_handle_at: 304,
+  setns: 308,
   kcmp: 312,
   memfd_create: 319,
   pidfd_send_signal: 424,

@@ -1,5 +1,13 @@
 /** Names of files of /proc that belong to one process. */
 
+/** Where it is mounted. */
+export const PROC = "/proc";
+
+/** By what a process enters a namespace of another (setns(2)). */
+export function namespacePath(pid: number, kind: "mnt" | "user"): string {
+  return `${PROC}/${pid}/ns/${kind}`;
+}
+
 /** The same file of a process that was `recordedPid` and is `pid` now; other paths as they are. */
 export function procPathFor(path: string, recordedPid: number, pid: number): string {
   const own = `/proc/${recordedPid}`;

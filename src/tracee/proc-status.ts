@@ -72,8 +72,20 @@ export function readStat(pid: number): ProcStat {
 /** /proc/PID/status, or that of one of its threads, as a map of its lines. */
 export function readStatus(pid: number, tid?: number): ReadonlyMap<string, string> {
   const folder = tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
-  const lines = readProcFile(`${folder}/status`).split("\n");
-  return new Map(lines.map((line) => [line.split(":")[0] ?? "", line.slice(line.indexOf(":") + 1).trim()]));
+  return parseStatus(readProcFile(`${folder}/status`));
+}
+
+/** Lines `name:<blank>value`, by name. */
+export function parseStatus(text: string): ReadonlyMap<string, string> {
+  const lines = new Map<string, string>();
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = newline < 0 ? text.length : newline;
+    const colon = text.indexOf(":", at);
+    if (colon >= 0 && colon < end) lines.set(text.slice(at, colon), text.slice(colon + 1, end).trim());
+    at = end + 1;
+  }
+  return lines;
 }
 
 /** uid, gid, groups and capabilities out of a status map; securebits come from inside the process. */
@@ -115,7 +127,7 @@ export function ownNamespaces(): ReadonlyMap<string, string> {
 
 /** The namespaces of a process but that of time: kind to `kind:[inode]`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user"];
+  const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
   return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
 }
 

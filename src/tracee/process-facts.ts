@@ -24,6 +24,8 @@ export interface ProcessFacts {
   readonly mainEnded: number | null;
   readonly stat: ProcStat;
   readonly status: ReadonlyMap<string, string>;
+  /** The same of each of its threads by tid, itself included; nothing of one that ended meanwhile. */
+  readonly threadStatus: ReadonlyMap<number, ReadonlyMap<string, string>>;
   /** Link of /proc/PID/exe, ` (deleted)` included. */
   readonly exe: string;
   readonly cwd: { readonly path: string; readonly dev: bigint; readonly ino: bigint };
@@ -48,9 +50,11 @@ export interface ProcessFacts {
 export function readProcessFacts(pid: number, mappings = readMappings): ProcessFacts {
   const cwd = statSync(`/proc/${pid}/cwd`, { bigint: true });
   const status = readStatus(pid);
+  const threadStatus = statusOfThreads(pid, status);
   return {
     ...mainThread(pid, status),
     status,
+    threadStatus,
     exe: readlinkSync(`/proc/${pid}/exe`),
     cwd: { path: readlinkSync(`/proc/${pid}/cwd`), dev: cwd.dev, ino: cwd.ino },
     auxv: readFileSync(`/proc/${pid}/auxv`),
@@ -62,7 +66,7 @@ export function readProcessFacts(pid: number, mappings = readMappings): ProcessF
     personality: Number.parseInt(readProcFile(`/proc/${pid}/personality`), 16),
     oomScoreAdj: Number(readProcFile(`/proc/${pid}/oom_score_adj`)),
     coredumpFilter: Number.parseInt(optionalText(pid, "coredump_filter") || "33", 16),
-    seccompMode: Math.max(0, ...threadsOf(pid).map((tid) => seccompMode(pid, tid))),
+    seccompMode: Math.max(0, ...[...threadStatus.values()].map((one) => Number(one.get("Seccomp") ?? 0))),
   };
 }
 
@@ -75,10 +79,16 @@ function mainThread(tid: number, status: ReadonlyMap<string, string>) {
   return { pid, stat: { ...stat, comm, startTicks }, mainEnded: exitCode };
 }
 
-/** A thread that ended meanwhile has none. */
-function seccompMode(pid: number, tid: number): number {
-  const status = optionalText(pid, `task/${tid}/status`);
-  return Number(/^Seccomp:\t(\d)$/m.exec(status)?.[1] ?? 0);
+function statusOfThreads(pid: number, own: ReadonlyMap<string, string>): ProcessFacts["threadStatus"] {
+  const status = new Map<number, ReadonlyMap<string, string>>();
+  for (const tid of threadsOf(pid)) {
+    try {
+      status.set(tid, tid === pid ? own : readStatus(pid, tid));
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
+    }
+  }
+  return status;
 }
 
 /** Pids of the children of a process, whichever thread has made them. */

@@ -1,13 +1,13 @@
 /**
- * A batch of system calls for a tracee to run itself, in one native call (native/remote.c tells how a target is
+ * Batches of system calls for tracees to run themselves, in one native call (native/remote.c tells how a target is
  * guarded while its registers are ours).
  */
 import type { Address } from "../state/address.js";
 import { REGISTERS_BYTES } from "../state/registers.js";
-import { errnoName, NativeError, tryCall } from "./native.js";
+import { call, errnoName, NativeError } from "./native.js";
 import { SYSCALL, type SyscallName } from "./syscalls.js";
 
-/** Layout of struct cr_call and struct cr_site (native/cr.h); test/tracee/layouts.test.ts compares them. */
+/** Layout of struct cr_call, cr_site and cr_batch, which begins with a site (native/cr.h); test/tracee/layouts.test.ts compares them. */
 export const CALL_BYTES = 64;
 export const SITE_LAYOUT = {
   bytes: 280,
@@ -19,9 +19,17 @@ export const SITE_LAYOUT = {
   orphan: 56,
   options: 272,
 } as const;
+export const BATCH_LAYOUT = {
+  bytes: 296,
+  tid: 280,
+  callCount: 284,
+  scratchLength: 288,
+  result: 292,
+} as const;
 
-/** Calls of one batch; the native side refuses more. */
+/** Calls of one batch, and batches of one native call; the native side refuses more. */
 const CALLS_MAX = 4096;
+export const BATCHES_MAX = 64;
 
 export interface RemoteCall {
   readonly name: SyscallName;
@@ -53,17 +61,42 @@ export class RemoteInterrupted extends Error {
   }
 }
 
+/** Calls of one thread. `scratch` is copied to the start of the place before them, and read back into it after. */
+export interface GuardedBatch {
+  readonly tid: number;
+  readonly site: GuardedSite;
+  readonly calls: readonly RemoteCall[];
+  readonly scratch: Buffer;
+}
+
 /**
- * Runs calls in a stopped target that must not be harmed. `scratch` is copied to the start of the place before
- * the calls and read back into the same buffer after. Results are as the kernel gave them (negative errno
- * included). The target ends in an interrupt-stop with its own registers, mask and memory.
+ * Runs calls in a stopped target that must not be harmed. Results are as the kernel gave them (negative errno
+ * included). The target ends in an interrupt-stop with its own registers, mask and memory. Throws `NativeError`,
+ * `RemoteInterrupted`.
  */
 export function runGuarded(
   tid: number,
   site: GuardedSite,
   batch: { readonly calls: readonly RemoteCall[]; readonly scratch: Buffer },
 ): bigint[] {
-  const packed = Buffer.alloc(SITE_LAYOUT.bytes);
+  const [results] = runSideBySide([{ tid, site, ...batch }]);
+  if (!Array.isArray(results)) throw results;
+  return results;
+}
+
+/**
+ * The same for several threads, which run at the same time: at most BATCHES_MAX, with places that have no byte in
+ * common. What `runGuarded` would throw for one stands in place of its results.
+ */
+export function runSideBySide(batches: readonly GuardedBatch[]): (bigint[] | Error)[] {
+  const packed = Buffer.alloc(batches.length * BATCH_LAYOUT.bytes);
+  batches.forEach((batch, index) => {
+    packSite(packed.subarray(index * BATCH_LAYOUT.bytes), batch.site);
+  });
+  return run(packed, batches);
+}
+
+function packSite(packed: Buffer, site: GuardedSite): void {
   packed.writeBigUInt64LE(site.syscallAt, 0);
   site.chain.forEach((word, index) => {
     packed.writeBigUInt64LE(word, SITE_LAYOUT.chain + index * 8);
@@ -73,41 +106,60 @@ export function runGuarded(
   packed.writeBigUInt64LE(BigInt(site.placeBytes), SITE_LAYOUT.placeLength);
   packed.writeUInt32LE(site.options ?? 0, SITE_LAYOUT.options);
   site.orphan.copy(packed, SITE_LAYOUT.orphan, 0, REGISTERS_BYTES);
-  return run(tid, packed, batch);
 }
 
 /** Runs calls in a process of our own, at an address that holds a `syscall` instruction. */
 export function runUnguarded(tid: number, syscallAt: Address, calls: readonly RemoteCall[]): bigint[] {
-  const packed = Buffer.alloc(SITE_LAYOUT.bytes);
-  packed.writeBigUInt64LE(syscallAt, 0);
   const results: bigint[] = [];
   for (let at = 0; at < calls.length; at += CALLS_MAX) {
-    const slice = calls.slice(at, at + CALLS_MAX);
-    results.push(...run(tid, packed, { calls: slice, scratch: Buffer.alloc(0) }));
+    const packed = Buffer.alloc(BATCH_LAYOUT.bytes);
+    packed.writeBigUInt64LE(syscallAt, 0);
+    const slice = { tid, calls: calls.slice(at, at + CALLS_MAX), scratch: Buffer.alloc(0) };
+    const [some] = run(packed, [slice]);
+    if (!Array.isArray(some)) throw some;
+    results.push(...some);
   }
   return results;
 }
 
-function run(
-  tid: number,
-  site: Buffer,
-  batch: { readonly calls: readonly RemoteCall[]; readonly scratch: Buffer },
-): bigint[] {
-  const { calls, scratch } = batch;
-  const packed = packCalls(calls);
-  const result = tryCall("cr_remote", tid, site, packed, calls.length, scratch, scratch.length);
-  const signal = site.readUInt32LE(SITE_LAYOUT.stopSignal);
-  if (signal !== 0) throw new RemoteInterrupted(signal);
-  if (result < 0) throw new NativeError("cr_remote", errnoName(-result));
-  return calls.map((_, index) => packed.readBigInt64LE(index * CALL_BYTES + 56));
+/** `sites` has a struct cr_batch for each, of which the site is filled in. */
+function run(sites: Buffer, batches: readonly Omit<GuardedBatch, "site">[]): (bigint[] | Error)[] {
+  batches.forEach(({ tid, calls, scratch }, index) => {
+    const at = index * BATCH_LAYOUT.bytes;
+    sites.writeInt32LE(tid, at + BATCH_LAYOUT.tid);
+    sites.writeInt32LE(calls.length, at + BATCH_LAYOUT.callCount);
+    sites.writeInt32LE(scratch.length, at + BATCH_LAYOUT.scratchLength);
+  });
+  const calls = packCalls(batches.flatMap((batch) => batch.calls));
+  const scratch = Buffer.concat(batches.map((batch) => batch.scratch));
+  const count = calls.length / CALL_BYTES;
+  call("cr_remote", sites, batches.length, calls, count, scratch, scratch.length);
+  const from = { calls: 0, scratch: 0 };
+  return batches.map((batch, index) => {
+    const ours = { calls: from.calls, scratch: from.scratch };
+    from.calls += batch.calls.length * CALL_BYTES;
+    from.scratch += batch.scratch.length;
+    const error = errorOf(sites.subarray(index * BATCH_LAYOUT.bytes));
+    if (error !== null) return error;
+    scratch.copy(batch.scratch, 0, ours.scratch, from.scratch);
+    return batch.calls.map((_, at) => calls.readBigInt64LE(ours.calls + at * CALL_BYTES + 56));
+  });
+}
+
+/** What became of a batch. */
+function errorOf(batch: Buffer): Error | null {
+  const signal = batch.readUInt32LE(SITE_LAYOUT.stopSignal);
+  if (signal !== 0) return new RemoteInterrupted(signal);
+  const result = batch.readInt32LE(BATCH_LAYOUT.result);
+  return result < 0 ? new NativeError("cr_remote", errnoName(-result)) : null;
 }
 
 function packCalls(calls: readonly RemoteCall[]): Buffer {
   const packed = Buffer.alloc(calls.length * CALL_BYTES);
-  calls.forEach((call, index) => {
+  calls.forEach(({ name, args }, index) => {
     const at = index * CALL_BYTES;
-    packed.writeBigUInt64LE(BigInt(SYSCALL[call.name]), at);
-    call.args.forEach((arg, position) => {
+    packed.writeBigUInt64LE(BigInt(SYSCALL[name]), at);
+    args.forEach((arg, position) => {
       packed.writeBigUInt64LE(BigInt.asUintN(64, BigInt(arg)), at + 8 + position * 8);
     });
   });

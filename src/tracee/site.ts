@@ -93,13 +93,18 @@ export function stillThere(pid: number, gadgets: Gadgets): boolean {
  * Borrowed memory for a stopped target that it cannot rely on, even if we die and nobody puts the old bytes back:
  * the bottom of the main stack's mapping, where the stack pointer is well above it or, while the program runs on
  * another stack, where nothing but zeros stand (a frame in use has a return address below it). Else memory below
- * the mapping: the stack grows by it as by a deeper call. Null when it may not grow.
+ * the mapping: the stack grows by it as by a deeper call. Null when it may not grow, or is not to (`mayGrow`).
  */
 export function findPlace(
   pid: number,
-  facts: { readonly vmas: readonly Vma[]; readonly rsp: Address; readonly placeBytes: number },
+  facts: {
+    readonly vmas: readonly Vma[];
+    readonly rsp: Address;
+    readonly placeBytes: number;
+    readonly mayGrow?: boolean;
+  },
 ): Address | null {
-  const { vmas, rsp, placeBytes } = facts;
+  const { vmas, rsp, placeBytes, mayGrow = true } = facts;
   const stack = vmas.find((vma) => vma.path === "[stack]");
   if (!stack?.prot.startsWith("rw")) return null;
   const size = BigInt(placeBytes);
@@ -108,6 +113,7 @@ export function findPlace(
     ? stack.start + size + RED_ZONE_BYTES <= rsp
     : stack.start + size <= stack.end && isZero(pid, stack.start, placeBytes);
   if (isFree) return stack.start;
+  if (!mayGrow) return null;
   const lowest = isOnStack && rsp - RED_ZONE_BYTES < stack.start ? rsp - RED_ZONE_BYTES : stack.start;
   const below = pageDown(lowest) - size;
   return growsTo(pid, below) ? below : null;

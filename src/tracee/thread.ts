@@ -27,6 +27,11 @@ const SIGINFO_BYTES = 128;
 /** Signals that there is room for at first; mostly none are queued. */
 const PENDING_ROOM = 64;
 
+/** Filled by one native call and copied from at once: memory of one's own for each would cost the stop more than the call. */
+const rawThread = Buffer.alloc(THREAD_LAYOUT.bytes);
+const rawSched = Buffer.alloc(SCHED_LAYOUT.bytes);
+const rawPending = Buffer.alloc(PENDING_ROOM * SIGINFO_BYTES);
+
 export type ThreadRegisters = Pick<
   ThreadState,
   "registers" | "fpregs" | "xstate" | "sigmask" | "robustList" | "rseq"
@@ -34,7 +39,7 @@ export type ThreadRegisters = Pick<
 
 /** Reads all ptrace knows of a stopped thread, in one native call. */
 export function readThread(tid: number): ThreadRegisters {
-  const raw = Buffer.alloc(THREAD_LAYOUT.bytes);
+  const raw = rawThread;
   call("cr_get_thread", tid, raw, raw.length);
   const { fpregs, fpregsBytes, xstate, xstateLength, sigmask, rseqAddress, rseqSize, robustHead } =
     THREAD_LAYOUT;
@@ -74,7 +79,7 @@ export function writeThread(
 /** Signals queued to the thread, or to the whole process: siginfo_t of 128 bytes each, in order. */
 export function readPending(tid: number, queue: "thread" | "process"): Buffer[] {
   for (let room = PENDING_ROOM; ; room *= 8) {
-    const raw = Buffer.alloc(room * SIGINFO_BYTES);
+    const raw = room === PENDING_ROOM ? rawPending : Buffer.alloc(room * SIGINFO_BYTES);
     const count = call("cr_peek", tid, queue === "process" ? 1 : 0, raw, raw.length);
     // A full buffer may not be all of them.
     if (count === room) continue;
@@ -88,7 +93,7 @@ export function readPending(tid: number, queue: "thread" | "process"): Buffer[] 
 export function readScheduling(
   tid: number,
 ): Omit<ThreadState["scheduling"], "timerSlackNs"> & { affinity: number[] } {
-  const raw = Buffer.alloc(SCHED_LAYOUT.bytes);
+  const raw = rawSched;
   call("cr_get_sched", tid, raw, raw.length);
   const length = Number(raw.readBigUInt64LE(SCHED_LAYOUT.affinityLength));
   const mask = raw.subarray(SCHED_LAYOUT.affinity, SCHED_LAYOUT.affinity + length);

@@ -1,6 +1,7 @@
 /** A target stopped as a checkpoint stops it, for tests of single steps; let go whatever the test does. */
-import type { Frozen } from "../../src/checkpoint/ask.js";
+
 import { freeze, seize } from "../../src/checkpoint/freeze.js";
+import type { Frozen } from "../../src/checkpoint/frozen.js";
 import { lookAtProcess } from "../../src/checkpoint/look.js";
 import { MappedFiles } from "../../src/checkpoint/mappings.js";
 import { findGadgets } from "../../src/tracee/site.js";

@@ -30,7 +30,8 @@ describe("ask", () => {
         }
         const heap = frozen.look.facts.vmas.find(({ path }) => path === "[heap]");
         expect(interior.brk).toBeGreaterThanOrEqual(heap?.end ?? 0n);
-        expect(interior.settings).toMatchObject({ dumpable: 1n, noNewPrivs: 0n, mdwe: 0n });
+        expect(interior.settings).toMatchObject({ dumpable: 1n, mdwe: 0n });
+        expect(frozen.look.facts.threadStatus.get(target.pid)?.get("NoNewPrivs")).toBe("0");
         expect(ask(frozen).process).toEqual(interior);
       });
       target.go();

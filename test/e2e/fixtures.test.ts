@@ -26,6 +26,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["memfds"],
   ["unlinked"],
   ["segments"],
+  ["spaces"],
   ["posix-shm"],
   ["filemap"],
   ["advice"],
@@ -82,6 +83,7 @@ const ROOTS: readonly string[] = [
   "inotify",
   "memfds",
   "segments",
+  "spaces",
   "locked",
   "tcp",
 ];

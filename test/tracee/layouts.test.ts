@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { REGISTERS_BYTES } from "../../src/state/registers.js";
 import { FRAME_LAYOUT } from "../../src/tracee/frames.js";
 import { call, packRanges } from "../../src/tracee/native.js";
-import { CALL_BYTES, SITE_LAYOUT } from "../../src/tracee/remote.js";
+import { BATCH_LAYOUT, CALL_BYTES, SITE_LAYOUT } from "../../src/tracee/remote.js";
 import { SCHED_LAYOUT, THREAD_LAYOUT } from "../../src/tracee/thread.js";
 
 /** The rows of cr_layouts (native/layouts.c), in its order. */
@@ -20,6 +20,11 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_site.place_len", SITE_LAYOUT.placeLength],
   ["cr_site.orphan", SITE_LAYOUT.orphan],
   ["cr_site.options", SITE_LAYOUT.options],
+  ["cr_batch", BATCH_LAYOUT.bytes],
+  ["cr_batch.tid", BATCH_LAYOUT.tid],
+  ["cr_batch.call_count", BATCH_LAYOUT.callCount],
+  ["cr_batch.scratch_len", BATCH_LAYOUT.scratchLength],
+  ["cr_batch.result", BATCH_LAYOUT.result],
   ["cr_thread", THREAD_LAYOUT.bytes],
   ["cr_thread.fpregs", THREAD_LAYOUT.fpregs],
   ["cr_thread.xstate", THREAD_LAYOUT.xstate],
@@ -34,6 +39,7 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_sched.runtime", SCHED_LAYOUT.runtime],
   ["cr_sched.affinity_len", SCHED_LAYOUT.affinityLength],
   ["cr_sched.affinity", SCHED_LAYOUT.affinity],
+  ["cr_held", 8],
   ["cr_pages", 24],
   ["cr_frame", FRAME_LAYOUT.bytes],
   ["cr_frame.crc", FRAME_LAYOUT.crc32c],

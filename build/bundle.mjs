@@ -1,0 +1,59 @@
+// Joins the modules of dist/ into a few files, dist/bundle, each with V8's bytecode beside it: most of a short run of `cr`
+// was finding, reading and compiling two hundred modules. bin/cr loads it (bin/bundle.js); dist/ itself stays what the library
+// exports. The folder is made aside and renamed, so that code and bytecode always belong together.
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const { BYTECODE, compile, ENTRY } = createRequire(import.meta.url)("../bin/bundle.js");
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const DIST = join(ROOT, "dist");
+const FOLDER = join(DIST, "bundle");
+const ASIDE = `${FOLDER}.${process.pid}`;
+
+/** ffi-rs asks Node for a whole diagnostic report, 4 ms, to learn which C library it runs on; the maps of the process say so, too. */
+const quickFfi = {
+  name: "quick-ffi",
+  transform(code, id) {
+    if (!id.endsWith("/ffi-rs/index.js")) return null;
+    const report = /const \{ glibcVersionRuntime \} = process\.report\.getReport\(\)\.header\n/;
+    if (!report.test(code)) throw new Error("ffi-rs does not ask for a report any more: drop quick-ffi");
+    return code.replace(
+      report,
+      'const glibcVersionRuntime = readFileSync("/proc/self/maps", "latin1").includes("/libc.so.6")\n',
+    );
+  },
+};
+
+try {
+  const bundle = await rolldown({
+    input: { [ENTRY]: join(DIST, "cli/run.js") },
+    platform: "node",
+    external: [/^node:/, /^@yuuang\//, /\.node$/],
+    plugins: [quickFfi],
+    logLevel: "warn",
+  });
+  const { output } = await bundle.write({
+    dir: ASIDE,
+    format: "cjs",
+    entryFileNames: "[name]",
+    chunkFileNames: "[name].js",
+  });
+  for (const { fileName } of output) {
+    const file = join(ASIDE, fileName);
+    // The name in stack traces is that of the final place.
+    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName), eager: true });
+    writeFileSync(file + BYTECODE, script.createCachedData());
+  }
+  const modules = output.map(({ fileName, moduleIds }) => [
+    fileName,
+    moduleIds.map((id) => relative(ROOT, id)),
+  ]);
+  writeFileSync(join(ASIDE, "modules.json"), JSON.stringify(Object.fromEntries(modules), null, 1));
+  rmSync(FOLDER, { recursive: true, force: true });
+  renameSync(ASIDE, FOLDER);
+} finally {
+  rmSync(ASIDE, { recursive: true, force: true });
+}

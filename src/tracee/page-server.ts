@@ -1,0 +1,186 @@
+/**
+ * The process that brings a program's memory while it runs (native/lazy/cr-lazy.c): started with the program's
+ * userfaultfd and the core, told which runs belong where, and on its own from then on. It outlives cr.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { PageSource } from "../state/frame.js";
+import type { PageRun } from "../state/pages.js";
+import { encodeSource, FRAME_LAYOUT } from "./frames.js";
+import { ownCall, tryOwnCall } from "./own-call.js";
+
+const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const ANSWER_BYTES = 512;
+/** `struct lazy_head`, `lazy_area` and `lazy_run` of native/lazy/lazy.h. */
+const MAGIC = 0x797a_616c_6572_6f63n;
+const HEAD_BYTES = 32;
+const AREA_BYTES = 16;
+const RUN_BYTES = 32;
+
+export interface Serving {
+  /** Mappings whose memory is brought on demand, whole; every one is private and anonymous. */
+  readonly areas: readonly { readonly start: bigint; readonly end: bigint }[];
+  /** What belongs into them, in order of address. */
+  readonly runs: readonly PageRun[];
+  readonly source: PageSource;
+  /** Name of the core, beside which it is told what went wrong when cr is gone. */
+  readonly corePath: string;
+  /** A FIFO that lets single pieces of the background fill through, for tests; empty for none. */
+  readonly pace: string;
+}
+
+/** Why it could not begin, or had to end the program: a code of the error table, and what is wrong. */
+export interface ServerTrouble {
+  readonly code: string;
+  readonly what: string;
+}
+
+export class PageServer {
+  readonly #line: number;
+  #open = true;
+
+  private constructor(line: number) {
+    this.#line = line;
+  }
+
+  /**
+   * Starts it for a newborn whose userfaultfd (of the newborn's own memory, not initialised yet) cr holds. When this
+   * returns it serves; where it cannot, `trouble` says why.
+   */
+  static start(pid: number, uffd: number, serving: Serving): PageServer {
+    const ends = Buffer.alloc(8);
+    ownCall("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, ends);
+    const [own, its] = [ends.readInt32LE(0), ends.readInt32LE(4)];
+    try {
+      const child = spawn(SERVER, [String(pid)], {
+        cwd: "/",
+        detached: true,
+        stdio: [its, "ignore", "ignore", serving.source.fd, uffd],
+      });
+      // That it could not be started is told by the end of its line.
+      child.on("error", () => {});
+      child.unref();
+    } finally {
+      closeSync(its);
+    }
+    const server = new PageServer(own);
+    server.#tell(encodePlan(serving));
+    return server;
+  }
+
+  #tell(plan: Buffer): void {
+    for (let at = 0; at < plan.length; ) {
+      const sent = tryOwnCall("sendto", this.#line, plan.subarray(at), plan.length - at, MSG_NOSIGNAL, 0, 0);
+      if (sent < 0) return;
+      at += sent;
+    }
+  }
+
+  /** Waits until it serves; what hindered it, null when nothing did. */
+  awaitReady(): ServerTrouble | null {
+    const answer = Buffer.alloc(1);
+    const got = readSync(this.#line, answer, 0, 1, null);
+    if (got === 1 && answer.toString("latin1") === "r") return null;
+    const rest = Buffer.alloc(ANSWER_BYTES);
+    const more = got === 0 ? 0 : readSync(this.#line, rest, 0, ANSWER_BYTES, null);
+    return parseTrouble(answer.toString("latin1", 0, got) + rest.toString("latin1", 0, more)) ?? lost();
+  }
+
+  /** Why it has ended the program; null when it has not. Told before the program is killed. */
+  trouble(): ServerTrouble | null {
+    if (!this.#open) return null;
+    const text = Buffer.alloc(ANSWER_BYTES);
+    const got = tryOwnCall("recvfrom", this.#line, text, ANSWER_BYTES, MSG_DONTWAIT, 0, 0);
+    return got > 0 ? parseTrouble(text.toString("latin1", 0, got)) : null;
+  }
+
+  /** From here on it tells trouble beside the core. */
+  [Symbol.dispose](): void {
+    if (this.#open) closeSync(this.#line);
+    this.#open = false;
+  }
+}
+
+const MSG_NOSIGNAL = 0x4000;
+
+function lost(): ServerTrouble {
+  return { code: "RESTORE_FAILED", what: "its page server (cr-lazy) could not be started" };
+}
+
+/** `error CODE WHAT`. */
+function parseTrouble(text: string): ServerTrouble | null {
+  const [, code, what] = text.match(/^error ([A-Z_]+) (.*)$/m) ?? [];
+  return code === undefined || what === undefined ? null : { code, what };
+}
+
+function encodePlan({ areas, runs, source, corePath, pace }: Serving): Buffer {
+  const frames = encodeSource(source.frames);
+  const names = [Buffer.from(corePath), Buffer.from(pace)] as const;
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeBigUInt64LE(MAGIC);
+  const counts = [
+    areas.length,
+    runs.length,
+    frames.length / FRAME_LAYOUT.bytes,
+    ...names.map((n) => n.length),
+  ];
+  counts.forEach((count, index) => {
+    head.writeUInt32LE(count, 8 + index * 4);
+  });
+  const packedAreas = Buffer.alloc(areas.length * AREA_BYTES);
+  areas.forEach(({ start, end }, index) => {
+    packedAreas.writeBigUInt64LE(start, index * AREA_BYTES);
+    packedAreas.writeBigUInt64LE(end, index * AREA_BYTES + 8);
+  });
+  const packedRuns = Buffer.alloc(runs.length * RUN_BYTES);
+  runs.forEach(({ address, lengthBytes, fileOffset, crc32c }, index) => {
+    const at = index * RUN_BYTES;
+    packedRuns.writeBigUInt64LE(address, at);
+    packedRuns.writeBigUInt64LE(BigInt(lengthBytes), at + 8);
+    packedRuns.writeBigUInt64LE(BigInt(fileOffset), at + 16);
+    packedRuns.writeUInt32LE(crc32c, at + 24);
+  });
+  return Buffer.concat([head, packedAreas, packedRuns, frames, ...names]);
+}
+
+/** The process that still brings the memory of process `pid`, or of an ancestor it was forked from; null when none does. */
+export function pageServerOf(pid: number): number | null {
+  const wanted = new Set(ancestors(pid).map(String));
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const served = servedBy(name);
+    if (served !== null && wanted.has(served)) return Number(name);
+  }
+  return null;
+}
+
+function servedBy(name: string): string | null {
+  try {
+    if (!readlinkSync(`/proc/${name}/exe`).endsWith("/cr-lazy")) return null;
+    return readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0")[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function ancestors(pid: number): number[] {
+  const found: number[] = [];
+  for (let at = pid; at > 1 && found.length < 64; ) {
+    found.push(at);
+    at = parentOf(at);
+  }
+  return found;
+}
+
+function parentOf(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return 0;
+  }
+}
