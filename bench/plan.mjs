@@ -11,7 +11,7 @@ const REWRITTEN = { mib: 128, workingMib: 100, dirty: 100 / 3 };
 
 /**
  * `checkpoints` and `restores`: heaps in MiB (0: the tiny process), threads if several, MiB/s written if not 50, how many
- * runs count. `watches`: see watchOnce (continuous.mjs); `incremental` is one of them, of the large heap.
+ * runs count. `trees`: processes, MiB in all. `watches`: see watchOnce (continuous.mjs); `incremental` is one of them, of the large heap.
  */
 export const FULL = {
   checkpoints: [
@@ -27,6 +27,7 @@ export const FULL = {
     { mib: 2048, dirty: FLAT_OUT, runs: 3 },
     { mib: 8192, runs: 2 },
   ],
+  trees: [{ count: 20, mib: 1024, runs: 3 }],
   restores: [
     { mib: 0, runs: 5 },
     { mib: 16, runs: 5 },
@@ -48,6 +49,7 @@ export const QUICK = {
     { mib: 64, runs: 2, withBounds: true },
     { mib: 64, dirty: FLAT_OUT, runs: 2 },
   ],
+  trees: [{ count: 5, mib: 64, runs: 2 }],
   restores: [
     { mib: 0, runs: 1 },
     { mib: 64, runs: 2 },

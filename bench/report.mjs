@@ -5,6 +5,7 @@ import { heapName, intervalName, rateName } from "./plan.mjs";
 import { RESTORE_MEASURES } from "./restores.mjs";
 import { digits, median, mib, spread, withRange } from "./stats.mjs";
 import { judgeTargets } from "./targets.mjs";
+import { renderTree } from "./tree.mjs";
 
 const CHECKPOINT_HEADS = [
   ...["stop, ms", "slower meanwhile, %", "wall, ms", "wall until durable, ms", "CPU, ms"],
@@ -45,6 +46,7 @@ export function renderReport(results, plots) {
     ...renderCheckpoints(results),
     ...plots.checkpoints.flatMap(picture),
     ...renderBounds(results),
+    ...results.trees.flatMap(renderTree),
     ...renderWatches(results),
     ...plots.watches.flatMap(picture),
     ...renderRestores(results),

@@ -1,6 +1,6 @@
 // npm run bench: checkpoints and restores by cr beside every peer on PATH, on the same programs in the same run.
-// Options: --quick (small heaps, few runs, results only printed), --tools cr,gcore,criu,dmtcp, --only checkpoints,watches,
-// restores, --out FOLDER (where cores go; default bench/out). A full run writes docs/bench.
+// Options: --quick (small heaps, few runs, results only printed), --tools cr,gcore,criu,dmtcp, --only checkpoints,trees,
+// watches,restores, --out FOLDER (where cores go; default bench/out). A full run writes docs/bench.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,10 +13,11 @@ import { drawPlots } from "./plots.mjs";
 import { renderReport } from "./report.mjs";
 import { measureRestores } from "./restores.mjs";
 import { TOOLS } from "./tools.mjs";
+import { compareTrees } from "./tree.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DOCS = fileURLToPath(new URL("../docs/bench", import.meta.url));
-const CHAPTERS = ["checkpoints", "watches", "restores"];
+const CHAPTERS = ["checkpoints", "trees", "watches", "restores"];
 
 async function main() {
   const { values: options } = parseArgs({
@@ -69,7 +70,7 @@ function build() {
 }
 
 async function measure({ plan, usable, folder, only }) {
-  const results = { checkpoints: [], watches: [], restores: [], incremental: null, skipped: [] };
+  const results = { checkpoints: [], trees: [], watches: [], restores: [], incremental: null, skipped: [] };
   const step = async (chapter, of, act) => {
     if (!only.includes(chapter)) return [];
     const why = whyTooLarge(of, folder);
@@ -83,6 +84,9 @@ async function measure({ plan, usable, folder, only }) {
       compareCheckpoints({ plan: one, folder, tools: usable }),
     );
     results.checkpoints.push(...found);
+  }
+  for (const one of plan.trees) {
+    results.trees.push(...(await step("trees", one, () => compareTrees({ ...one, folder, tools: usable }))));
   }
   for (const one of plan.watches) {
     results.watches.push(...(await step("watches", one, () => watchOnce({ ...one, folder }))));

@@ -19,14 +19,20 @@ function isCurrent() {
   return bundle !== undefined && modules !== undefined && bundle.mtimeMs >= modules.mtimeMs;
 }
 
-/** A file of the bundle as a script; `eager` compiles the functions in it, too, which bytecode is made from. */
-function compile(code, { filename, cachedData, eager = false }) {
+/**
+ * A file of the bundle as a script with every function in it compiled, which else happens at its first call: perhaps while
+ * a program stands. Bytecode has been compiled without this flag of V8's, and is refused where it is set.
+ */
+function compile(code, { filename, cachedData }) {
   const wrapped = `(function (exports, require, module, __filename, __dirname) {${code}\n})`;
-  if (eager) setFlagsFromString("--no-lazy");
+  setFlagsFromString("--lazy");
+  const script = cachedData && new Script(wrapped, { filename, cachedData });
+  if (script && !script.cachedDataRejected) return script;
+  setFlagsFromString("--no-lazy");
   try {
-    return new Script(wrapped, { filename, cachedData });
+    return new Script(wrapped, { filename });
   } finally {
-    if (eager) setFlagsFromString("--lazy");
+    setFlagsFromString("--lazy");
   }
 }
 

@@ -1,7 +1,7 @@
 // Joins the modules of dist/ into a few files, dist/bundle, each with V8's bytecode beside it: most of a short run of `cr`
 // was finding, reading and compiling two hundred modules. bin/cr loads it (bin/bundle.js); dist/ itself stays what the library
 // exports. The folder is made aside and renamed, so that code and bytecode always belong together.
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,13 @@ const quickFfi = {
   },
 };
 
+/** What modules name by their own place must be found from the place of the bundle, too: one folder below dist, as they are. */
+function requireNeighbours(code) {
+  for (const [, path] of code.matchAll(/new URL\("(\.[^"]*)"/g)) {
+    if (!existsSync(join(FOLDER, path))) throw new Error(`${path} is not there seen from ${FOLDER}`);
+  }
+}
+
 try {
   const bundle = await rolldown({
     input: { [ENTRY]: join(DIST, "cli/run.js") },
@@ -41,10 +48,11 @@ try {
     entryFileNames: "[name]",
     chunkFileNames: "[name].js",
   });
-  for (const { fileName } of output) {
+  for (const { fileName, code } of output) {
+    requireNeighbours(code);
     const file = join(ASIDE, fileName);
     // The name in stack traces is that of the final place.
-    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName), eager: true });
+    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName) });
     writeFileSync(file + BYTECODE, script.createCachedData());
   }
   const modules = output.map(({ fileName, moduleIds }) => [

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 
 #define PAGE 4096u
-#define THREADS_MAX 16
 #define BATCH 128 /* ranges that are read in one call into the stash, where they stand one behind the other */
 
 struct job {
@@ -161,8 +159,6 @@ static void *work(void *arg) {
 }
 
 static int64_t run(struct job *job, int32_t threads) {
-  pthread_t others[THREADS_MAX];
-  int32_t started = 0;
   int64_t bytes = 0;
   for (int32_t i = 0; i < job->count; i++) {
     const struct cr_range *r = &job->ranges[i];
@@ -173,11 +169,8 @@ static int64_t run(struct job *job, int32_t threads) {
     if (job->first) job->first[i] = (int32_t)(bytes / PAGE);
     bytes += (int64_t)r->len;
   }
-  if (threads > THREADS_MAX) threads = THREADS_MAX;
-  if (bytes < (int64_t)(4 * CR_RUN_MAX)) threads = 1; /* starting a thread would cost more than it saves */
-  while (started < threads - 1 && pthread_create(&others[started], NULL, work, job) == 0) started++;
-  work(job);
-  for (int32_t i = 0; i < started; i++) pthread_join(others[i], NULL);
+  const int is_little = bytes < (int64_t)(4 * CR_RUN_MAX); /* starting a thread would cost more than it saves */
+  cr_in_threads(work, job, is_little ? 1 : threads, !is_little && job->flags & CR_COPY_GENTLY);
   return job->error < 0 ? job->error : job->written;
 }
 

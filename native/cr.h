@@ -141,6 +141,7 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
  */
 #define CR_COPY_OVER 1  /* there may be something in the file: zero pages become holes */
 #define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
+#define CR_COPY_GENTLY 4 /* lets the other threads of the machine come first */
 #define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
@@ -153,8 +154,8 @@ CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *
 CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                        uint8_t *frames, int32_t frame_count, int32_t flags, int32_t threads);
 
-/* frames.c: compresses slices of fd and appends them to out_fd from out_off on; fills in off, len and crc; the new
- * end. -ENOSYS: no libzstd. */
+/* frames.c: compresses slices of fd and appends them to out_fd from out_off on, letting other threads come first; fills in
+ * off, len and crc; the new end. -ENOSYS: no libzstd. */
 CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
                        int32_t level, int32_t threads);
 
@@ -203,5 +204,7 @@ void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
+/* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
+void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 
 #endif

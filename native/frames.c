@@ -6,13 +6,11 @@
 #include "zstd.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define THREADS_MAX 16
 
 struct packing {
   int32_t fd, out_fd, count, level;
@@ -99,13 +97,7 @@ CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *fra
   for (int32_t i = 0; i < count; i++) {
     if (job.frames[i].plain_len == 0 || job.frames[i].plain_len > CR_RUN_MAX) return -EINVAL;
   }
-  pthread_t others[THREADS_MAX];
-  int32_t started = 0;
-  if (threads > THREADS_MAX) threads = THREADS_MAX;
-  if (threads > count) threads = count;
-  while (started < threads - 1 && pthread_create(&others[started], NULL, pack_some, &job) == 0) started++;
-  pack_some(&job);
-  for (int32_t i = 0; i < started; i++) pthread_join(others[i], NULL);
+  cr_in_threads(pack_some, &job, threads < count ? threads : count, 1);
   return job.error < 0 ? job.error : job.end;
 }
 

@@ -23,11 +23,17 @@ CR_API int64_t cr_same(uint8_t *items, int32_t count, int32_t type, uint8_t *fir
   const struct cr_held *item = (const struct cr_held *)items;
   int32_t *same = (int32_t *)first, different = 0;
   if (count < 1) return -EINVAL;
-  int32_t *sorted = malloc((size_t)count * sizeof *sorted);
+  int32_t *sorted = malloc((size_t)count * sizeof *sorted), gone = 0;
   if (sorted == NULL) return -ENOMEM;
   for (int32_t i = 0; i < count; i++) {
     int32_t low = 0, high = different;
     same[i] = i;
+    /* What is like nothing, itself included, has no place in the order. */
+    int64_t itself = compare(&item[i], &item[i], type);
+    if (itself < 0 && itself != -EPERM) {
+      gone++;
+      continue;
+    }
     while (low < high && same[i] == i) {
       int32_t middle = (low + high) / 2;
       int64_t order = compare(&item[i], &item[sorted[middle]], type);
@@ -45,7 +51,7 @@ CR_API int64_t cr_same(uint8_t *items, int32_t count, int32_t type, uint8_t *fir
     different++;
   }
   free(sorted);
-  return different;
+  return different + gone;
 }
 
 /* struct sched_attr of the kernel's first version (linux/sched/types.h); libc of Debian 12 has none. */

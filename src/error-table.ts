@@ -15,7 +15,7 @@ export const ERROR_TABLE = {
   MODE_UNAVAILABLE:
     "The way of copying that --mode asks for is not possible for this process on this host: its writes cannot be tracked, or there is not memory enough for a copy. Nothing was written. Without --mode cr takes the best way there is.",
   STOP_TOO_LONG:
-    "The program would have to stand still for longer than --max-stop allows. It was not stopped for the copy and nothing was written. The message says how long it would have taken.",
+    "The program would have to stand still for longer than --max-stop allows. Where that was known before, it was not stopped for the copy; where it turned out while it stood, it was let go at once. Nothing was written, and an older core stands. The message says how long it would have taken.",
   TARGET_CHANGED:
     "The process exited, was killed, called exec or was stopped by SIGSTOP while it was being checkpointed. No core was written.",
   REMOTE_CALL:

@@ -50,24 +50,32 @@ __attribute__((noreturn)) static void lose_run(uint32_t index, int err) {
   lose(err == -ENOMEM ? "LIMIT_TOO_LOW" : code, text);
 }
 
-static void add_space(int uffd, const struct space *parent) {
-  if (count == SPACES_MAX) lose("LIMIT_TOO_LOW", "it forked too often before its memory was there");
-  int err = 0;
-  if (parent)
-    err = space_copy(parent, &spaces[count], uffd);
-  else
-    space_open(&spaces[count], uffd, plan);
-  if (err < 0) lose("LIMIT_TOO_LOW", strerror(-err));
-  common->uffds[count] = uffd;
-  common->spaces = ++count;
-}
-
 static void drop_space(int index) {
   struct space *s = &spaces[index];
   common->uffds[index] = -1;
   close(s->uffd);
   free(s->pieces);
   *s = (struct space){.uffd = -1};
+}
+
+static void drop_gone(const struct space *except) {
+  for (int i = 0; i < count; i++)
+    if (&spaces[i] != except && spaces[i].uffd >= 0 && is_gone(&spaces[i])) drop_space(i);
+}
+
+/* Children that have ended, or have another program by now, leave their places to others. */
+static void add_space(int uffd, const struct space *parent) {
+  int at = 0, err = 0;
+  drop_gone(parent);
+  while (at < count && spaces[at].uffd >= 0) at++;
+  if (at == SPACES_MAX) lose("LIMIT_TOO_LOW", "it has too many children before its memory was there");
+  if (parent)
+    err = space_copy(parent, &spaces[at], uffd);
+  else
+    space_open(&spaces[at], uffd, plan);
+  if (err < 0) lose("LIMIT_TOO_LOW", strerror(-err));
+  common->uffds[at] = uffd;
+  if (at == count) common->spaces = ++count;
 }
 
 static void add_fault(int space, uint64_t at) {
@@ -186,9 +194,8 @@ static void wait_for(int timeout) {
   if (polled[1].revents) has_ended = 1;
   int before = count;
   for (int i = 0; i < before; i++)
-    if (polled[i + 3].revents) drain(i);
-  for (int i = 0; has_ended && i < count; i++)
-    if (spaces[i].uffd >= 0 && is_gone(&spaces[i])) drop_space(i);
+    if (spaces[i].uffd >= 0 && polled[i + 3].revents) drain(i);
+  if (has_ended) drop_gone(NULL);
 }
 
 static void begin(int uffd) {

@@ -17,6 +17,8 @@ import { unsupportedState } from "./refusal.js";
 const SIGSTOP = 19;
 /** Threads of one process that are asked at a time: more of its stack would hardly make it faster. */
 const ROOMS_MAX = 16;
+/** What stays between them and the main thread's stack pointer: should cr die, it runs on before the others are home. */
+const APART_BYTES = 32 << 10;
 
 export interface Site {
   readonly gadgets: Gadgets;
@@ -43,7 +45,8 @@ export function findSite({ tracee, threads, look, gadgets: known }: Frozen): Sit
   for (let rooms = Math.min(ROOMS_MAX, threads.size - 1); ; rooms >>= 1) {
     const bytes = Math.max(placeBytes, rooms * roomBytes);
     const isLast = bytes === placeBytes;
-    const place = findPlace(pid, { ...stack, placeBytes: bytes, mayGrow: isLast });
+    const free = isLast ? bytes : bytes + APART_BYTES;
+    const place = findPlace(pid, { ...stack, placeBytes: free, mayGrow: isLast });
     if (place === null && isLast) throw cannotAsk(pid, "no memory that is proven free");
     if (place === null) continue;
     const at = (room: number) => place + BigInt(room * roomBytes);

@@ -27,8 +27,9 @@ import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } fro
 import { MappedFiles } from "./mappings.js";
 import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
+import { Pace, type PaceOptions } from "./pace.js";
 import { untilPassed } from "./passing.js";
-import { Phases, type StopPhases } from "./phases.js";
+import type { StopPhases } from "./phases.js";
 import { readQueues, socketsIn } from "./read-queues.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
@@ -40,7 +41,7 @@ import { manifestOf } from "./tree-manifest.js";
 
 const TIMEOUT_MS = 30_000;
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends PaceOptions {
   /** Path of the core, or of the folder for a process with children, `-` for a stream to standard output; default `core.<pid>` in the current folder. */
   readonly output?: string;
   /** Replace an existing core. */
@@ -71,8 +72,6 @@ export interface CheckpointOptions {
   readonly timeoutMs?: number;
   /** How the memory is copied (mode.ts); default: so that the program stands still for the shortest time. */
   readonly mode?: Mode;
-  /** Refuse when the program would have to stand still for longer, in ms. */
-  readonly maxStopMs?: number;
 }
 
 export interface CheckpointResult {
@@ -153,13 +152,14 @@ function attemptCheckpoint(
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
   const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
-  const { force = false, compress = null } = options;
-  using output = Output.create(options.output ?? `core.${pid}`, { force, compress });
+  const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
+  using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
   const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
-  using copies = Copies.begin(before, output, { ...options, gadgets, timeoutMs, ledger, isExact });
+  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
+  using copies = Copies.begin(before, output, beginning);
   collectGarbage();
   using urgency = Urgency.begin();
-  const phases = new Phases();
+  const phases = pace.stops();
   using family = Family.seize(root);
   faultPoint("after-seize");
   const stops = freezeAll(family, { timeoutMs, ledger });
@@ -170,7 +170,7 @@ function attemptCheckpoint(
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
-  const asked = askMembers(members);
+  const asked = askMembers(members, look);
   const sockets = readQueues(members, socketsIn(look));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
@@ -187,8 +187,7 @@ function attemptCheckpoint(
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
-  if (options.after === "stop") family.releaseStopped();
-  else if (options.after !== "kill") family.release();
+  letGo(family, options.after);
   phases.end("resume");
   urgency.end();
   if (!copies.untrack()) return null;
@@ -202,6 +201,11 @@ function attemptCheckpoint(
     totalMs: performance.now() - begin,
     processes: look.relatives.length,
   };
+}
+
+function letGo(family: Family, after: CheckpointOptions["after"]): void {
+  if (after === "stop") family.releaseStopped();
+  else if (after !== "kill") family.release();
 }
 
 /** Kept connections outlive the program only in the hands of their keeper. */

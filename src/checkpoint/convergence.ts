@@ -5,6 +5,7 @@
 
 /** What is left may take so long to copy in the stop that another round is not worth it, in bytes. */
 const LITTLE_BYTES = 1 << 20;
+const MIB = 1 << 20;
 /** A round must leave less than this part of what it copied. */
 const SHRINKING = 0.7;
 const ROUNDS_MAX = 12;
@@ -33,13 +34,20 @@ export function wantsRound(round: Round): boolean {
   return expectedBytes(round) < round.copiedBytes * SHRINKING;
 }
 
+/** Memory of cr that is filled in the stop, for all members of a tree. */
+export const STASH_BYTES = 48 << 20;
+
 /** Measured: copying memory to memory, forking, and looking for what was written, in ms a MiB. */
-const STASH_MS_A_MIB = 0.4;
+export const STASH_MS_A_MIB = 0.4;
 const FORK_MS_A_MIB = 0.03;
 const SCAN_MS_A_MIB = 0.002;
+/** The same from memory into a file: what does not fit into memory of ours. */
+const FILE_MS_A_MIB = 0.8;
 /** Stopping a process and asking it for its state, and making a copy of it, in ms. */
 const STATE_MS = 8;
 const FORK_MS = 4;
+/** Each thread but the first, in ms. */
+const THREAD_MS = 0.5;
 
 /** What each way is expected to stop the program for, in ms. */
 export interface StopEstimates {
@@ -48,15 +56,26 @@ export interface StopEstimates {
   readonly stop: number;
 }
 
-/** The estimates for what is left to copy and what there is in all, in bytes. */
-export function estimateStops(left: {
+/** What there is to copy, in bytes: left after the rounds, in all, and shared with others or not tracked. */
+export interface Left {
   readonly leftBytes: number;
   readonly allBytes: number;
-}): StopEstimates {
-  const mib = (bytes: number) => bytes / (1 << 20);
+  readonly sharedBytes?: number;
+  readonly threads?: number;
+}
+
+/** The estimates of each way. */
+export function estimateStops({ leftBytes, allBytes, sharedBytes = 0, threads = 1 }: Left): StopEstimates {
+  const stateMs = STATE_MS + (threads - 1) * THREAD_MS;
+  const allMib = allBytes / MIB;
   return {
-    live: STATE_MS + mib(left.leftBytes) * STASH_MS_A_MIB + mib(left.allBytes) * SCAN_MS_A_MIB,
-    fork: STATE_MS + FORK_MS + mib(left.allBytes) * FORK_MS_A_MIB,
-    stop: STATE_MS + mib(left.allBytes) * STASH_MS_A_MIB,
+    live: stateMs + copyMs(leftBytes + sharedBytes) + allMib * SCAN_MS_A_MIB,
+    fork: stateMs + FORK_MS + allMib * FORK_MS_A_MIB + copyMs(sharedBytes),
+    stop: stateMs + copyMs(allBytes + sharedBytes),
   };
+}
+
+function copyMs(bytes: number): number {
+  const kept = Math.min(bytes, STASH_BYTES);
+  return (kept / MIB) * STASH_MS_A_MIB + ((bytes - kept) / MIB) * FILE_MS_A_MIB;
 }

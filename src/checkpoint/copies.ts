@@ -7,18 +7,18 @@ import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
+import { STASH_BYTES } from "./convergence.js";
 import { copying } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { TreeLook } from "./look.js";
 import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
-import { type Begun, beginCopy, type ModeOptions, requireShort } from "./mode.js";
+import { type Begun, beginCopy, type ModeOptions, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
+import type { Pace } from "./pace.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { attempt } from "./target.js";
 
-/** Memory of cr that is filled in the stop, for all members. */
-const STASH_BYTES = 48 << 20;
 /** A member that is not there any more as it was looked at: the common stop finds out what became of it. */
 const GONE_ON: readonly string[] = ["TARGET_CHANGED", "NO_SUCH_PROCESS"];
 
@@ -28,6 +28,7 @@ export interface CopiesOptions extends ModeOptions {
   readonly ledger: RestartLedger;
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
+  readonly pace: Pace;
 }
 
 /** One member's. */
@@ -46,9 +47,11 @@ export class Copies {
   readonly #output: Output;
   readonly #copies = new Map<number, Copy>();
   readonly #isTree: boolean;
+  readonly #pace: Pace;
 
-  private constructor(output: Output, isTree: boolean) {
+  private constructor(output: Output, pace: Pace, isTree: boolean) {
     this.#output = output;
+    this.#pace = pace;
     this.#isTree = isTree;
   }
 
@@ -56,10 +59,11 @@ export class Copies {
    * Copies what can be copied while the members run. Throws MODE_UNAVAILABLE, STOP_TOO_LONG, TARGET_CHANGED,
    * OUTPUT_FAILED and what freezing throws.
    */
-  static begin({ looks }: TreeLook, output: Output, options: CopiesOptions): Copies {
-    const copies = new Copies(output, looks.size > 1);
+  static begin(look: TreeLook, output: Output, options: CopiesOptions): Copies {
+    const { looks } = look;
+    const copies = new Copies(output, options.pace, looks.size > 1);
     try {
-      for (const pid of looks.keys()) copies.#begin(pid, looks, options);
+      for (const pid of looks.keys()) copies.#begin(pid, look, options);
       const [root = 0] = looks.keys();
       requireShort(
         root,
@@ -75,11 +79,11 @@ export class Copies {
     }
   }
 
-  #begin(pid: number, looks: TreeLook["looks"], options: CopiesOptions): void {
+  #begin(pid: number, { looks, sharers }: TreeLook, options: CopiesOptions): void {
     const look = looks.get(pid);
     if (look === undefined) return;
     const output = this.#output.core(pid);
-    const memory = new MemoryCopy(pid, output);
+    const memory = new MemoryCopy(pid, output, options.pace);
     const { auxv } = look.facts;
     this.#copies.set(pid, { output, memory, begun: NOT_BEGUN, known: undefined, auxv });
     const freezing = {
@@ -89,6 +93,13 @@ export class Copies {
     };
     // In vfork(2), mostly: it does not stop before its child goes its own way.
     if (this.#isTree && look.facts.stat.state === "D") return;
+    if (sharers.some(({ what, pids }) => what === "vm" && pids.includes(pid))) {
+      const why = "it shares its memory with another process";
+      if (options.mode === "live") throw unavailable(pid, "live", why);
+      const begun = { ...NOT_BEGUN, why };
+      this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
+      return;
+    }
     const gadgets = options.gadgets.get(pid) ?? null;
     const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
@@ -155,7 +166,7 @@ export class Copies {
     this.#drop(pid);
     const output = this.#output.renew(pid);
     const begun = { ...NOT_BEGUN, why: "it began, or called exec, in between" };
-    const fresh = { output, memory: new MemoryCopy(pid, output), begun, known: undefined, auxv };
+    const fresh = { output, memory: new MemoryCopy(pid, output, this.#pace), begun, known: undefined, auxv };
     this.#copies.set(pid, fresh);
     return fresh;
   }

@@ -78,13 +78,17 @@ export function copyOut(pid: number, state: CapturedState, to: Destination): Cop
         ? new CopyGap("a page is gone", { cause: error })
         : error;
     }
+    const { pace } = memory;
+    pace.requireTime();
     const shown = { vmas, runs: memory.shown, open: to.open };
     const objects = copyOwnObjects(
       pid,
       { files: state.files, memory: shown, once },
       { fd: output.fd, fileOffset: memory.endOffset },
     );
+    pace.requireTime();
     const contents = copyContents(pid, objects.files, { ...to, fd: output.fd, fileOffset: objects.end });
+    pace.requireTime();
     return { pid, output, memory, state, ...withSnapshots(pid, { ...contents, vmas }, to) };
   });
 }
@@ -98,6 +102,7 @@ function shareOf(
     once,
   }: { readonly vmas: readonly Vma[]; readonly stored: readonly StoredRange[]; readonly once: StoredOnce },
 ): StoredRange[] {
+  if (once.isLodger(pid)) return [];
   const elsewhere = vmas.filter(
     (vma) => vma.kind === "shared-file" && isNameless(vma) && (once.holderOf(objectKey(vma)) ?? pid) !== pid,
   );

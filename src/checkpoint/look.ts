@@ -22,8 +22,11 @@ import { socketsOf } from "./queues.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContentsNow } from "./refused-contents.js";
 import { refusedThreads } from "./refused-threads.js";
-import { refusedDead, refusedShares, refusedTracers } from "./relations.js";
+import { refusedDead, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
+import { refusedOutside, refusedShares, type Sharers, sharersAmong } from "./shares.js";
+import { visitedOf } from "./spaces.js";
+import { type IpcLook, lookAtIpc } from "./sysv-ipc.js";
 import { attempt, checkTarget, refusedOfProcess } from "./target.js";
 
 export interface Look {
@@ -39,6 +42,10 @@ export interface TreeLook {
   readonly relatives: readonly Relative[];
   readonly looks: ReadonlyMap<number, Look>;
   readonly refusals: readonly Refusal[];
+  /** What members share without being threads. */
+  readonly sharers: readonly Sharers[];
+  /** System V semaphores and queues that belong to it. */
+  readonly ipc: IpcLook;
 }
 
 /** What is kept between looks. */
@@ -82,7 +89,8 @@ function lookWhileRunning(root: number, memory: Memory): TreeLook {
   const contents = [...look.looks].flatMap(([pid, { files }]) =>
     refusedContentsNow(pid, files, sockets).map((one) => of(one, pid, root)),
   );
-  const refusals = [...look.refusals, ...contents, ...refusedTracers([...look.looks.keys()])];
+  const tracers = refusedTracers([...look.looks.keys()]);
+  const refusals = [...look.refusals, ...contents, ...tracers, ...refusedOutside(root)];
   const { leave = (whole: TreeLook) => whole } = memory;
   return leave({ ...look, refusals });
 }
@@ -142,12 +150,18 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
     });
   }
   const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
+  const sharers = sharersAmong(relatives, looks);
+  const ipcPids = [...looks.values()].map(({ facts: { pid } }) => pid);
+  const ipc = lookAtIpc(ipcPids, { all: visitedOf(root).includes("ipc") });
   return {
     relatives,
     looks,
+    sharers,
+    ipc,
     refusals: [
+      ...ipc.refusals,
       ...refused,
-      ...refusedShares(relatives, looks),
+      ...refusedShares(relatives, sharers),
       ...refusedDead(relatives),
       ...refusedTerminals(relatives, looks),
     ],

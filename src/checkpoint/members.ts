@@ -13,6 +13,7 @@ import { type Copied, copyOut } from "./copy-out.js";
 import type { Family } from "./family.js";
 import { changed, freeze, type Stopped } from "./freeze.js";
 import type { Frozen } from "./frozen.js";
+import type { LeftOutOfTree } from "./leave-out-of-tree.js";
 import type { TreeLook } from "./look.js";
 import { withPolicies } from "./memory-policies.js";
 import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
@@ -22,7 +23,9 @@ import type { Refusal } from "./refusal.js";
 import { refusedContents } from "./refused-contents.js";
 import { refusedInterior } from "./refused-interior.js";
 import type { RestartLedger } from "./restarted-calls.js";
+import { lodgers } from "./shares.js";
 import { StoredOnce } from "./stored-once.js";
+import { captureIpc } from "./sysv-ipc.js";
 import { sharedMemory } from "./tree-manifest.js";
 
 interface Stopping {
@@ -63,10 +66,18 @@ export interface Asked {
   readonly answers: Answers;
 }
 
-/** Asks all of them. Throws as `askAll`. */
-export function askMembers(members: readonly Frozen[]): Asked[] {
-  const answers = askAll(members);
-  return members.map((frozen, index) => ({ frozen, answers: answers[index] as Answers }));
+/** Asks all of them, but of those in one memory, where all are asked in one place, one after the other. Throws as `askAll`. */
+export function askMembers(members: readonly Frozen[], { sharers }: TreeLook): Asked[] {
+  const later = new Set(lodgers(sharers));
+  const isLater = ({ tracee }: Frozen) => later.has(tracee.pid);
+  const first = members.filter((frozen) => !isLater(frozen));
+  const rounds = [first, ...members.filter(isLater).map((frozen) => [frozen])];
+  const answers = new Map<Frozen, Answers>();
+  for (const round of rounds) {
+    const told = askAll(round);
+    round.forEach((frozen, index) => void answers.set(frozen, told[index] as Answers));
+  }
+  return members.map((frozen) => ({ frozen, answers: answers.get(frozen) as Answers }));
 }
 
 /** What of a member has to be refused once it has told; kept apart by pid in a tree. */
@@ -85,7 +96,7 @@ export function refusedInside(
 interface Copying {
   readonly asked: readonly Asked[];
   readonly look: TreeLook;
-  readonly known: KnownBefore;
+  readonly known: Omit<KnownBefore, "leftOut"> & { readonly leftOut: LeftOutOfTree };
   readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
   readonly copies: Copies;
   readonly phases: Phases;
@@ -108,14 +119,22 @@ export function copyAll(
   const captured = asked.map(({ frozen, answers }) => {
     const { pid } = frozen.tracee;
     const seen = { ...frozen, look: look.looks.get(pid) ?? frozen.look };
-    const assembled = withPolicies(assembleState(seen, answers, known), policies.get(pid) ?? new Map());
+    const leftOut = known.leftOut.flatMap((one) =>
+      one.pid === pid ? [{ skip: one.skip, what: one.what }] : [],
+    );
+    const told = assembleState(seen, answers, { ...known, leftOut });
+    const assembled = withPolicies(told, policies.get(pid) ?? new Map());
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return isLone ? state : { ...state, process: { ...state.process, tree: root } };
   });
   refuseSoft(root, captured, options.strict ?? false);
+  const ids = new Map(
+    asked.map(({ frozen: { look } }, index) => [look.facts.pid, captured[index]?.process.pid ?? 0]),
+  );
+  const ipc = captureIpc(look.ipc, ids);
   phases.end("state");
-  const once = new StoredOnce(sharedMemory(look.looks).map(objectOf));
+  const once = new StoredOnce(sharedMemory(look.looks).map(objectOf), lodgers(look.sharers));
   return captured.map((state, index) => {
     const { frozen, answers } = asked[index] as Asked;
     const { pid } = frozen.tracee;
@@ -126,7 +145,11 @@ export function copyAll(
     const mode = isWhole ? "stop" : begun.mode;
     const copied = copyOut(
       pid,
-      { ...state, host: { ...state.host, mode } },
+      {
+        ...state,
+        host: { ...state.host, mode },
+        files: index === 0 && ipc ? { ...state.files, ipc } : state.files,
+      },
       {
         open: frozen.look.facts.descriptors,
         output,

@@ -2,23 +2,24 @@
  * The memory of one process on its way into the core, in three parts: rounds while the process runs, what is left in
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
-import { availableParallelism } from "node:os";
 import { withAliases } from "../core/alias-segments.js";
 import { DATA_OFFSET, planCore } from "../core/layout.js";
 import { PAGE_BYTES } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
-import { copyPages } from "../tracee/memory.js";
+import { type CopyManner, copyPages } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
+import { startWriting } from "./bulk.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { aliasesOf } from "./object-contents.js";
 import type { OutputFile } from "./output.js";
+import type { Pace } from "./pace.js";
 import { planPages, type StoredRange, together } from "./pages.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
@@ -26,15 +27,13 @@ import { clip, isForked, isHeld, isTracked, merge, ownPages, spanOf } from "./sp
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
 
-/** Threads of the bulk copy: the copying is CPU work, so no more than there are CPUs. */
-const COPY_THREADS = Math.min(4, availableParallelism());
-
 /** What of a plan is this member's to store: several of a tree may have it (stored-once.ts). To be asked once. */
 export type Share = (vmas: readonly Vma[], stored: readonly StoredRange[]) => StoredRange[];
 
 export class MemoryCopy {
   readonly #pid: number;
   readonly #output: OutputFile;
+  readonly pace: Pace;
   readonly #book = new PlaceBook(DATA_OFFSET);
   #tracker: PageTracker | null = null;
   #stash = new Stash(0);
@@ -44,13 +43,13 @@ export class MemoryCopy {
   /** What goes into the core of memory that others may reach too. */
   shown: readonly StoredRange[] = [];
   #later: (() => { vmas: Vma[]; stored: StoredRange[] }) | null = null;
-  #bulkFd: number | null = null;
   /** Something was copied before. */
   #isOver = false;
 
-  constructor(pid: number, output: OutputFile) {
+  constructor(pid: number, output: OutputFile, pace: Pace) {
     this.#pid = pid;
     this.#output = output;
+    this.pace = pace;
   }
 
   /** Tracks the private mappings of the running process from now on. */
@@ -79,7 +78,8 @@ export class MemoryCopy {
     const written = this.#pages("protect");
     // Pages that were moved to a new mapping may be marked as clean there: they are copied whatever is said of them.
     const spans = merge(fresh.length === 0 ? written : [...written, ...ownPages(fresh, tracker.census())]);
-    this.#copy(this.#pid, spans, true);
+    this.#copy(this.#pid, spans, { ...this.pace.running, loose: true });
+    startWriting(this.#output.fd);
     return { copiedBytes: spanBytes(spans), scannedMs };
   }
 
@@ -94,12 +94,11 @@ export class MemoryCopy {
   }
 
   /** Copies spans into the file now. */
-  #copy(pid: number, spans: readonly Span[], loose: boolean): void {
+  #copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
     this.#book.cover(spans);
     const list = this.#book.ranges(spans);
-    this.#bulkFd ??= this.#output.bulkFd(list.totalBytes);
-    const options = { list, threads: COPY_THREADS, over: this.#isOver, loose };
-    const { checksums } = copyPages(pid, this.#bulkFd, options);
+    const fd = this.#output.bulkFd(list, manner.gently === true);
+    const { checksums } = copyPages(pid, fd, { ...manner, list, over: this.#isOver });
     this.#book.note(spans, checksums);
     this.#isOver = true;
   }
@@ -180,8 +179,9 @@ export class MemoryCopy {
 
   /** Into the stash as far as it reaches, the rest into the file. */
   #take(spans: readonly Span[]): void {
-    const rest = this.#stash.take(this.#pid, spans);
-    if (rest.length > 0) this.#copy(this.#pid, rest, false);
+    const { standing } = this.pace;
+    const rest = this.#stash.take(this.#pid, spans, standing);
+    if (rest.length > 0) this.#copy(this.#pid, rest, standing);
   }
 
   /** First byte behind all that has a place by now, for what else is written in the stop. */
@@ -200,7 +200,7 @@ export class MemoryCopy {
     if (this.#later === null) throw new RangeError("nothing was copied in the stop");
     this.#book.skipTo(endOffset);
     const { vmas, stored } = this.#later();
-    if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, false);
+    if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, this.pace.later);
     this.#fork?.[Symbol.dispose]();
     this.#fork = null;
     this.#writeStash();
@@ -230,7 +230,7 @@ export class MemoryCopy {
     const { spans } = this.#stash;
     this.#book.cover(spans);
     const list = this.#book.ranges(spans, this.#stash.placeOf);
-    const options = { list, threads: COPY_THREADS, over: this.#isOver, stash: this.#stash.bytes };
+    const options = { ...this.pace.later, list, over: this.#isOver, stash: this.#stash.bytes };
     this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
     this.#stash = new Stash(0);
   }

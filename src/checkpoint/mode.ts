@@ -51,7 +51,7 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
   const live = isLive ? copyWhileItRuns(candidate, memory) : null;
   if (options.mode === "live" && live?.why) throw unavailable(pid, "live", live.why);
   const leftBytes = live?.why === null ? live.leftBytes : allBytes;
-  const stops = estimateStops({ leftBytes, allBytes });
+  const stops = estimateStops({ leftBytes, allBytes, ...besides(look) });
   let mode: Mode = options.mode ?? (live?.why === null ? "live" : "stop");
   let why = options.mode === undefined ? (live === null ? LITTLE : live.why) : null;
   if (options.mode === undefined && noFork === null && stops.fork < stops[mode]) {
@@ -65,6 +65,14 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
     expectedMs: stops[mode],
     why,
   };
+}
+
+/** What else takes time in a stop: threads, and shared memory that it has (RssShmem of proc_pid_status(5)). */
+function besides({ facts: { status } }: Candidate["look"]) {
+  const [threads = 1, sharedKib = 0] = ["Threads", "RssShmem"].map((name) =>
+    Number.parseInt(status.get(name) ?? "", 10),
+  );
+  return { threads: threads || 1, sharedBytes: (sharedKib || 0) * 1024 };
 }
 
 /** Refuses what would stop the program for too long: all members of a tree stand together. Throws STOP_TOO_LONG. */

@@ -3,13 +3,15 @@
  * temporary name, rename, fsync of the folder. Mode 0600, never through a symbolic link.
  */
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
-import { totalmem } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
+import type { RangeList } from "../tracee/range-list.js";
 import { openUnnamed } from "../tracee/unnamed-file.js";
+import { isForDisk } from "./bulk.js";
+import { Pace } from "./pace.js";
 import { packCore } from "./pack.js";
 import { isBundle, moveIntoPlace, RENAME_NEW } from "./place.js";
 import { sendCore } from "./send.js";
@@ -17,16 +19,11 @@ import { sendCore } from "./send.js";
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
 const O_TMPFILE = 0o20200000;
 const MODE = 0o600;
-/**
- * The page cache takes data quicker than a disk, until so much of memory is dirty that the kernel slows its writers
- * down (vm.dirty_ratio, 20 % of what is available by default).
- */
-const DIRECT_MEMORY_SHARE = 8;
-
 export interface OutputOptions {
   readonly force: boolean;
   /** Level of zstd at which the finished core is compressed; null or left out for a plain one. */
   readonly compress?: number | null;
+  readonly pace?: Pace;
 }
 
 export class OutputFile {
@@ -67,11 +64,11 @@ export class OutputFile {
   }
 
   /**
-   * A second descriptor for bulk data that bypasses the page cache (O_DIRECT): faster, and other programs keep
-   * their cache. For little data, or on a file system without it (tmpfs), the ordinary descriptor.
+   * A second descriptor for bulk data that bypasses the page cache (O_DIRECT): sooner durable, and other programs keep
+   * their cache. For little data or small pieces, or on a file system without it (tmpfs), the ordinary descriptor.
    */
-  bulkFd(bytes: number): number {
-    if (bytes < totalmem() / DIRECT_MEMORY_SHARE) return this.fd;
+  bulkFd(list: Pick<RangeList, "totalBytes" | "count">, running: boolean): number {
+    if (!isForDisk(list, running)) return this.fd;
     try {
       this.#direct ??= reopenDescriptor(this.fd, constants.O_WRONLY | constants.O_DIRECT);
       return this.#direct;
@@ -128,11 +125,11 @@ export class OutputFile {
 
   /** Puts the compressed form in the place of the plain core, where it is wanted. */
   #compress(open: () => Unfinished): void {
-    const { compress = null } = this.#options;
+    const { compress = null, pace = new Pace() } = this.#options;
     if (compress === null) return;
     const packed = open();
     try {
-      packCore(this.#fd, packed.fd, compress);
+      packCore(this.#fd, packed.fd, { level: compress, manner: pace.later });
     } catch (error) {
       discard(packed);
       throw error;

@@ -6,7 +6,6 @@ import { childrenNamespace, isOwnProc, mountDifferences, shownByProc } from "../
 import { idsInwards } from "../tracee/pid-namespace.js";
 import { namespaceLinks } from "../tracee/proc-status.js";
 import { readSegments } from "../tracee/segments.js";
-import { ipcObjects } from "../tracee/sysv.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { ownKinds } from "./namespaces.js";
 import type { Refusal } from "./refusal.js";
@@ -81,11 +80,7 @@ function inside(kinds: readonly string[], root: number): { kind: string; what: s
 /** Objects of the IPC namespace that we are in which belong to nobody in particular. */
 function ipcContents(): string[] {
   const segments = readSegments().filter(({ attached }) => attached === 0);
-  return [
-    ...segments.map(({ id }) => `the System V segment ${id}, which nobody has attached,`),
-    ...ipcObjects("sem").map((id) => `the System V semaphore set ${id}`),
-    ...ipcObjects("msg").map((id) => `the System V queue ${id}`),
-  ];
+  return segments.map(({ id }) => `the System V segment ${id}, which nobody has attached,`);
 }
 
 /** Its mounts have to be ours, but for a /proc on top of them that shows its pid namespace. */

@@ -1,9 +1,11 @@
 /** Memory of cr that is filled in the stop of a process and written once it runs again. */
 import { PAGE_BYTES } from "../state/address.js";
-import { stashPages } from "../tracee/memory.js";
+import { type CopyManner, stashPages } from "../tracee/memory.js";
 import { RangeList, type Span } from "../tracee/range-list.js";
 
 const BYTES_MIN = 1 << 20;
+/** Memory to memory: more threads wait for one another. */
+const STASH_THREADS = 2;
 
 /** What to make room for where so many bytes are expected, in bytes. */
 export function stashBytesFor(expectedBytes: number): number {
@@ -28,8 +30,8 @@ export class Stash {
   /** Where a span of `spans` begins in it. */
   readonly placeOf = (span: Span): number => this.#places.get(span) as number;
 
-  /** Takes what fits of a process's memory; the spans that do not. Throws `NativeError`. */
-  take(pid: number, spans: readonly Span[]): Span[] {
+  /** Takes what fits of a process's memory; the spans that do not. Throws as `stashPages`. */
+  take(pid: number, spans: readonly Span[], manner: CopyManner): Span[] {
     const list = new RangeList(spans.length);
     const rest: Span[] = [];
     for (const { start, end } of spans) {
@@ -42,7 +44,7 @@ export class Stash {
       }
       if (fits < end) rest.push({ start: Math.max(start, fits), end });
     }
-    stashPages(pid, this.bytes, list);
+    stashPages(pid, this.bytes, { ...manner, list, threads: Math.min(STASH_THREADS, manner.threads) });
     return rest;
   }
 }

@@ -21,10 +21,17 @@ export class StoredOnce {
   readonly #objects = new Map<number, KernelObject | null>();
   readonly #paths = new Set<string>();
   readonly #memory: Map<string, Span[]>;
+  readonly #lodgers: ReadonlySet<number>;
 
-  /** `shared` names the objects of memory (`objectOf`) that several members map. */
-  constructor(shared: Iterable<string> = []) {
+  /** `shared` names the objects of memory (`objectOf`) that several members map; `lodgers` live in another's memory. */
+  constructor(shared: Iterable<string> = [], lodgers: Iterable<number> = []) {
     this.#memory = new Map([...shared].map((object) => [object, []]));
+    this.#lodgers = new Set(lodgers);
+  }
+
+  /** True for a member whose whole memory is that of an earlier one. */
+  isLodger(pid: number): boolean {
+    return this.#lodgers.has(pid);
   }
 
   /** The pid of the member that has the content of this name, null when it is empty, undefined when nobody looked. */

@@ -9,10 +9,11 @@ import { objectOf } from "../tracee/maps.js";
 import { terminalOf } from "./controlling-terminals.js";
 import type { Look, TreeLook } from "./look.js";
 import { isAnonymousShared } from "./mappings.js";
+import { sharesOf } from "./shares.js";
 
 /** The bytes of manifest.json: `cores` are those of the members that live. */
 export function manifestOf(
-  { relatives, looks }: TreeLook,
+  { relatives, looks, sharers }: TreeLook,
   { cores, host }: { readonly cores: ReadonlyMap<number, WrittenCore>; readonly host: HostNote },
 ): Buffer {
   const { takenMs, hostname, kernel, bootId, tool } = host;
@@ -23,13 +24,19 @@ export function manifestOf(
     kernel,
     bootId,
     tool,
-    members: relatives.map((relative) => memberOf(relative, cores.get(relative.pid))),
+    members: relatives.map((relative) => ({
+      ...memberOf(relative, cores.get(relative.pid)),
+      shares: sharesOf(relative.pid, sharers),
+    })),
     memory: sharedMemory(looks),
     softErrors: [],
   });
 }
 
-function memberOf({ pid, parent, stat, isDead }: Relative, core: WrittenCore | undefined): TreeMember {
+function memberOf(
+  { pid, parent, stat, isDead }: Relative,
+  core: WrittenCore | undefined,
+): Omit<TreeMember, "shares"> {
   return {
     pid,
     parent,
@@ -39,7 +46,6 @@ function memberOf({ pid, parent, stat, isDead }: Relative, core: WrittenCore | u
     exitSignal: stat.exitSignal,
     core: core === undefined ? null : { file: `core.${pid}`, ...core },
     zombie: isDead ? { comm: stat.comm, waitStatus: stat.exitCode, uid: ownerOf(pid) } : null,
-    shares: [],
   };
 }
 

@@ -1,36 +1,32 @@
 /** `cr checkpoint <pid>`: save a running process into a core. */
 import { isatty } from "node:tty";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { CheckpointOptions, CheckpointResult } from "../checkpoint/checkpoint.js";
-import type { Mode } from "../checkpoint/mode.js";
 import { CrError } from "../errors.js";
-import { loadCompiled } from "../host/urgency.js";
 import type { TcpPolicy } from "../state/tcp.js";
+import { addCopyOptions, type CopyFlags, copyOptionsOf } from "./copy-options.js";
 import { parseDurationMs, parsePid } from "./duration.js";
 import { printJson, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
 import { skipOption } from "./skip.js";
 
-interface Flags {
+interface Flags extends CopyFlags {
   readonly output?: string;
   readonly force?: boolean;
   readonly kill?: boolean;
   readonly stop?: boolean;
   readonly tree: boolean;
   readonly files?: "snapshot";
-  readonly compress: number | null;
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
   readonly skip: readonly string[];
   readonly strict?: boolean;
-  readonly mode?: Mode;
-  readonly maxStop?: number;
   readonly timeout: number;
   readonly json?: boolean;
 }
 
 export function register(program: Command): void {
-  program
+  const verb = program
     .command("checkpoint")
     .description(
       "save a running process into a core file, with children into a folder; it goes on unless told otherwise",
@@ -56,8 +52,8 @@ export function register(program: Command): void {
       new Option("--files <policy>", "keep the files it can write to in the core, to be put back whole")
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
-    )
-    .addOption(compressOption())
+    );
+  addCopyOptions(verb)
     .addOption(
       new Option(
         "--tcp <policy>",
@@ -74,19 +70,6 @@ export function register(program: Command): void {
     )
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(new Option("--strict", "refuse what can only be saved with a soft error").env("CR_STRICT"))
-    .addOption(
-      new Option(
-        "--mode <way>",
-        "copy it while it runs, from a frozen copy, or while it stands (default: the best)",
-      )
-        .choices(["live", "fork", "stop"])
-        .env("CR_MODE"),
-    )
-    .addOption(
-      new Option("--max-stop <time>", "refuse if the program would stand still for longer")
-        .argParser(parseDurationMs)
-        .env("CR_MAX_STOP"),
-    )
     .addOption(
       new Option("--timeout <time>", "how long the program may take to stop")
         .default(30_000, "30s")
@@ -106,16 +89,14 @@ async function run(pid: number, flags: Flags): Promise<void> {
     ...(flags.tcp !== undefined && { tcp: flags.tcp }),
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
-    compress: flags.compress,
     tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,
     after: flags.kill ? "kill" : flags.stop ? "stop" : "continue",
     timeoutMs: flags.timeout,
-    ...(flags.mode !== undefined && { mode: flags.mode }),
-    ...(flags.maxStop !== undefined && { maxStopMs: flags.maxStop }),
+    ...copyOptionsOf(flags),
   };
-  const { checkpoint } = await loadCompiled(() => import("../checkpoint/checkpoint.js"));
+  const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
   // Where standard output is the stream, news are not.
   const news = isStream ? process.stderr : process.stdout;
@@ -134,26 +115,6 @@ function requireReader({ kill }: Flags): void {
   throw new CrError("USAGE", "-o - writes the core to standard output, which is a terminal", {
     hint: "send it somewhere: cr checkpoint PID -o - | ssh HOST cr restore -",
   });
-}
-
-function compressOption(): Option {
-  return new Option("--compress <how>", "compress the core: none, zstd or zstd:LEVEL (1 to 19)")
-    .default(null, "none")
-    .argParser(parseCompression)
-    .env("CR_COMPRESS");
-}
-
-/** `none`, `zstd` or `zstd:LEVEL`, as a level of zstd. */
-function parseCompression(text: string): number | null {
-  if (text === "none") return null;
-  const level = Number(
-    /^zstd(?::(\d+))?$/
-      .exec(text)
-      ?.slice(1)
-      .map((digits) => digits ?? "3")[0],
-  );
-  if (level >= 1 && level <= 19) return level;
-  throw new InvalidArgumentError("required is none, zstd or zstd:LEVEL, with a level from 1 to 19");
 }
 
 const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue: "it goes on" };

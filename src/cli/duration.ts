@@ -1,4 +1,4 @@
-/** Durations and counts on the command line; a wrong one is wrong usage (exit status 2). */
+/** Durations, counts and rates on the command line; a wrong one is wrong usage (exit status 2). */
 import { InvalidArgumentError } from "commander";
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -9,6 +9,16 @@ export function parseDurationMs(text: string): number {
   const ms = Math.round(Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ""] ?? Number.NaN));
   if (ms > 0) return ms;
   throw new InvalidArgumentError("write a time above zero with its unit, like 500ms, 5s, 2m or 1h.");
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** `200M`, `1.5G`, `512K`: bytes (of 1024 by 1024), of what is written in a second. The unit is required. */
+export function parseBytes(text: string): number {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(K|M|G)(?:i?B)?$/.exec(text.trim());
+  const bytes = Math.round(Number(match?.[1]) * (UNIT_BYTES[match?.[2] ?? ""] ?? Number.NaN));
+  if (bytes > 0) return bytes;
+  throw new InvalidArgumentError("write an amount above zero with its unit, like 512K, 200M or 1.5G.");
 }
 
 /** A whole number of at least 1. */

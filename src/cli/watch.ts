@@ -10,12 +10,13 @@ import type { RestartLedger } from "../checkpoint/restarted-calls.js";
 import { CrError } from "../errors.js";
 import { cronSchedule, everySchedule, type Schedule } from "../supervise/schedule.js";
 import { type WatchEvent, type WatchSummary, watch } from "../supervise/watch.js";
+import { addCopyOptions, type CopyFlags, copyOptionsOf } from "./copy-options.js";
 import { parseCount, parseDurationMs, parsePid } from "./duration.js";
 import { printJson, reportError, runVerb, say } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
 import { skipOption } from "./skip.js";
 
-interface WatchFlags {
+interface WatchFlags extends CopyFlags {
   readonly every?: Schedule;
   readonly cron?: Schedule;
   readonly name?: string;
@@ -27,7 +28,7 @@ interface WatchFlags {
 }
 
 export function register(program: Command): void {
-  program
+  const verb = program
     .command("watch")
     .description("checkpoint a running process again and again, keeping the newest cores")
     .argument("<pid>", "the process to watch", parsePid)
@@ -52,7 +53,8 @@ export function register(program: Command): void {
       new Option("--files <policy>", "keep the files it can write to in every core, to be put back whole")
         .choices(["snapshot"])
         .env("CR_CHECKPOINT_FILES"),
-    )
+    );
+  addCopyOptions(verb)
     .addOption(skipOption("leave this out, where it cannot be saved: fd:7, timer:2"))
     .addOption(
       new Option("--timeout <time>", "how long the process may take to stop (default 30s)")
@@ -94,7 +96,7 @@ async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Pro
       ...(timeout !== undefined && { timeoutMs: timeout }),
     };
     const ledger: RestartLedger = new Map();
-    const more = { skip, ledger, ...(files !== undefined && { files }) };
+    const more = { ...copyOptionsOf(flags), skip, ledger, ...(files !== undefined && { files }) };
     const summary = await watch(options, (pid, asked) => checkpoint(pid, { ...asked, ...more }));
     if (json) printJson({ event: "ended", ...summary });
     else tellSummary(summary);

@@ -41,6 +41,7 @@ export function otherUsersOfAll(
     const found = new Map<string, FileUser["how"]>();
     for (const key of mappedShared(pid)) if (wanted.has(key)) found.set(key, "shared-map");
     for (const key of openForWriting(pid, wanted)) found.set(key, "write");
+    if (found.size === 0) continue;
     const comm = processStatus(pid)?.comm ?? "?";
     for (const [key, how] of found) {
       const file = wanted.get(key);

@@ -22,19 +22,6 @@ export function collectGarbage(): void {
   collect({ type: getHeapStatistics().used_heap_size < HEAP_BYTES_SMALL ? "minor" : "major" });
 }
 
-/**
- * Loads modules with all their functions compiled: V8 leaves that to the first call of each, which would be while a
- * program stands.
- */
-export async function loadCompiled<T>(load: () => Promise<T>): Promise<T> {
-  setFlagsFromString("--no-lazy");
-  try {
-    return await load();
-  } finally {
-    setFlagsFromString("--lazy");
-  }
-}
-
 /** The calling thread, and threads that it starts meanwhile, before all others; until `end`, or the end of its scope. */
 export class Urgency {
   #before: number | null;

@@ -7,15 +7,30 @@
 import { CrError } from "../errors.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { TreeMember } from "../state/tree.js";
+import { isOfOneImage, makerOf, requireShared, type SharedKind, sharedBy } from "./kinship.js";
 import { type OnTerminal, planTerminals, type TerminalPlan, type TerminalStep } from "./terminal-plan.js";
 
 /** What of a member the plan is about. */
-export type Relative = Pick<TreeMember, "pid" | "parent" | "group" | "session" | "exitSignal"> & OnTerminal;
+export type Relative = Pick<TreeMember, "pid" | "parent" | "group" | "session" | "exitSignal"> &
+  Partial<Pick<TreeMember, "shares">> &
+  OnTerminal;
+
+/** `by` makes it as its child or, if `sibling`, as a child of its own parent (CLONE_PARENT); they share `shares`. */
+interface Making {
+  readonly do: "make";
+  readonly pid: number;
+  readonly by: number;
+  readonly sibling: boolean;
+  readonly shares?: readonly SharedKind[];
+  /** What tells its end, where that is not SIGCHLD; a sibling's is that of who makes it. */
+  readonly exitSignal?: number;
+}
 
 export type Step =
   | TerminalStep
-  /** `by` makes it as its child or, if `sibling`, as a child of its own parent (CLONE_PARENT). */
-  | { readonly do: "make"; readonly pid: number; readonly by: number; readonly sibling: boolean }
+  | Making
+  /** It starts its executable now, because others that are made of it will never call exec. */
+  | { readonly do: "start"; readonly pid: number }
   /** setsid(2). */
   | { readonly do: "lead"; readonly pid: number }
   /** setpgid(2) by itself; null stands for the group that the root has now. */
@@ -31,6 +46,8 @@ export interface FamilyPlan {
   readonly steps: readonly Step[];
   /** Numbers of leaders that have ended; they must be free. */
   readonly ghosts: readonly number[];
+  /** Members that never call exec, each with the one whose executable it has. */
+  readonly images: ReadonlyMap<number, number>;
   readonly softErrors: readonly SoftError[];
 }
 
@@ -46,13 +63,15 @@ export function planFamily(
 ): FamilyPlan {
   const [root] = members;
   if (root === undefined) throw new RangeError("a tree without members");
-  for (const { pid, exitSignal } of members)
-    if (exitSignal !== SIGCHLD && pid !== root.pid) refuseSignal(pid, exitSignal);
   const steps: Step[] = [];
   /** Parent of each ghost. */
   const ghosts = new Map<number, number>();
   const onTerminals = planTerminals(members, terminals);
   planBirths({ members, root, steps, ghosts, onTerminals });
+  const births = steps.filter((step) => step.do === "make");
+  requireShared(members, births);
+  const images = imagesOf(births);
+  requireSignals(members, { births, images });
   planGroups({ members, root, steps, ghosts });
   steps.push(...onTerminals.left, ...onTerminals.foreground);
   for (const [pid, parent] of ghosts) steps.push({ do: "vanish", pid, parent });
@@ -61,7 +80,45 @@ export function planFamily(
   const bereaved = new Set([...ghosts.values(), ...dead.map(({ parent }) => parent)]);
   for (const { pid } of dead) bereaved.delete(pid);
   for (const pid of bereaved) steps.push({ do: "forget", pid });
-  return { steps, ghosts: [...ghosts.keys()], softErrors: onTerminals.softErrors };
+  return {
+    steps: withStarts(steps, { root: root.pid, images }),
+    ghosts: [...ghosts.keys()],
+    images,
+    softErrors: onTerminals.softErrors,
+  };
+}
+
+/** exec makes it SIGCHLD: another one has only who never calls it. */
+function requireSignals(
+  members: readonly Relative[],
+  plan: { readonly births: readonly Making[]; readonly images: ReadonlyMap<number, number> },
+): void {
+  const signals = new Map(members.map(({ pid, exitSignal }) => [pid, exitSignal]));
+  for (const { pid, by, sibling, exitSignal = SIGCHLD } of plan.births) {
+    const can = sibling ? (signals.get(by) ?? SIGCHLD) : plan.images.has(pid) ? exitSignal : SIGCHLD;
+    if (signals.has(pid) && exitSignal !== can) refuseSignal(pid, exitSignal);
+  }
+}
+
+/** Who never calls exec, and of whom it is a copy. */
+function imagesOf(births: readonly Making[]): Map<number, number> {
+  const images = new Map<number, number>();
+  for (const { pid, by, shares = [] } of births) {
+    if (isOfOneImage(shares)) images.set(pid, images.get(by) ?? by);
+  }
+  return images;
+}
+
+/** With the starts of those that others are copies of, before these are made; the root has started already. */
+function withStarts(
+  steps: readonly Step[],
+  { root, images }: { readonly root: number; readonly images: ReadonlyMap<number, number> },
+): Step[] {
+  const originals = new Set(images.values());
+  originals.delete(root);
+  return steps.flatMap((step): Step[] =>
+    step.do === "make" && originals.has(step.pid) ? [step, { do: "start", pid: step.pid }] : [step],
+  );
 }
 
 interface Planning {
@@ -84,7 +141,14 @@ function planBirths({
   const bear = (parent: Relative, bornIn: number): void => {
     const children = byParent.get(parent.pid) ?? [];
     const make = (child: Relative, by: number, session: number) => {
-      steps.push({ do: "make", pid: child.pid, by, sibling: by !== parent.pid });
+      const usual = by === parent.pid ? parent : children.find(({ pid }) => pid === by);
+      const maker = usual && makerOf(child, usual, { siblings: children, session });
+      const shares = maker ? sharedBy(child, maker) : [];
+      const pid = maker?.pid ?? by;
+      const { exitSignal } = child;
+      const shared = shares.length > 0 ? { shares } : {};
+      const told = exitSignal === SIGCHLD ? {} : { exitSignal };
+      steps.push({ do: "make", pid: child.pid, by: pid, sibling: pid !== parent.pid, ...shared, ...told });
       bear(child, session);
     };
     const leads = parent.session === parent.pid && parent !== root;
@@ -148,6 +212,6 @@ function refuseGroup(pid: number, group: number): never {
 function refuseSignal(pid: number, signal: number): never {
   const message = `make process ${pid} again: its end is told by signal ${signal}, SIGCHLD (${SIGCHLD}) is required`;
   throw new CrError("UNSUPPORTED_STATE", message, {
-    hint: "only processes made by fork(2) can be in a tree",
+    hint: "only a process that shares memory or descriptors with its parent can end with another signal",
   });
 }

@@ -12,11 +12,15 @@ import type { RemoteCall } from "../tracee/remote.js";
 import { packInts } from "../tracee/tids.js";
 import { Arguments } from "./arguments.js";
 import type { FamilyPlan, Step } from "./family-plan.js";
+import { cloneFlags } from "./kinship.js";
 import { spawnFailed, startPersonality } from "./spawn.js";
 import type { TerminalStep } from "./terminal-plan.js";
 import type { Workshop } from "./workshop.js";
 
 const CLONE_PARENT = 0x8000n;
+const IOPRIO_WHO_PROCESS = 1;
+/** Class 2, level 4: what a process without a priority of its own has; the recorded one comes later. */
+const BEST_EFFORT = (2 << 13) | 4;
 const CLONE_NEWPID = 0x2000_0000;
 /** struct clone_args up to set_tid_size. */
 const CLONE_ARGS_BYTES = 80;
@@ -50,6 +54,8 @@ export interface FamilyParts {
   readonly rootGroup: number;
   /** A slave of each of the tree's own terminals, by its number in the manifest: where all newborns have it. */
   readonly terminals?: ReadonlyMap<string, number>;
+  /** Starts the executable of a member and stands at its entry point: for those that are to be copied there. */
+  readonly start?: (workshop: Workshop) => Workshop;
   /** Numbers in a pid namespace of the root's children by ours; left out where they are in ours. */
   readonly numbers?: ReadonlyMap<number, number> | undefined;
 }
@@ -81,6 +87,8 @@ export function makeFamily(parts: FamilyParts): Relatives {
         const newborn = make(at(step.by), step, numbers);
         made.push(step.pid);
         standing.set(step.pid, at(step.by).copiedTo(newborn));
+      } else if (step.do === "start") {
+        if (parts.start) standing.set(step.pid, parts.start(at(step.pid)));
       } else if (step.do === "die") {
         const zombie = members.find(({ pid }) => pid === step.pid)?.zombie;
         if (zombie) die(at(step.pid), zombie);
@@ -94,32 +102,42 @@ export function makeFamily(parts: FamilyParts): Relatives {
   return { at, letGo, [Symbol.dispose]: dispose };
 }
 
+/** What exec gives it. */
+interface Image {
+  readonly exe: { readonly path: string };
+  readonly personality: number;
+}
+
 /** Starts a member's executable, at whose first instruction it then stands. As `spawn` of spawn.ts. */
 export function startImage(
   workshop: Workshop,
-  { exe, personality }: { exe: string; personality: number },
+  { process: { exe, personality } }: { readonly process: Image },
 ): void {
   const { newborn } = workshop;
   const args = new Arguments(workshop.data);
-  const path = args.put(Buffer.from(`${exe}\0`));
+  const path = args.put(Buffer.from(`${exe.path}\0`));
   const argv = args.words(path, 0n);
   const envp = args.words(0n);
   newborn.write(workshop.data, args.bytes());
   workshop.run("set its personality", [{ name: "personality", args: [startPersonality(personality) >>> 0] }]);
   const result = workshop.attempt({ name: "execve", args: [path, argv, envp] });
-  if (isError(result)) throw spawnFailed(nativeError(result), exe, newborn.pid);
+  if (isError(result)) throw spawnFailed(nativeError(result), exe.path, newborn.pid);
 }
 
 function make(
   by: Workshop,
-  { pid, sibling }: Extract<Step, { do: "make" }>,
+  { pid, sibling, shares = [], exitSignal = SIGCHLD }: Extract<Step, { do: "make" }>,
   inside: ReadonlyMap<number, number> | undefined,
 ): Newborn {
+  // Without an I/O context there is none to share: setting the priority that it has makes one.
+  if (shares.includes("io"))
+    by.runAnyway([{ name: "ioprio_set", args: [IOPRIO_WHO_PROCESS, 0, BEST_EFFORT] }]);
   const args = new Arguments(by.data);
   const inner = inside?.get(pid);
   // 32 bits each, innermost first.
   const wanted = args.put(packInts(inner === undefined ? [pid] : [inner, pid]));
-  const [flags, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(SIGCHLD)];
+  const [parent, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(exitSignal)];
+  const flags = parent | cloneFlags(shares);
   // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
   const clone = args.words(flags, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, inner === undefined ? 1n : 2n);
   by.newborn.write(by.data, args.bytes());
@@ -129,7 +147,7 @@ function make(
 }
 
 function take(
-  step: Exclude<Step, TerminalStep | { do: "make" | "die" }>,
+  step: Exclude<Step, TerminalStep | { do: "make" | "die" | "start" }>,
   at: (pid: number) => Workshop,
   rootGroup: number,
 ): void {

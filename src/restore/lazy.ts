@@ -128,6 +128,8 @@ export function divide(
   return { areas: [...areas], later, now };
 }
 
-function canWait({ kind, flags, hugePageBytes }: Vma): boolean {
+/** Code is written to by debuggers, and by cr itself (writeDetours), in a way that does not wait for a page. */
+function canWait({ kind, prot, flags, hugePageBytes }: Vma): boolean {
+  if (prot.startsWith("r-x")) return false;
   return kind === "anonymous" && hugePageBytes === undefined && !flags.some((flag) => AT_ONCE.includes(flag));
 }

@@ -21,6 +21,7 @@ import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
 import { asInside } from "./inside-users.js";
+import { ALONE, type Part } from "./kinship.js";
 import type { LazyMemory } from "./lazy.js";
 import { describeMemory } from "./memory-attributes.js";
 import { callersOpenFiles } from "./open-files-limit.js";
@@ -37,6 +38,7 @@ import {
   settingsBytes,
   signalOf,
 } from "./settings.js";
+import type { OpenedIpc } from "./sysv-ipc.js";
 import { putDenial, putPermissions, putRegistrations, putThreadSettings } from "./thread-settings.js";
 import { makeThreads, putScheduling, putThread } from "./threads.js";
 import { type ForeignVdso, writeDetours } from "./vdso.js";
@@ -58,6 +60,10 @@ export interface RebuildParts {
   readonly lazy?: Pick<LazyMemory, "begin"> | null;
   /** The program's vdso is another kernel's. */
   readonly vdso: ForeignVdso | null;
+  /** What of it is made together with other members of a tree. */
+  readonly part?: Part;
+  /** System V semaphores and queues that are put back by who used them. */
+  readonly ipc?: OpenedIpc;
 }
 
 /** Turns a newborn at its entry point into the recorded process, ready to be let go. RESTORE_FAILED. */
@@ -66,23 +72,19 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   const threads = threadsOf(state, newborn.pid);
   const affinity = hasEndedMain(state) ? [[], ...parts.affinity] : parts.affinity;
   const workshop = parts.workshop ?? openWorkshop(newborn, state);
-  vacate(workshop, state.vmas, parts.vdso?.place);
-  mapAll(workshop, state.vmas, inheritance.mapped);
-  describeMemory(workshop, state.vmas);
-  const runs = parts.lazy?.begin(workshop, state) ?? state.runs;
-  fillPages(newborn.pid, { ...state, runs, checked: !foreign }, parts.pages);
-  if (parts.vdso) writeDetours(newborn, parts.vdso);
-  settle(workshop, state.vmas);
-  putMm(workshop, state);
+  const { part = ALONE } = parts;
+  if (part.makesMemory) makeMemory(workshop, parts);
   enterFolder(workshop, inheritance, state);
-  placeDescriptors(workshop, prepared, inheritance.sources);
-  makeInside(workshop, prepared, state.process.pid);
-  closeInherited(workshop, inheritance.base);
+  if (part.placesFiles) {
+    placeDescriptors(workshop, prepared, inheritance.sources);
+    makeInside(workshop, prepared, state.process.pid);
+  }
+  if (part.closesFiles) closeInherited(workshop, inheritance.base);
   putPermissions(workshop, state);
   if (!foreign) putRegistrations(workshop, state);
   putFilters(workshop, state);
   makeThreads(workshop, threads);
-  putStatus(workshop, prepared.restored, state.process.pid);
+  if (part.closesFiles) putStatus(workshop, prepared.restored, state.process.pid);
   if (!foreign) {
     putSettings(workshop, state);
     threads.forEach((thread, index) => {
@@ -94,9 +96,10 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
   putPending(workshop, state);
   putTimers(workshop, state);
   putPosixTimers(workshop, state);
+  parts.ipc?.redo(workshop, state.process.pid);
   if (!foreign) putIdentity(workshop, state, threads);
-  putGuards(workshop, state);
-  workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));
+  putGuards(workshop, state, part);
+  if (part.leavesMemory) workshop.leave(syscallIn(newborn, readMappings(newborn.pid)));
   const queued = queuedSignals(state);
   for (const [index, thread] of threads.entries()) {
     const xstate = foreign ? fitted(thread) : thread.xstate;
@@ -106,6 +109,20 @@ export function rebuild(newborn: Newborn, parts: RebuildParts): void {
       : restartable(thread.registers);
     newborn.finish({ ...thread, registers, xstate }, queued);
   }
+}
+
+/** All that is there in memory, from the newborn's own to the recorded. */
+function makeMemory(workshop: Workshop, parts: RebuildParts): void {
+  const { state, pages, inheritance, foreign, vdso, lazy } = parts;
+  const { newborn } = workshop;
+  vacate(workshop, state.vmas, vdso?.place);
+  mapAll(workshop, state.vmas, inheritance.mapped);
+  describeMemory(workshop, state.vmas);
+  const runs = lazy?.begin(workshop, state) ?? state.runs;
+  fillPages(newborn.pid, { ...state, runs, checked: !foreign }, pages);
+  if (vdso) writeDetours(newborn, vdso);
+  settle(workshop, state.vmas);
+  putMm(workshop, state);
 }
 
 function syscallIn({ pid }: Newborn, vmas: ProcessState["vmas"]): bigint {

@@ -36,6 +36,7 @@ import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "
 import { putSnapshotsBack } from "./snapshots.js";
 import { type MadeSpaces, makeSpaces } from "./spaces.js";
 import { spawn } from "./spawn.js";
+import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { type ForeignVdso, planForeignVdso } from "./vdso.js";
 
 export interface RestoreOptions extends Apart {
@@ -111,6 +112,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using spaces = makeSpaces(state.process.spaces);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
+  using ipc = openIpc(state, [state.process.pid]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
     corePath,
@@ -124,7 +126,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using inheritance = inherit({ state, prepared, shared, exe });
   const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
   const known = { core, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
-  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, spaces });
+  const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, ipc, spaces });
   snapshots.keep();
   const softErrors = [
     ...state.softErrors,
@@ -134,6 +136,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...spaces.softErrors,
     ...shared.softErrors,
     ...segments.softErrors,
+    ...ipc.softErrors,
     ...snapshots.softErrors,
     ...madeAgain.softErrors,
     ...prepared.softErrors,
@@ -163,6 +166,7 @@ interface StartParts {
   readonly shared: SharedMappings;
   readonly madeAgain: MadeAgain<ProcessState>;
   readonly segments: OpenedSegments;
+  readonly ipc: OpenedIpc;
   readonly exe: string;
   readonly policy: FilesPolicy;
   readonly foreign: boolean;
@@ -206,6 +210,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     affinity: placed.affinity,
     foreign: parts.foreign,
     vdso: parts.vdso,
+    ipc: parts.ipc,
     ...(workshop && { workshop }),
   });
   faultPoint("restore-after-rebuild");
@@ -217,11 +222,13 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
       for (const mapping of shared.mappings) rollbackSharedMapping(core.fd, mapping, state.runs);
     }
     parts.segments.rollBack();
+    parts.ipc.rollBack();
     if (!detach) foreground = (options.attend ?? openForeground)({ pid: newborn.pid });
     if (parts.lazy && foreground) foreground = parts.lazy.attended(foreground);
     options.announce?.(newborn.pid);
     prepared.handOver();
     parts.segments.keep();
+    parts.ipc.keep();
     parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     if (detach) parts.lazy?.[Symbol.dispose]();

@@ -69,11 +69,15 @@ export function putSettings(workshop: Workshop, state: ProcessState): void {
 }
 
 /** What a parent's death does, and whether the program may dump core: last, because they guard us until then. */
-export function putGuards(workshop: Workshop, state: ProcessState): void {
-  const { parentDeathSignal, dumpable } = state.process;
+export function putGuards(
+  workshop: Workshop,
+  { process: { parentDeathSignal, dumpable } }: ProcessState,
+  { leavesMemory }: { readonly leavesMemory: boolean },
+): void {
+  // It belongs to the memory. 2 (root only) cannot be set from inside; the kernel gives it by itself where it applies.
+  const guarded: RemoteCall = { name: "prctl", args: [PR.setDumpable, dumpable === 1 ? 1 : 0] };
   workshop.run("set its last settings", [
-    // 2 (root only) cannot be set from inside; the kernel gives it by itself where it applies.
-    { name: "prctl", args: [PR.setDumpable, dumpable === 1 ? 1 : 0] },
+    ...(leavesMemory ? [guarded] : []),
     { name: "prctl", args: [PR.setDeathSignal, parentDeathSignal] },
   ]);
 }

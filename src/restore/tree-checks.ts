@@ -2,46 +2,40 @@
 import { fstatSync } from "node:fs";
 import type { Bundle, LivingMember } from "../core/bundle.js";
 import { CrError } from "../errors.js";
-import { cpuFeatures } from "../host/cpu-features.js";
-import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { cpuComponents } from "../tracee/native.js";
-import { vdsoCrc32c } from "../tracee/vdso.js";
 import { requireIntact } from "./check-intact.js";
 import { checkOwner } from "./check-owner.js";
 import { checkPidFree } from "./check-pid.js";
 import { checkBeforeRestore } from "./checks.js";
-import { requireConsent } from "./consent.js";
 import type { FamilyPlan } from "./family-plan.js";
 import type { RestoreOptions } from "./restore.js";
 
 export interface TreeCheckOptions {
   readonly options: RestoreOptions;
   readonly plan: FamilyPlan;
-  readonly detach: boolean;
   readonly sameBoot: boolean;
 }
 
-/**
- * Checks owners, checksums, host, files and numbers of all members; the first that fails throws its CrError. Returns
- * what differs and is accepted. Waits up to 5 seconds for each zombie to leave its number.
- */
-export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Promise<SoftError[]> {
-  const { options, plan, detach, sameBoot } = check;
-  const { living, tree } = bundle;
+/** Whether a tree may be restored so, and by us, and whether its cores are whole. USAGE, CORE_NOT_OWNED, CORE_CORRUPT, … */
+export function requireWholeTree({ living }: Bundle, options: RestoreOptions): void {
   refuseOptions(options);
   for (const { core, state } of living) {
     checkOwner({ path: core.path, stat: fstatSync(core.fileFd) }, { trust: options.trust ?? false });
     requireIntact(core, state);
   }
-  refuseShares(living);
-  const [root] = living;
-  if (detach && root !== undefined) requireNoDeathSignal(root.state);
+}
+
+/**
+ * Checks host, files and numbers of all members; the first that fails throws its CrError. Returns what differs and is
+ * accepted. Waits up to 2 seconds for each zombie to leave its number.
+ */
+export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Promise<SoftError[]> {
+  const { options, plan, sameBoot } = check;
+  const { living, tree } = bundle;
+  requireImages(living, plan);
   const machine = { components: cpuComponents() };
-  refuseOtherVdso(living);
   const soft: SoftError[] = [];
-  const consent = { skip: options.skip ?? [], detach: false, cpu: cpuFeatures() };
-  for (const { state } of living) soft.push(...requireConsent(state, consent).softErrors);
   for (const { core, state } of living) {
     const parts = { machine, coreFd: core.fd, policy: options.files ?? "rollback", sameBoot } as const;
     soft.push(
@@ -51,26 +45,6 @@ export async function checkMembers(bundle: Bundle, check: TreeCheckOptions): Pro
   const dead = tree.members.flatMap(({ pid, zombie }) => (zombie === null ? [] : [pid]));
   for (const pid of [...dead, ...plan.ghosts]) await checkPidFree(pid, undefined, true);
   return soft;
-}
-
-/** A program that wants to die with its parent would die as soon as cr leaves it. */
-function requireNoDeathSignal({ process: { parentDeathSignal } }: ProcessState): void {
-  if (parentDeathSignal === 0) return;
-  const message = `cannot let the tree go on by itself: its root asked for signal ${parentDeathSignal} when its parent ends`;
-  throw new CrError("UNSUPPORTED_STATE", `${message}, and that would be cr`, {
-    hint: "restore it in the foreground, without --detach",
-  });
-}
-
-/** The detours that a lone program gets into another kernel's vdso are not made for trees. */
-function refuseOtherVdso(living: readonly LivingMember[]): void {
-  const own = vdsoCrc32c("self");
-  const other = living.find(({ state }) => state.host.vdsoCrc32c !== null && state.host.vdsoCrc32c !== own);
-  if (other === undefined) return;
-  const message = `make process ${other.member.pid} again: its vdso is not the one of the running kernel`;
-  throw new CrError("VDSO_MISMATCH", message, {
-    hint: `restore the tree under Linux ${other.state.host.kernel}, on which it was saved`,
-  });
 }
 
 /** What means one process and not many. */
@@ -95,12 +69,13 @@ function refuseOptions({ exe, pid }: RestoreOptions): void {
   }
 }
 
-/** exec gives each process its own. */
-function refuseShares(living: readonly LivingMember[]): void {
-  for (const { member } of living) {
-    const [share] = member.shares;
-    if (share === undefined) continue;
-    const message = `make process ${member.pid} again: it shares its ${share.what} with process ${share.with} without being its thread`;
+/** Who never calls exec has the executable of the member that it is a copy of. */
+function requireImages(living: readonly LivingMember[], { images }: FamilyPlan): void {
+  const paths = new Map(living.map(({ member, state }) => [member.pid, state.process.exe.path]));
+  for (const [pid, original] of images) {
+    const [own, other] = [paths.get(pid), paths.get(original)];
+    if (own === other) continue;
+    const message = `make process ${pid} again: it shares memory or descriptors with process ${original} and has another executable, ${own} beside ${other}`;
     throw new CrError("UNSUPPORTED_STATE", message, {
       hint: "such a tree cannot be restored by this version",
     });

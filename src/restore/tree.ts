@@ -4,23 +4,24 @@
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
 import { statSync } from "node:fs";
-import { type Bundle, openBundle } from "../core/bundle.js";
+import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { processStatus } from "../host/process-status.js";
+import type { FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
 import { Newborn } from "../tracee/newborn.js";
 import { unpack } from "../tracee/unpack.js";
 import { checkOwner } from "./check-owner.js";
 import { clocksHere } from "./clocks.js";
 import { explained } from "./explained.js";
-import { makeFamily, type Relatives, startImage } from "./family.js";
+import { makeFamily, type Relatives } from "./family.js";
 import { type FamilyPlan, planFamily } from "./family-plan.js";
 import type { DescriptorTable, PreparedFiles } from "./files.js";
 import { type Foreground, openForeground } from "./foreground.js";
-import { rejoinGroups } from "./groups.js";
 import { type Inheritance, inheritTogether } from "./inherit.js";
-import { openWorkshop, rebuild } from "./rebuild.js";
+import { makesMemory } from "./kinship.js";
+import { openWorkshop } from "./rebuild.js";
 import type { FilesPolicy } from "./regular-file.js";
 import type { Restored, RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
@@ -28,12 +29,16 @@ import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
 import { type MadeSpaces, makeSpaces, numbersInside } from "./spaces.js";
 import { spawn } from "./spawn.js";
+import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
-import { checkMembers } from "./tree-checks.js";
-import { prepareTreeFiles } from "./tree-files.js";
+import { adaptMembers } from "./tree-adapt.js";
+import { checkMembers, requireWholeTree } from "./tree-checks.js";
+import { type FileOwner, prepareTreeFiles } from "./tree-files.js";
 import { openSharedMemory } from "./tree-memory.js";
 import { placesOf, type TreePlaces } from "./tree-places.js";
+import { rebuildAll, startMember } from "./tree-rebuild.js";
 import { putAllBack } from "./tree-snapshots.js";
+import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
 
 /** True for a bundle, which `restoreTree` takes; false for a core, or what is neither. */
@@ -48,13 +53,16 @@ export function isBundle(path: string): boolean {
 export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
   const begin = performance.now();
   checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
-  using bundle = openBundle(folder, { unpack });
-  const { living, tree } = bundle;
+  using opening = openBundle(folder, { unpack });
   const detach = (options.detach ?? false) || (options.stopped ?? false);
-  const policy = options.files ?? "rollback";
+  requireWholeTree(opening, options);
+  const { skip, callerGroups } = options;
+  const { bundle, vdsos, softErrors: accepted } = adaptMembers(opening, { skip, detach, callerGroups });
+  const { living, tree } = bundle;
+  const { files: policy = "rollback" } = options;
   const sameBoot = tree.bootId === bootId();
   const plan = planOf(bundle, detach);
-  const soft = await checkMembers(bundle, { options, plan, detach, sameBoot });
+  const soft = await checkMembers(bundle, { options, plan, sameBoot });
   // All members see the clocks of the root's time namespace.
   const clocks = clocksHere(at(living, 0).state.host, sameBoot);
   const placed = placesOf(living, options);
@@ -62,13 +70,12 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   using spaces = makeSpaces(at(living, 0).state.process.spaces);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
-  const owners = living.map(({ member, core, state }, index) => ({
-    pid: member.pid,
-    state,
-    coreFd: core.fd,
-    files: at(snapshots.files, index),
-  }));
+  const owners = ownersOf(living, snapshots.files);
   using segments = openSegments(owners);
+  using ipc = openIpc(
+    at(living, 0).state,
+    owners.map(({ pid }) => pid),
+  );
   const asked = {
     policy,
     placements: options.fds ?? [],
@@ -90,8 +97,8 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   );
   using _opened = at(inheritances, 0);
   const parts = {
-    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables },
-    ...{ prepared, shared, segments, clocks, detach, policy, spaces },
+    ...{ bundle, options, plan, placed, inheritances, tables: opened.tables, vdsos },
+    ...{ prepared, shared, segments, ipc, clocks, detach, policy, spaces },
   };
   const started = tryStart(parts);
   snapshots.keep();
@@ -103,13 +110,23 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
       ...plan.softErrors,
       ...living.flatMap(({ state }) => state.softErrors),
       ...soft,
-      ...[placed, spaces, shared, segments, snapshots, prepared, started].flatMap(
+      ...accepted,
+      ...[placed, spaces, shared, segments, ipc, snapshots, prepared, started].flatMap(
         ({ softErrors }) => softErrors,
       ),
     ],
     totalMs: performance.now() - begin,
     foreground: started.foreground,
   };
+}
+
+function ownersOf(living: readonly LivingMember[], files: readonly FileState[]): FileOwner[] {
+  return living.map(({ member, core, state }, index) => ({
+    pid: member.pid,
+    state,
+    coreFd: core.fd,
+    files: at(files, index),
+  }));
 }
 
 function planOf({ living, tree }: Bundle, detach: boolean): FamilyPlan {
@@ -127,9 +144,11 @@ interface StartParts {
   /** These and the tables in the order of the living members. */
   readonly inheritances: readonly Inheritance[];
   readonly tables: readonly DescriptorTable[];
+  readonly vdsos: readonly (ForeignVdso | null)[];
   readonly prepared: PreparedFiles;
   readonly shared: SharedMappings;
   readonly segments: OpenedSegments;
+  readonly ipc: OpenedIpc;
   readonly clocks: string;
   readonly detach: boolean;
   readonly policy: FilesPolicy;
@@ -158,51 +177,21 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     clocks: parts.clocks,
   });
   const workshop = openWorkshop(root, state);
+  // 0 for a group outside of our pid namespace.
   const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
   const terminals = terminalPlaces(
     bundle.living.map((one) => one.state),
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
-  const numbers = numbersInside(
-    bundle.living.map((one) => one.state),
-    plan,
-  );
-  using family = makeFamily({
-    root: workshop,
-    plan,
-    members: bundle.tree.members,
-    rootGroup,
-    terminals,
-    numbers,
-  });
+  const { members } = bundle.tree;
+  const states = bundle.living.map((one) => one.state);
+  const numbers = numbersInside(states, plan);
+  const start = (one: Workshop) => startMember(one, bundle.living);
+  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, numbers, start });
   faultPoint("restore-after-spawn");
-  const softErrors = rebuildAll(family, workshop, parts);
+  const softErrors = rebuildAll(family, parts);
   faultPoint("restore-after-rebuild");
   return letGo(family, softErrors, parts);
-}
-
-function rebuildAll(family: Relatives, workshop: Workshop, parts: StartParts): SoftError[] {
-  const { bundle, placed, inheritances, tables } = parts;
-  for (const { member, state } of bundle.living) parts.spaces.enter(family.at(member.pid), state);
-  return bundle.living.flatMap(({ member, state, core }, index) => {
-    const isRoot = index === 0;
-    const { newborn } = family.at(member.pid);
-    const { exe, personality } = state.process;
-    if (!isRoot) startImage(family.at(member.pid), { exe: exe.path, personality });
-    const soft = rejoinGroups(newborn.pid, state);
-    placed.confine(newborn.pid);
-    rebuild(newborn, {
-      state,
-      pages: core.pages,
-      inheritance: at(inheritances, index),
-      prepared: at(tables, index),
-      affinity: at(placed.affinities, index),
-      foreign: false,
-      vdso: null,
-      ...(isRoot ? { workshop } : {}),
-    });
-    return soft;
-  });
 }
 
 function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts): ReturnType<typeof start> {
@@ -212,15 +201,19 @@ function letGo(family: Relatives, soft: readonly SoftError[], parts: StartParts)
   const softErrors = [...soft, ...prepared.commit()];
   try {
     if (parts.policy === "rollback") {
-      for (const { core, state } of living) {
+      for (const { core, state } of living.filter(({ member }) => makesMemory(member))) {
         const own = shared.mappings.filter(({ vma }) => state.vmas.includes(vma));
         for (const mapping of own) rollbackSharedMapping(core.fd, mapping, state.runs);
       }
     }
     parts.segments.rollBack();
-    if (!detach) foreground = openForeground({ pid: tree.root, foreground: foregroundOf(bundle) });
+    parts.ipc.rollBack();
+    const group = foregroundOf(bundle);
+    if (!detach) foreground = (options.attend ?? openForeground)({ pid: tree.root, foreground: group });
+    options.announce?.(tree.root, group);
     prepared.handOver();
     parts.segments.keep();
+    parts.ipc.keep();
     family.letGo();
     Newborn.releaseAll(
       living.map(({ member, state }) => ({

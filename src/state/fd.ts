@@ -6,6 +6,7 @@ import { kernelObjectSchema, lockSchema, ownerSchema } from "./kernel-object.js"
 import { u64, z } from "./schema.js";
 import { segmentSchema } from "./segment.js";
 import { snapshotSchema } from "./snapshot.js";
+import { sysvIpcSchema } from "./sysv-ipc.js";
 
 export const fileDescriptionSchema = z.object({
   id: z.int().nonnegative(),
@@ -74,5 +75,7 @@ export const filesSchema = z.object({
   /** Files without a name behind mappings, and System V segments. */
   mapped: z.array(mappedFileSchema).readonly().optional(),
   segments: z.array(segmentSchema).readonly().optional(),
+  /** Semaphores and message queues of System V; none in older cores. */
+  ipc: sysvIpcSchema.optional(),
 });
 export type FileState = z.infer<typeof filesSchema>;

@@ -22,18 +22,29 @@ export const runSchema = z.object({
 });
 export type PageRun = z.infer<typeof runSchema>;
 
+const ADDRESS = /^0x[0-9a-f]{1,16}$/;
+
+/** By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
+function runOf(row: unknown): PageRun | null {
+  if (!Array.isArray(row) || row.length !== 5) return null;
+  const [address, lengthBytes, fileOffset, crc32c, same] = row as readonly unknown[];
+  if (typeof address !== "string" || !ADDRESS.test(address)) return null;
+  if (!isInt(lengthBytes) || !isInt(fileOffset) || !isInt(crc32c) || !isInt(same)) return null;
+  return { address: BigInt(address), lengthBytes, fileOffset, crc32c, sameAsFile: same === 1 };
+}
+
+function isInt(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
 /** Note RECORE/PAGES. Runs are in order of address and do not overlap. Compact: five values a run. */
 export const pagesSchema = z.object({
-  runs: z.array(z.tuple([u64, z.int(), z.int(), z.int(), z.int()])).transform((rows) =>
-    rows.map(
-      ([address, lengthBytes, fileOffset, crc32c, same]): PageRun => ({
-        address,
-        lengthBytes,
-        fileOffset,
-        crc32c,
-        sameAsFile: same === 1,
-      }),
-    ),
+  runs: z.array(z.unknown()).transform((rows, context): PageRun[] =>
+    rows.flatMap((row, index) => {
+      const run = runOf(row);
+      if (run === null) context.addIssue({ code: "custom", path: [index], message: "no run of pages" });
+      return run === null ? [] : [run];
+    }),
   ),
 });
 

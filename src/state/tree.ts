@@ -68,9 +68,9 @@ export const memberSchema = z.object({
   zombie: zombieSchema.nullable(),
   /**
    * What it shares without being a thread (clone(2)), each with the first member that has it. Those that a restore
-   * cannot make again are refused at the checkpoint; `files` and `fs` only, so far none.
+   * cannot make again are refused at the checkpoint. The pages of a memory (`vm`) are in the core of the first.
    */
-  shares: z.array(z.object({ what: z.enum(["vm", "files", "fs", "sighand"]), with: pid })),
+  shares: z.array(z.object({ what: z.enum(["vm", "files", "fs", "sighand", "io", "sysvsem"]), with: pid })),
 });
 export type TreeMember = z.infer<typeof memberSchema>;
 

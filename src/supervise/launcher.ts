@@ -14,16 +14,25 @@ import { errnoName } from "../tracee/native.js";
 import type { Surroundings } from "./surroundings.js";
 
 const LAUNCHER = fileURLToPath(new URL("../../native/launch/cr-init", import.meta.url));
-const INSIDE = fileURLToPath(new URL("./restore-inside.js", import.meta.url));
+const INSIDE = fileURLToPath(new URL("../supervise/restore-inside.js", import.meta.url));
 
 /** What the process inside, or the launcher before it, tells. */
 export type Message =
   /** Process 1 of the new namespace, by our pid. */
   | { readonly init: number }
   | { readonly failed: string; readonly errno: number }
-  /** The program, by its inner pid, waits to be let go until we answer. */
-  | { readonly ready: number }
-  | { readonly restored: { readonly softErrors: readonly SoftError[] } }
+  /**
+   * The program, by its inner pid, waits to be let go until we answer; and the group of its tree that has the terminal,
+   * when that is not its own.
+   */
+  | { readonly ready: number; readonly foreground?: number }
+  /** `processes`: inner pids of a tree. */
+  | {
+      readonly restored: {
+        readonly softErrors: readonly SoftError[];
+        readonly processes?: readonly number[];
+      };
+    }
   | { readonly event: ChildEvent }
   | {
       readonly error: {

@@ -9,7 +9,7 @@ import { type Foreground, openForeground } from "../restore/foreground.js";
 import type { Restored } from "../restore/restore.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { ChildEvent } from "../tracee/child.js";
-import { outerPid } from "../tracee/pid-namespace.js";
+import { outerPid, outerPids } from "../tracee/pid-namespace.js";
 import { type Line, launch, launchFailed } from "./launcher.js";
 import type { RestoreOnOptions } from "./restore-options.js";
 import type { Surroundings } from "./surroundings.js";
@@ -32,15 +32,18 @@ export async function restoreApart(
   const line = launch({ surroundings, inherit, task });
   let foreground: Foreground | null = null;
   try {
-    const { pid, innerPid } = await untilReady(line, surroundings);
-    if (!detach) foreground = openForeground({ pid, wait: () => nextEvent(line) });
+    const { pid, innerPid, group } = await untilReady(line, surroundings);
+    if (!detach) foreground = openForeground({ pid, foreground: group, wait: () => nextEvent(line) });
     line.answer();
-    const softErrors = await untilRestored(line);
+    const { softErrors, processes } = await untilRestored(line);
     line.letGo();
     if (detach) await line.close();
     return {
       pid,
       ...(innerPid !== pid && { innerPid }),
+      ...(processes && {
+        processes: surroundings.namespace === "none" ? processes : outerPids(pid, processes),
+      }),
       softErrors: [...softErrors, ...whatDiffers({ pid, innerPid }, surroundings)],
       totalMs: performance.now() - begin,
       foreground,
@@ -55,6 +58,8 @@ export async function restoreApart(
 interface Pids {
   readonly pid: number;
   readonly innerPid: number;
+  /** The group of its tree that has the terminal, by our number. */
+  readonly group?: number | undefined;
 }
 
 /** Waits for the program to be rebuilt; both its pids. */
@@ -67,18 +72,19 @@ async function untilReady(line: Line, { namespace }: Surroundings): Promise<Pids
     if ("error" in message) throw asError(message.error);
     if ("init" in message) init = message.init;
     if (!("ready" in message)) continue;
-    if (namespace === "none") return { pid: message.ready, innerPid: message.ready };
-    const pid = init === null ? null : outerPid(init, message.ready);
+    const { ready: innerPid, foreground: group } = message;
+    if (namespace === "none") return { pid: innerPid, innerPid, group };
+    const pid = init === null ? null : outerPid(init, innerPid);
     if (pid === null) throw lost();
-    return { pid, innerPid: message.ready };
+    return { pid, innerPid, group: group === undefined ? group : outerPids(pid, [group])[0] };
   }
 }
 
-async function untilRestored(line: Line): Promise<readonly SoftError[]> {
+async function untilRestored(line: Line): Promise<Pick<Restored, "softErrors" | "processes">> {
   const message = await line.next();
   if (message === null) throw lost();
   if ("error" in message) throw asError(message.error);
-  if ("restored" in message) return message.restored.softErrors;
+  if ("restored" in message) return message.restored;
   throw new RangeError(`unexpected message of the restore: ${JSON.stringify(message)}`);
 }
 

@@ -32,8 +32,8 @@ function tell(message: Message): void {
 }
 
 /** Blocks until the outside has taken up its duties; RESTORE_FAILED when it is gone. */
-function announce(pid: number): void {
-  tell({ ready: pid });
+function announce(pid: number, foreground?: number): void {
+  tell({ ready: pid, ...(foreground !== undefined && { foreground }) });
   if (readSync(task.link, Buffer.alloc(1)) === 1) return;
   throw new CrError("RESTORE_FAILED", "let the program go: the cr that asked for it has ended");
 }
@@ -56,7 +56,8 @@ function attend({ pid }: ForegroundChild): Foreground {
 async function main(): Promise<void> {
   const { core, options, callerGroups } = task;
   const restored = await restoreHere(core, { ...options, announce, attend, callerGroups });
-  tell({ restored: { softErrors: restored.softErrors } });
+  const { softErrors, processes } = restored;
+  tell({ restored: { softErrors, ...(processes && { processes }) } });
   await restored.foreground?.finished();
 }
 

@@ -5,7 +5,6 @@
 import { formatCpuList, parseCpuList } from "../cpus/cpu-list.js";
 import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
-import { CrError } from "../errors.js";
 import { findCpusetHierarchy } from "../host/cgroup.js";
 import { cpuInventory } from "../host/cpu.js";
 import type { Apart } from "../restore/apart.js";
@@ -24,17 +23,9 @@ import { planSurroundings } from "./surroundings.js";
  */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
   const isTree = isBundle(path);
-  const surroundings = isTree ? noSurroundings(options) : planSurroundings(path, options);
+  const surroundings = planSurroundings(path, options);
   if (options.lazy) checkLazy({ path, isTree, pid: options.pid, isApart: surroundings !== null });
   return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
-}
-
-/** A process tree is restored where cr is. */
-function noSurroundings({ pid }: RestoreOnOptions): null {
-  if (pid !== "ns") return null;
-  throw new CrError("UNSUPPORTED_STATE", "restore a process tree in a pid namespace of its own", {
-    hint: "leave out --pid ns",
-  });
 }
 
 /** The same in the surroundings that this process is in. */

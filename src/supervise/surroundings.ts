@@ -4,12 +4,14 @@
  */
 import { execFileSync } from "node:child_process";
 import { fstatSync } from "node:fs";
+import { openBundle } from "../core/bundle.js";
 import { readState } from "../core/read-state.js";
-import { openCore } from "../core/reader.js";
+import { type CoreFile, openCore } from "../core/reader.js";
 import { CrError } from "../errors.js";
 import { hasCapability } from "../host/capabilities.js";
 import { userNamespaces } from "../host/user-namespaces.js";
 import { checkMode } from "../restore/check-owner.js";
+import { isBundle } from "../restore/tree.js";
 import type { ProcessState } from "../state/process.js";
 
 /** Pids that cr takes for itself in a new namespace: its threads, and the processes that it starts. */
@@ -41,18 +43,52 @@ export interface SurroundingsWish {
  */
 export function planSurroundings(path: string, wish: SurroundingsWish): Surroundings | null {
   const namespaced = wantsNamespace(wish);
-  using core = openCore(path);
-  const stat = fstatSync(core.fileFd);
+  using saved = openSaved(path);
+  const stat = fstatSync(saved.core.fileFd);
   const forOwner = process.geteuid?.() === 0 && stat.uid !== 0 && !wish.trust;
   if (!namespaced && !forOwner) return null;
-  if (forOwner) checkMode({ path, stat });
-  const state = readState(core);
+  if (forOwner) checkMode({ path: saved.core.path, stat });
+  const { state, pids, members } = saved.read();
   const owner = forOwner ? ownerOf(stat.uid, state) : null;
   if (!namespaced) return { namespace: "none", owner, lastPid: 0 };
-  requireInnerPids(state);
-  if (hasCapability("CAP_SYS_ADMIN")) return { namespace: "pid", owner, lastPid: freePid(state) };
+  requireInnerPids(state, members);
+  const lastPid = freePid(pids);
+  if (hasCapability("CAP_SYS_ADMIN")) return { namespace: "pid", owner, lastPid };
   requireUserNamespaces(state);
-  return { namespace: "user", owner, lastPid: freePid(state) };
+  return { namespace: "user", owner, lastPid };
+}
+
+/** A core, or that of the root of a tree. */
+interface Saved extends Disposable {
+  readonly core: CoreFile;
+  /** `pids` are all numbers that are needed, `members` those of processes. */
+  read(): {
+    readonly state: ProcessState;
+    readonly pids: readonly number[];
+    readonly members: readonly number[];
+  };
+}
+
+function openSaved(path: string): Saved {
+  if (!isBundle(path)) {
+    const core = openCore(path);
+    const read = () => {
+      const state = readState(core);
+      return { state, pids: pidsOf(state), members: [state.process.pid] };
+    };
+    return { core, read, [Symbol.dispose]: () => core.close() };
+  }
+  const { living, tree, [Symbol.dispose]: close } = openBundle(path);
+  const [root] = living;
+  if (root === undefined) throw new RangeError("a tree without a root");
+  const relations = tree.members.flatMap(({ pid, group, session }) => [pid, group, session]);
+  const pids = [...relations, ...living.flatMap(({ state }) => pidsOf(state))];
+  const members = tree.members.map(({ pid }) => pid);
+  return { core: root.core, read: () => ({ state: root.state, pids, members }), [Symbol.dispose]: close };
+}
+
+function pidsOf({ threads, process: { pid } }: ProcessState): number[] {
+  return [pid, ...threads.map(({ tid }) => tid)];
 }
 
 /** The choice of `--pid`; without one it is kept, by a namespace where that is the only way. */
@@ -66,8 +102,8 @@ function wantsNamespace({ pid }: SurroundingsWish): boolean {
   });
 }
 
-function requireInnerPids({ process: { pid } }: ProcessState): void {
-  if (pid > 1) return;
+function requireInnerPids({ process: { pid } }: ProcessState, members: readonly number[]): void {
+  if (pid > 1 && !members.includes(1)) return;
   const message = "restore the program in a pid namespace: it was process 1, which is cr's own there";
   throw new CrError("UNSUPPORTED_STATE", message, { hint: "restore it in a container of its own" });
 }
@@ -84,8 +120,8 @@ function requireUserNamespaces(state: ProcessState): void {
 }
 
 /** Below this number a run of pids that the program did not have. */
-function freePid({ threads, process: { pid } }: ProcessState): number {
-  const taken = new Set([pid, ...threads.map(({ tid }) => tid)]);
+function freePid(pids: readonly number[]): number {
+  const taken = new Set(pids);
   for (let start = 300; ; start += OWN_PIDS) {
     const run = Array.from({ length: OWN_PIDS }, (_, index) => start + index);
     if (!run.some((number) => taken.has(number))) return start;

@@ -93,11 +93,11 @@ export type Slice = Pick<Frame, "plainOffset" | "plainBytes">;
 export function packSlices(
   files: { readonly fd: number; readonly outFd: number; readonly outOffset: number },
   slices: readonly Slice[],
-  level: number,
+  { level, threads }: { readonly level: number; readonly threads: number },
 ): { readonly frames: Frame[]; readonly end: number } {
   const packed = encodeFrames(slices.map((slice) => ({ ...NO_FRAME, ...slice })));
   const { fd, outFd, outOffset } = files;
-  const end = tryCall("cr_pack", fd, outFd, outOffset, packed, slices.length, level, THREADS);
+  const end = tryCall("cr_pack", fd, outFd, outOffset, packed, slices.length, level, threads);
   if (end < 0) throw failure("cr_pack", errnoName(-end));
   const frames = slices.map((slice, index): Frame => {
     const at = index * FRAME_LAYOUT.bytes;
@@ -113,7 +113,7 @@ export function packSlices(
 
 /** NATIVE_MISSING unless libzstd can be loaded: to be known before anything is stopped. */
 export function requireZstd(): void {
-  packSlices({ fd: -1, outFd: -1, outOffset: 0 }, [], 1);
+  packSlices({ fd: -1, outFd: -1, outOffset: 0 }, [], { level: 1, threads: 1 });
 }
 
 /** What native code reads plain bytes by: `struct cr_frame` of each, none for a plain file. */

@@ -1,13 +1,14 @@
 /** A process and its descendants as /proc lists them; stable only once none of them runs. */
 import { isErrno } from "../errors.js";
 import { isNativeError } from "./native-error.js";
+import { tryOwnCall } from "./own-call.js";
 import { type ProcStat, readStat } from "./proc-status.js";
 import { childrenOf } from "./process-facts.js";
 import { firstSame, type SameKind } from "./same.js";
 
-/** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND). */
+/** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, …). */
 export type SharedKind = Exclude<SameKind, "file">;
-export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand"];
+export const SHARED_KINDS: readonly SharedKind[] = ["vm", "files", "fs", "sighand", "io", "sysvsem"];
 
 /** One process of a tree; a dead one stays in it until its parent has waited for it. */
 export interface Relative {
@@ -48,6 +49,17 @@ export function isStopped(pid: number): boolean {
   return statOrNull(pid)?.state === "t";
 }
 
+/** True in a wait that no signal ends, such as that of a parent in vfork(2). */
+export function isWaiting(pid: number): boolean {
+  return statOrNull(pid)?.state === "D";
+}
+
+/** Its parent and the other children of that; nobody for a process without one. */
+export function siblingsOf(pid: number): number[] {
+  const parent = statOrNull(pid)?.ppid ?? 0;
+  return parent === 0 ? [] : [parent, ...childrenOf(parent).filter((child) => child !== pid)];
+}
+
 function statOrNull(pid: number): ProcStat | null {
   try {
     return readStat(pid);
@@ -73,4 +85,23 @@ export function firstSharing(what: SharedKind, pids: readonly number[]): number[
     if (!isNativeError(error, "EPERM")) throw error;
     return pids.map((_, index) => index);
   }
+}
+
+const CLONE_SYSVSEM = 0x4_0000;
+
+/**
+ * Those of `pids` that have anything to share: an I/O context and a list of semaphore adjustments (SEM_UNDO) are made when
+ * they are first needed, and two processes without one look alike. cr is one without: it gives up the list of its own
+ * threads, and has no I/O context unless somebody gave it a priority; process 1 mostly has none either.
+ */
+export function withOwn(what: SharedKind, pids: readonly number[]): number[] {
+  if (what !== "io" && what !== "sysvsem") return [...pids];
+  if (what === "sysvsem") tryOwnCall("unshare", CLONE_SYSVSEM);
+  const without = [tryOwnCall("gettid"), ...(what === "io" ? [1] : [])];
+  let left = [...pids];
+  for (const other of without) {
+    const [, ...first] = firstSharing(what, [other, ...left]);
+    left = left.filter((_, index) => first[index] !== 0);
+  }
+  return left;
 }

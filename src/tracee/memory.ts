@@ -1,11 +1,12 @@
 /** Memory of a tracee: small reads and writes, and bulk copies into a file or a stash. */
 import { type Address, PAGE_BYTES } from "../state/address.js";
 import { call } from "./native.js";
-import type { RangeList } from "./range-list.js";
+import type { RangeList, RangePart } from "./range-list.js";
 
 /** Flags of cr_copy_out (native/cr.h). */
 const OVER = 1;
 const LOOSE = 2;
+const GENTLY = 4;
 
 /** The checksum of a page that was gone when a running process was copied. */
 export const GONE_CHECKSUM = 0xffff_ffff;
@@ -22,9 +23,18 @@ export function writeMemory(pid: number, address: Address, bytes: Buffer): void 
   if (bytes.length > 0) call("cr_mem_write", pid, Number(address), bytes, bytes.length);
 }
 
-export interface PageCopy {
-  readonly list: RangeList;
+/** How much of the machine a copy takes. */
+export interface CopyManner {
   readonly threads: number;
+  /** Other threads of the machine come first. */
+  readonly gently?: boolean;
+  /** Copies in parts of about so many bytes, and calls `before` ahead of each, with its bytes and all that are left. */
+  readonly partBytes?: number;
+  readonly before?: (bytes: number, leftBytes: number) => void;
+}
+
+export interface PageCopy extends CopyManner {
+  readonly list: RangeList;
   /** Something may stand in the file already: zero pages are made holes. */
   readonly over?: boolean;
   /** The process runs: a page that is gone counts as zeros and gets GONE_CHECKSUM. */
@@ -36,24 +46,46 @@ export interface PageCopy {
 /**
  * Copies pages of a tracee, or of a stash, to their places in a file, natively and with a few threads; all-zero pages
  * are left as holes. Tells the bytes written and the CRC32C of every page, in the order of the ranges. Throws
- * `NativeError` (ENOSPC, EFAULT, ESRCH, …).
+ * `NativeError` (ENOSPC, EFAULT, ESRCH, …), and what `before` throws.
  */
 export function copyPages(
   pid: number,
   fd: number,
-  { list, threads, over, loose, stash }: PageCopy,
+  copy: PageCopy,
 ): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
+  const { list, threads, over, loose, gently, stash = Buffer.alloc(0) } = copy;
   const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
-  const from = stash ?? Buffer.alloc(0);
-  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0);
-  const args = [list.packed, list.count, Buffer.from(checksums.buffer), threads] as const;
-  const writtenBytes = list.count === 0 ? 0 : call("cr_copy_out", pid, fd, ...args, from, from.length, flags);
+  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0);
+  let writtenBytes = 0;
+  inParts(list, copy, ({ packed, count }, doneBytes) => {
+    const crcs = Buffer.from(checksums.buffer, (doneBytes / PAGE_BYTES) * checksums.BYTES_PER_ELEMENT);
+    const args = [packed, count, crcs, threads, stash, stash.length, flags] as const;
+    writtenBytes += call("cr_copy_out", pid, fd, ...args);
+  });
   return { writtenBytes, checksums };
 }
 
 /** Copies ranges, whose places are those in the stash, into it. Throws `NativeError` (EFAULT, ESRCH). */
-export function stashPages(pid: number, stash: Buffer, list: RangeList): void {
-  if (list.count === 0) return;
+export function stashPages(
+  pid: number,
+  stash: Buffer,
+  { list, ...manner }: { readonly list: RangeList } & CopyManner,
+): void {
   const none = Buffer.alloc(0);
-  call("cr_copy_out", pid, -1, list.packed, list.count, none, 2, stash, stash.length, 0);
+  inParts(list, manner, ({ packed, count }) => {
+    call("cr_copy_out", pid, -1, packed, count, none, manner.threads, stash, stash.length, 0);
+  });
+}
+
+function inParts(
+  list: RangeList,
+  { partBytes = Number.POSITIVE_INFINITY, before }: Pick<CopyManner, "partBytes" | "before">,
+  copy: (part: RangePart, doneBytes: number) => void,
+): void {
+  let doneBytes = 0;
+  for (const part of list.parts(partBytes)) {
+    before?.(part.totalBytes, list.totalBytes - doneBytes);
+    copy(part, doneBytes);
+    doneBytes += part.totalBytes;
+  }
 }

@@ -34,6 +34,17 @@ export function outerPid(member: number, inner: number): number | null {
   );
 }
 
+/** Our pids of those that are `inners` in the namespace of `member`, as far as they live, in that order. */
+export function outerPids(member: number, inners: readonly number[]): number[] {
+  const namespace = namespaceOf(member);
+  const byInner = new Map<number, number>();
+  for (const pid of readdirSync("/proc").map(Number)) {
+    if (!Number.isInteger(pid) || namespace === null || namespaceOf(pid) !== namespace) continue;
+    byInner.set(unlessGone(() => innerPid(pid)) ?? pid, pid);
+  }
+  return inners.flatMap((inner) => byInner.get(inner) ?? []);
+}
+
 function namespaceOf(pid: number): string | null {
   return unlessGone(() => readlinkSync(`/proc/${pid}/ns/pid`));
 }

@@ -10,6 +10,13 @@ export interface Span {
   readonly end: number;
 }
 
+/** Some ranges that stand one behind the other in a list. */
+export interface RangePart {
+  readonly packed: Buffer;
+  readonly count: number;
+  readonly totalBytes: number;
+}
+
 const WORDS = 6;
 const WORD = 2 ** 32;
 
@@ -60,7 +67,23 @@ export class RangeList {
 
   /** The array for the native call. */
   get packed(): Buffer {
-    return Buffer.from(this.#words.buffer, 0, this.#count * WORDS * 4);
+    return this.#slice(0, this.#count);
+  }
+
+  /** The same in parts of about so many bytes, one behind the other: none is longer than that by more than a range. */
+  *parts(bytesMax: number): Generator<RangePart> {
+    for (let from = 0, at = 0, bytes = 0; at < this.#count; ) {
+      bytes += this.#words[at * WORDS + 2] as number;
+      at += 1;
+      if (bytes < bytesMax && at < this.#count) continue;
+      yield { packed: this.#slice(from, at), count: at - from, totalBytes: bytes };
+      from = at;
+      bytes = 0;
+    }
+  }
+
+  #slice(from: number, to: number): Buffer {
+    return Buffer.from(this.#words.buffer, from * WORDS * 4, (to - from) * WORDS * 4);
   }
 }
 

@@ -2,7 +2,7 @@
 import { call } from "./native.js";
 
 /** linux/kcmp.h */
-const KCMP = { file: 0, vm: 1, files: 2, fs: 3, sighand: 4 } as const;
+const KCMP = { file: 0, vm: 1, files: 2, fs: 3, sighand: 4, io: 5, sysvsem: 6 } as const;
 export type SameKind = keyof typeof KCMP;
 
 /** An open file description by one of its descriptors, or with the other kinds what a process has one of. */

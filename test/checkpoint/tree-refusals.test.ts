@@ -117,18 +117,31 @@ describe("what processes share without being threads", () => {
   test.each([
     ["files", "descriptor table \\(CLONE_FILES\\)"],
     ["fs", "working folder and umask \\(CLONE_FS\\)"],
-    ["vm", "memory \\(CLONE_VM\\)"],
-  ])("%s", (mode, words) =>
+  ])("%s of a grandchild, and not of its parent", (mode, words) =>
     withScene(async (scene) => {
       const target = await scene.start([fixture("kindred"), "FOLDER", mode]);
       await target.says("ready");
-      const names = new RegExp(`process \\d+: ${mode}: it shares its ${words} with process ${target.pid}`);
+      const shared = `it shares its ${words} with process ${target.pid}, and none of its parent, children`;
+      const names = new RegExp(`process \\d+: ${mode}: ${shared}`);
       await refused(scene, target.pid, { code: "UNSUPPORTED_STATE", names });
       target.go();
       expect(await target.ended(), target.output()).toBe("exited 0");
     }),
   );
 });
+
+test("a member that shares its memory with a process outside", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("kindred"), "FOLDER", "vm"]);
+    await target.says("ready");
+    const child = membersOf(target.pid)[1]?.pid ?? 0;
+    const names = new RegExp(
+      `vm: it shares its memory .* with process ${target.pid}, which is not in its tree`,
+    );
+    await refused(scene, child, { code: "UNSUPPORTED_STATE", names });
+    target.go();
+    expect(await target.ended(), target.output()).toBe("exited 0");
+  }));
 
 describe("tracing", () => {
   test("of a child by its parent", () =>

@@ -1,6 +1,6 @@
 /** Times, counts and pids on the command line. */
 import { expect, test } from "vitest";
-import { parseCount, parseDurationMs, parsePid } from "../../src/cli/duration.js";
+import { parseBytes, parseCount, parseDurationMs, parsePid } from "../../src/cli/duration.js";
 import { formatBytes } from "../../src/cli/size.js";
 
 test.each([
@@ -15,6 +15,19 @@ test.each([
 
 test.each(["", "5", "s", "0s", "-1s", "1e3s", "5 s", "1.2345s", "5sec"])("%j is no time", (text) => {
   expect(() => parseDurationMs(text)).toThrow("write a time above zero with its unit");
+});
+
+test.each([
+  ["200M", 200 * 2 ** 20],
+  ["1.5G", 1.5 * 2 ** 30],
+  [" 512K ", 2 ** 19],
+  ["64MiB", 2 ** 26],
+])("%j are %i bytes", (text, bytes) => {
+  expect(parseBytes(text)).toBe(bytes);
+});
+
+test.each(["", "200", "M", "0M", "-1M", "1e3M", "5 M", "5m"])("%j is no amount", (text) => {
+  expect(() => parseBytes(text)).toThrow("write an amount above zero with its unit");
 });
 
 test.each(["0", "-1", "1.5", "three", ""])("%j is no count", (text) => {

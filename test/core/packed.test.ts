@@ -29,7 +29,7 @@ function pack(path: string, folder: string, change: (bytes: Buffer) => void = ()
   const packed = join(folder, "packed");
   const [from, to] = [openSync(path, "r"), openSync(packed, "w+", 0o600)];
   try {
-    packCore(from, to, 3);
+    packCore(from, to, { level: 3, manner: { threads: 2 } });
   } finally {
     closeSync(from);
     closeSync(to);

@@ -1,11 +1,14 @@
-/** A copy of a good core that says something else and is whole all the same: every checksum fits. */
-import { closeSync, copyFileSync, openSync, readSync, writeSync } from "node:fs";
+/** A copy of a good core, or bundle, that says something else and is whole all the same: every checksum fits. */
+import { closeSync, copyFileSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { crc32c } from "../../src/core/crc32c.js";
 import { tailOffsetOf } from "../../src/core/header-checksum.js";
 import { planCore } from "../../src/core/layout.js";
+import { encodeManifest, MANIFEST_NAME } from "../../src/core/manifest.js";
+import { readManifest } from "../../src/core/manifest-read.js";
 import { readState } from "../../src/core/read-state.js";
 import { openCore } from "../../src/core/reader.js";
-import { writeCoreTail } from "../../src/core/writer.js";
+import { type WrittenCore, writeCoreTail } from "../../src/core/writer.js";
 import type { ProcessState } from "../../src/state/process.js";
 
 export interface Alteration {
@@ -14,7 +17,7 @@ export interface Alteration {
   readonly pages?: (bytes: Buffer, address: bigint, state: ProcessState) => void;
 }
 
-export function alterCore(from: string, to: string, { state: change, pages }: Alteration): void {
+export function alterCore(from: string, to: string, { state: change, pages }: Alteration): WrittenCore {
   using core = openCore(from);
   const state = readState(core);
   copyFileSync(from, to);
@@ -29,8 +32,20 @@ export function alterCore(from: string, to: string, { state: change, pages }: Al
     });
     const layout = planCore(state.vmas, runs);
     const tailOffset = tailOffsetOf(from, core.segments);
-    writeCoreTail(fd, { layout, state: { ...(change?.(state) ?? state), runs }, tailOffset });
+    return writeCoreTail(fd, { layout, state: { ...(change?.(state) ?? state), runs }, tailOffset });
   } finally {
     closeSync(fd);
   }
+}
+
+/** The same for all cores of a bundle, into a new folder. */
+export function alterBundle(from: string, to: string, alteration: Alteration): void {
+  mkdirSync(to, { mode: 0o700 });
+  const tree = readManifest(from);
+  const members = tree.members.map((member) => {
+    if (member.core === null) return member;
+    const { file } = member.core;
+    return { ...member, core: { file, ...alterCore(join(from, file), join(to, file), alteration) } };
+  });
+  writeFileSync(join(to, MANIFEST_NAME), encodeManifest({ ...tree, members }), { mode: 0o600 });
 }

@@ -28,6 +28,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["segments"],
   ["spaces"],
   ["posix-shm"],
+  ["sysv"],
   ["filemap"],
   ["advice"],
   ["locked"],

@@ -2,64 +2,39 @@
  * `cr restore --lazy`: programs run before their memory is there and notice nothing, whatever they do to it; whoever
  * serves them may be killed, and the core may be bad or deleted: no program ever reads zeros in place of its memory.
  */
-import { execFile } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { type CrResult, describeResult, type RunningCr } from "../harness/cr.js";
 import { checkpoint, restore, running } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
 import { serversGone, serversOf, shutTap } from "../harness/page-server.js";
 import { type Identity, isAlive, killHard, statOf } from "../harness/process.js";
-import { expectRefusal, FAILED, FAILED_FOREGROUND } from "../harness/refusal.js";
+import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { type Scene, withScene } from "../harness/scene.js";
-import { fixture, type Target } from "../harness/target.js";
-import { checkpointTree, killTree, membersOf } from "../harness/tree.js";
-
-const run = promisify(execFile);
-const LAZY = ["--lazy"];
+import type { Target } from "../harness/target.js";
+import { begin, beginFilling, expectGood, LAZY } from "./lazy-scene.js";
 
 /** What makes or holds memory of its own, and threads that wait in it. */
 const FIXTURES: readonly (readonly string[])[] = [
   ["heap"],
-  ["brk.musl"],
   ["anon"],
-  ["stack"],
   ["speckled"],
   ["filemap"],
-  ["advice"],
-  ["locked"],
   ["identity"],
   ["seccomp"],
-  ["threads", "64"],
+  ["threads", "2"],
 ];
 
-/** What the fixture's `big` begins with: `pattern` of act.h for the seed 7. */
-const BIG_WORDS = [0n, 1n].map((index) => {
-  return BigInt.asUintN(64, 7n * 0x9e3779b97f4a7c15n + index * 0xbf58476d1ce4e5b9n) | 1n;
-});
-
-async function begin(scene: Scene, [name = "", ...rest]: readonly string[]): Promise<Target> {
-  const target = await scene.start([fixture(name), "FOLDER", ...rest]);
-  await target.says("ready");
-  return target;
-}
-
-/** A program in the middle of a lazy restore, of which nothing is filled in but what it touches. */
-async function beginFilling(scene: Scene, argv: readonly string[] = ["lazy"]) {
+/** Killed and restored; its third act begins after `before`. */
+async function live(scene: Scene, argv: readonly string[], before: () => Promise<void>): Promise<void> {
   const target = await begin(scene, argv);
   const core = join(scene.folder, "core");
   await checkpoint(scene, { target, core });
-  const tap = shutTap(scene);
-  const restored = await restore(scene, { target, core, extra: LAZY, env: tap.env });
-  return { target, core, tap, cr: restored.cr, program: await running(restored) };
-}
-
-async function expectGood(cr: RunningCr, target: Target): Promise<void> {
-  const end = await cr.done;
-  expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
-  expect(target.output()).toMatch(/ok\n$/);
+  const { cr } = await restore(scene, { target, core, extra: LAZY });
+  await before();
+  target.go();
+  await expectGood(cr, target);
 }
 
 function expectLost(end: CrResult, target: Target, names: RegExp): void {
@@ -75,14 +50,12 @@ async function expectGoesOn(scene: Scene, target: Target, core: string): Promise
 
 describe("goes on after a lazy restore", () => {
   test.concurrent.each(FIXTURES.map((argv) => [argv.join(" "), argv] as const))("%s", (_title, argv) =>
-    withScene(async (scene) => {
-      const target = await begin(scene, argv);
-      const core = join(scene.folder, "core");
-      await checkpoint(scene, { target, core });
-      const { cr } = await restore(scene, { target, core, extra: LAZY });
-      target.go();
-      await expectGood(cr, target);
-    }),
+    withScene((scene) => live(scene, argv, async () => {})),
+  );
+
+  test.concurrent.each(["advice", "locked", "stack"])(
+    "%s, which looks at its mappings when all is there",
+    (name) => withScene((scene) => live(scene, [name], () => serversGone(scene))),
   );
 
   test.concurrent("a program that moves, drops and forks memory which is being filled in", () =>
@@ -174,28 +147,6 @@ describe("while memory is being filled in", () => {
       expect(readFileSync(`${core}.lost.${target.pid}`, "utf8")).toMatch(/^PAGE_SERVER_LOST .*was killed\n$/);
     }));
 
-  test.concurrent("altered memory never reaches the program", () =>
-    withScene(async (scene) => {
-      const target = await begin(scene, ["lazy", "0"]);
-      const core = join(scene.folder, "core");
-      await checkpoint(scene, { target, core });
-      const bytes = readFileSync(core);
-      const words = Buffer.alloc(16);
-      BIG_WORDS.forEach((word, index) => {
-        words.writeBigUInt64LE(word, index * 8);
-      });
-      const at = bytes.indexOf(words);
-      expect(at).toBeGreaterThan(0);
-      bytes[at + 4096 * 100] = (bytes[at + 4096 * 100] ?? 0) ^ 1;
-      writeFileSync(core, bytes);
-      target.go();
-      await killHard(target);
-      const end = await scene.cr(["restore", core, ...LAZY], { env: shutTap(scene).env });
-      expectRefusal(end, { codes: ["CORE_CORRUPT"], status: FAILED_FOREGROUND, names: /do not match/ });
-      expect(target.output()).toBe("ready\n");
-      expect(readFileSync(core).equals(bytes)).toBe(true);
-    }));
-
   test.concurrent("the program's end ends the page server", () =>
     withScene(async (scene) => {
       const { cr, program } = await beginFilling(scene);
@@ -244,50 +195,5 @@ describe("while memory is being filled in", () => {
       expect((await waiting.done).status).toBe(0);
       target.go();
       await expectGood(cr, target);
-    }));
-});
-
-describe("is refused", () => {
-  test.concurrent("without root", () =>
-    withScene(async (scene) => {
-      const asNobody = true;
-      const target = await scene.start([fixture("heap"), "FOLDER"], { asNobody });
-      await target.says("ready");
-      const core = join(target.folder, "core");
-      await checkpoint(scene, { target, core, asNobody });
-      const said = await scene.cr(["restore", core, ...LAZY], { asNobody });
-      expectRefusal(said, { codes: ["NOT_PERMITTED"], status: FAILED_FOREGROUND, names: "CAP_SYS_PTRACE" });
-      // Root restores it as nobody, who has not the right.
-      const root = await scene.cr(["restore", core, "-d", ...LAZY]);
-      expectRefusal(root, { codes: ["NOT_PERMITTED"], status: FAILED, names: "it belongs to another user" });
-    }));
-
-  test.concurrent("in a pid namespace of its own", () =>
-    withScene(async (scene) => {
-      const target = await begin(scene, ["heap"]);
-      const core = join(scene.folder, "core");
-      await checkpoint(scene, { target, core });
-      const said = await scene.cr(["restore", core, "-d", "--pid", "ns", ...LAZY]);
-      expectRefusal(said, { codes: ["UNSUPPORTED_STATE"], names: "pid namespace" });
-    }));
-
-  test.concurrent("for a process tree", () =>
-    withScene(async (scene) => {
-      const target = await begin(scene, ["family"]);
-      const tree = join(scene.folder, "tree");
-      await checkpointTree(scene, { target, bundle: tree });
-      const said = await scene.cr(["restore", tree, "-d", ...LAZY]);
-      expectRefusal(said, { codes: ["UNSUPPORTED_STATE"], names: "it is a process tree" });
-      await killTree(scene, membersOf(tree));
-    }));
-
-  test.concurrent("for a core without checksums", () =>
-    withScene(async (scene) => {
-      const target = await begin(scene, ["heap"]);
-      const prefix = join(scene.folder, "gcore");
-      await run("gcore", ["-o", prefix, String(target.pid)]);
-      await killHard(target);
-      const said = await scene.cr(["restore", `${prefix}.${target.pid}`, "-d", ...LAZY]);
-      expectRefusal(said, { codes: ["FOREIGN_CORE"], names: "it has no checksums" });
     }));
 });

@@ -94,8 +94,6 @@ describe("what is in a namespace and cannot be made again is refused by name", (
       "ip link set lo up; ip route add 10.9.8.0/24 dev lo",
       /routes in its own net namespace/,
     ],
-    ["a semaphore", "-i", "ipcmk -S 1 >/dev/null", /the System V semaphore set 0 in its own ipc namespace/],
-    ["a queue", "-i", "ipcmk -Q >/dev/null", /the System V queue 0 in its own ipc namespace/],
     ["a segment", "-i", "ipcmk -M 4096 >/dev/null", /segment 0, which nobody has attached, in its own ipc/],
     ["a child elsewhere", "-u", CHILD, /an own uts namespace, another one than that of/],
     ["a mount", "-m", "mount -t tmpfs none /mnt", /the mount of tmpfs on \/mnt in its own mnt namespace/],

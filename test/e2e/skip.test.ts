@@ -1,6 +1,7 @@
 /** `--skip`: what cannot be saved is left out by consent, and whoever restores the core consents again. */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { familyOf } from "../../src/tracee/kin.js";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint, restore, running } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
@@ -8,6 +9,7 @@ import { isAlive, killHard } from "../harness/process.js";
 import { expectRefusal, FAILED, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
+import { checkpointTree, killTree, membersOf } from "../harness/tree.js";
 import { alterCore } from "./alter-core.js";
 
 const SKIPS = ["--skip", "fd:20", "--skip", "fd:22"];
@@ -32,6 +34,32 @@ describe("descriptors that cannot be saved", () => {
       await checkpoint(scene, { target, core, extra: SKIPS });
       target.go();
       expect(await target.ended(), target.output()).toBe("exited 0");
+    }));
+
+  test("go with all members of a tree that have them; a member's own are named with its number", () =>
+    withScene(async (scene) => {
+      const target = await scene.start([fixture("leftout"), "FOLDER", "tree"]);
+      await target.says("ready");
+      const [, child = 0] = familyOf(target.pid).map(({ pid }) => pid);
+      const bundle = join(scene.folder, "bundle");
+      const codes = ["UNSUPPORTED_STATE"] as const;
+      const own = `fd:${child}.30`;
+      expectRefusal(await scene.cr(["checkpoint", `${target.pid}`, "-o", bundle, ...SKIPS]), {
+        codes,
+        names: new RegExp(`process ${child}: fd:30: .*\\(--skip ${own} leaves it out\\)$`),
+      });
+      const extra = [...SKIPS, "--skip", own];
+      const told = await checkpointTree(scene, { target, bundle, extra });
+      const closed = expect.stringMatching(new RegExp(`descriptors .*20 of process ${child}`));
+      const ids = [{ id: "fd:20", message: closed }, { id: "fd:22" }, { id: own }];
+      expect(told.softErrors).toMatchObject(ids);
+      await killTree(scene, membersOf(bundle));
+      const names = new RegExp(`would lack fd:20: .*; ${own}: `);
+      expectRefusal(await scene.cr(["restore", bundle]), { codes, status: FAILED_FOREGROUND, names });
+      target.go();
+      const end = await scene.cr(["restore", bundle, ...extra]);
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+      expect(target.output()).toMatch(/ok\n$/);
     }));
 
   test("are closed after a restore, which asks again; nothing else is missing, three times over", () =>

@@ -1,8 +1,10 @@
 /** Process trees through their lives: a fixture that checks all that relatives share, and real programs. */
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { describeResult } from "../harness/cr.js";
-import type { Identity } from "../harness/process.js";
+import { familyOf } from "../../src/tracee/kin.js";
+import { describeResult, jsonOf } from "../harness/cr.js";
+import { eventually } from "../harness/eventually.js";
+import { type Identity, statOf } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
 import { checkpointTree, killTree, membersOf, type RestoredTree, restoreTree } from "../harness/tree.js";
@@ -11,12 +13,14 @@ const FAMILIES = [
   { name: "family", processes: 10 },
   { name: "terminals", processes: 4 },
   { name: "meeting", processes: 2 },
+  { name: "sharers", processes: 8 },
+  { name: "sysv", processes: 2, more: ["child"] },
 ];
 
-describe.each(FAMILIES)("$name", ({ name, processes }) => {
+describe.each(FAMILIES)("$name", ({ name, processes, more = [] }) => {
   test("does not notice a checkpoint", () =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture(name), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER", ...more]);
       await target.says("ready");
       const told = await checkpointTree(scene, { target, bundle: join(scene.folder, "bundle") });
       expect(told.processes).toBe(processes);
@@ -27,7 +31,7 @@ describe.each(FAMILIES)("$name", ({ name, processes }) => {
 
   test.each([1, 3])("goes on after %i restores", (times) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture(name), "FOLDER"]);
+      const target = await scene.start([fixture(name), "FOLDER", ...more]);
       await target.says("ready");
       const restored = await live(scene, target, times);
       target.go();
@@ -37,6 +41,40 @@ describe.each(FAMILIES)("$name", ({ name, processes }) => {
     }),
   );
 });
+
+test.each(["family", "sharers"])("%s goes on in a pid namespace of its own, as nobody", (name) =>
+  withScene(async (scene) => {
+    const asNobody = true;
+    const target = await scene.start([fixture(name), "FOLDER"], { asNobody });
+    await target.says("ready");
+    const bundle = join(target.folder, "bundle");
+    await checkpointTree(scene, { target, bundle, asNobody });
+    await killTree(scene, membersOf(bundle));
+    target.go();
+    const end = await scene.cr(["restore", bundle], { asNobody });
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    expect(end.stderr).toContain(`it is process ${target.pid} for itself`);
+    expect(target.output()).toBe("ready\nok\n");
+  }),
+);
+
+test("a tree in a pid namespace of its own is listed by our numbers", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("crowd"), "FOLDER", "2"]);
+    await target.says("ready");
+    const bundle = join(scene.folder, "bundle");
+    await checkpointTree(scene, { target, bundle });
+    await killTree(scene, membersOf(bundle));
+    const result = await scene.cr(["restore", bundle, "--pid", "ns", "--detach", "--json"]);
+    expect(result.status, describeResult(result)).toBe(0);
+    const told = jsonOf(result) as { pid: number; innerPid: number; processes: number[] };
+    scene.adopt(told.pid);
+    expect(told.innerPid).toBe(target.pid);
+    expect(told.processes).toEqual(familyOf(told.pid).map(({ pid }) => pid));
+    target.go();
+    await eventually("it has ended", () => statOf(told.pid) === null);
+    expect(target.output()).toBe("ready\nok\n");
+  }));
 
 test(
   "a crowd of 200 processes comes back",

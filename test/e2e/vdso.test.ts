@@ -10,7 +10,8 @@ import { killHard } from "../harness/process.js";
 import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import { fixture } from "../harness/target.js";
-import { alterCore } from "./alter-core.js";
+import { checkpointTree, killTree, membersOf } from "../harness/tree.js";
+import { alterBundle, alterCore } from "./alter-core.js";
 
 const vdsoOf = ({ vmas }: ProcessState) => vmas.find(({ path }) => path === "[vdso]");
 
@@ -91,4 +92,24 @@ test("says so, and names what cannot be led to this kernel's", () =>
     };
     scene.adopt(told.pid);
     expect(told.softErrors.find(({ kind }) => kind === "vdso")?.message).toMatch(/Linux 5\.4\.0/);
+  }));
+
+test("a tree goes on with this kernel's functions, and asks for what its root is to lack", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("crowd"), "FOLDER", "2"]);
+    await target.says("ready");
+    const [bundle, altered] = [join(scene.folder, "bundle"), join(scene.folder, "altered")];
+    await checkpointTree(scene, { target, bundle });
+    await killTree(scene, membersOf(bundle));
+    const mortal = (state: ProcessState) => {
+      return { ...otherKernel(state), process: { ...state.process, parentDeathSignal: 15 } };
+    };
+    alterBundle(bundle, altered, { state: mortal, pages: strip });
+    const refusal = await scene.cr(["restore", "--detach", altered]);
+    expectRefusal(refusal, { codes: ["UNSUPPORTED_STATE"], names: /would lack pdeathsig:15: the signal 15/ });
+    target.go();
+    const end = await scene.cr(["restore", altered]);
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    expect(end.stderr).toMatch(/its vdso came from Linux 5\.4\.0/);
+    expect(target.output()).toBe("ready\nok\n");
   }));

@@ -23,7 +23,11 @@ function member(pid: number, parent: number, changes: Partial<Member> = {}): Mem
 
 describe("planFamily", () => {
   test("makes nobody for a root alone, whatever signal tells its end", () => {
-    expect(planFamily([member(1, 0, { exitSignal: 0 })])).toEqual({ steps: [], ghosts: [], softErrors: [] });
+    expect(planFamily([member(1, 0, { exitSignal: 0 })])).toMatchObject({
+      steps: [],
+      ghosts: [],
+      softErrors: [],
+    });
   });
 
   test("lets a leader begin its session after those were born that are not in it", () => {
@@ -62,7 +66,30 @@ describe("planFamily", () => {
     expect(steps.at(-1)).toEqual({ do: "forget", pid: 1 });
   });
 
+  test("starts whom others that share memory are copies of, and lets siblings share by one another", () => {
+    const { steps, images } = planFamily([
+      member(1, 0),
+      member(2, 1),
+      member(3, 2, { shares: [{ what: "vm", with: 2 }] }),
+      member(4, 1, { shares: [{ what: "fs", with: 2 }] }),
+    ]);
+    expect(steps).toEqual(
+      expect.arrayContaining([
+        { do: "make", pid: 2, by: 1, sibling: false },
+        { do: "start", pid: 2 },
+        { do: "make", pid: 3, by: 2, sibling: false, shares: ["vm"] },
+        { do: "make", pid: 4, by: 2, sibling: true, shares: ["fs"] },
+      ]),
+    );
+    expect([...images]).toEqual([[3, 2]]);
+  });
+
   test.each<[string, Member[], RegExp]>([
+    [
+      "a folder that the one in between does not share",
+      [member(1, 0), member(2, 1), member(3, 2, { shares: [{ what: "fs", with: 1 }] })],
+      /^UNSUPPORTED_STATE: make process 3 again: it shares its fs with process 1, of which none is made by the other$/,
+    ],
     [
       "a session whose leader stands elsewhere",
       [
@@ -150,10 +177,11 @@ test("a family has its parents, sessions, groups and dead, and leaves nobody whe
     ]);
     for (const pid of [gs, gg]) expect(processStatus(pid)).toBeUndefined();
     for (const pid of [r, b]) expect(statusLine(pid, "ShdPnd")).toBe("0000000000000000");
-    startImage(family.at(a), { exe: fixture("heap"), personality: 0 });
+    startImage(family.at(a), { process: { exe: { path: fixture("heap") }, personality: 0 } });
     openWorkshop(family.at(a).newborn, processState({ vmas: [] }));
     expect(processStatus(a)).toMatchObject({ comm: "heap", ppid: r, pgid: a });
-    const missing = () => startImage(family.at(b), { exe: "/nowhere", personality: 0 });
+    const missing = () =>
+      startImage(family.at(b), { process: { exe: { path: "/nowhere" }, personality: 0 } });
     expect(message(missing)).toMatch(/^EXE_MISSING: cannot start \/nowhere/);
   }
   for (const { pid } of members) expect(processStatus(pid)).toBeUndefined();

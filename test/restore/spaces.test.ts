@@ -21,6 +21,7 @@ const member = (numbers: [number, number][]) =>
 const making = (...pids: number[]) => ({
   steps: pids.map((pid) => ({ do: "make", pid, by: 10, sibling: false }) as const),
   ghosts: [],
+  images: new Map(),
   softErrors: [],
 });
 

@@ -1,7 +1,6 @@
 /** What /proc tells of the network and of System V objects of a namespace. */
 import { expect, test } from "vitest";
 import { parseAddresses, parseInterfaces } from "../../src/tracee/loopback.js";
-import { parseIpcObjects } from "../../src/tracee/sysv.js";
 
 test("interfaces but the loopback one and those that are in every namespace", () => {
   const dev = "Inter-|   Receive\n face |bytes\n    lo:  0 0\nwlan0.1:  0 0\n  sit0: 0 0\nname:with: 1 2\n";
@@ -15,10 +14,4 @@ test("addresses but those that a loopback interface has by itself", () => {
   const v6 = "00000000000000000000000000000001 01 80 10 80       lo\nfe80000000000000 02 40 20 80 eth0\n";
   expect(parseAddresses(trie + trie, v6)).toEqual(["10.0.0.2", "fe80000000000000"]);
   expect(parseAddresses("", "")).toEqual([]);
-});
-
-test("ids of System V objects stand second", () => {
-  expect(
-    parseIpcObjects("       key      semid perms\n  12345     3    600\n         0     98304  644\n"),
-  ).toEqual([3, 98304]);
 });

@@ -133,6 +133,31 @@ test("refuses ranges that are not whole pages; a full disk is told", () =>
     expect(copyRanges(target.pid, -1, { ranges: [], threads: 1 })).toEqual({ writtenBytes: 0, crc32c: [] });
   }));
 
+test("a copy in parts is that of the whole, and each part is announced", () =>
+  withScene(async (scene) => {
+    const { target, at } = await startPages(scene, pages());
+    const page = Number(PAGE);
+    const list = new RangeList();
+    for (const number of [0, 4, 5]) {
+      list.add(Number(at("private", number)), Number(at("private", number)) + page, number * page);
+    }
+    const copy = (name: string, manner: object) => {
+      const fd = openSync(join(scene.folder, name), "w+");
+      const { checksums } = copyPages(target.pid, fd, { list, threads: 1, ...manner });
+      closeSync(fd);
+      return { checksums, bytes: readFileSync(join(scene.folder, name)) };
+    };
+    const parts: (readonly number[])[] = [];
+    const before = (bytes: number, leftBytes: number) => parts.push([bytes, leftBytes]);
+    const whole = copy("whole", {});
+    expect(copy("parts", { partBytes: 2 * page, before, gently: true })).toEqual(whole);
+    expect(parts).toEqual([
+      [2 * page, 3 * page],
+      [page, page],
+    ]);
+    expect(() => copy("stopped", { before: () => expect.fail("no time") })).toThrow("no time");
+  }));
+
 test("what was stashed is written out; over something else zero pages become holes, and pages that are gone are marked", () =>
   withScene(async (scene) => {
     const { target, at } = await startPages(scene, pages());
@@ -145,7 +170,7 @@ test("what was stashed is written out; over something else zero pages become hol
     const taken = new RangeList();
     taken.add(first, first + 3 * page, 0);
     taken.add(Number(at("shared", 40)), Number(at("shared", 40)) + page, 3 * page);
-    stashPages(target.pid, stash, taken);
+    stashPages(target.pid, stash, { list: taken, threads: 2 });
     const places = new RangeList();
     places.add(0, 4 * page, 2 * page);
     const copied = copyPages(0, fd, { list: places, threads: 1, over: true, stash });
