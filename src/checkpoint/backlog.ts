@@ -3,7 +3,7 @@
  * read: they are carried while nothing was, and where the other end is in the program, which connects again.
  */
 import type { ObjectOf } from "../state/kernel-object.js";
-import { describeAddress } from "../state/socket-address.js";
+import { describeAddress, isEverywhere } from "../state/socket-address.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { tcpSocketAt } from "../tracee/inet-diag.js";
@@ -89,11 +89,5 @@ export function pendingTcpAt(facts: SocketFacts, { open, owners }: Surroundings)
 /** A listening socket has one address, or all. */
 function leadsTo({ remote }: SocketFacts, { local }: SocketFacts): boolean {
   if (remote.slice(...PORT_DIGITS) !== local.slice(...PORT_DIGITS)) return false;
-  return remote === local || isEverywhere(local);
-}
-
-function isEverywhere(address: string): boolean {
-  const bytes = Buffer.from(address, "hex");
-  const isV4 = bytes.readUInt16LE(0) === 2;
-  return bytes.subarray(isV4 ? 4 : 8, isV4 ? 8 : 24).every((byte) => byte === 0);
+  return remote === local || isEverywhere(Buffer.from(local, "hex"));
 }

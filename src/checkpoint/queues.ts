@@ -1,5 +1,5 @@
 /**
- * What waits in unix sockets, or why it cannot be had: the bytes of a stream and a message alone by a plain look, all
+ * What waits in unix sockets and in those of UDP, or why it cannot be had: the bytes of a stream and a message alone by a plain look, all
  * else by a reader (read-queues.ts), which must have counted as much as the kernel has.
  */
 import type { FileDescription, FileState } from "../state/fd.js";
@@ -8,8 +8,9 @@ import { readInfo } from "../tracee/descriptors.js";
 import { passedDescriptors } from "../tracee/fdinfo.js";
 import { withGrasp } from "../tracee/grasp.js";
 import type { Peeked } from "../tracee/queue-reader.js";
-import { accountOf, isReadable, peekSocket, unreadByPeer } from "../tracee/sockets.js";
+import { accountOf, isReadable, peekSocket, receivedMemory, unreadByPeer } from "../tracee/sockets.js";
 import type { Held } from "../tracee/tcp-keeper.js";
+import { isUdp, refusedDatagrams, refusedReceiver } from "./datagrams.js";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -54,15 +55,17 @@ interface Place {
 }
 
 /**
- * What waits in a unix socket; null when nothing does, or when only a reader in the stop can tell, a string when it
+ * What waits in a socket; null when nothing does, or when only a reader in the stop can tell, a string when it
  * cannot be had.
  */
 export function waitingIn(pid: number, { description, files, sockets }: Place): Waiting | null | string {
   const { object, id, ino } = description;
   const fd = files.descriptors.find((one) => one.description === id)?.fd;
-  if (object?.kind !== "socket" || object.family !== AF_UNIX || fd === undefined) return null;
+  if (object?.kind !== "socket" || !isCarried(object) || fd === undefined) return null;
   const found = sockets.get(ino)?.queue ?? plainLook({ pid, fd }, object, sockets);
   if (found === null || typeof found === "string") return found;
+  const udp = isUdp(object) ? refusedReceiver(object) : null;
+  if (udp !== null) return udp;
   if (tellsSender(object)) return "unread messages that tell their sender (SO_PASSCRED)";
   return found === READER ? null : found;
 }
@@ -81,6 +84,10 @@ export function isWaiting(waiting: Waiting | null | string): waiting is Waiting 
   return waiting !== null && typeof waiting !== "string";
 }
 
+function isCarried(object: Socket): boolean {
+  return object.family === AF_UNIX || isUdp(object);
+}
+
 function tellsSender({ options }: Socket): boolean {
   return options.some(
     (one) => one.level === SOL_SOCKET && one.name === SO_PASSCRED && /[1-9a-f]/.test(one.value),
@@ -89,12 +96,13 @@ function tellsSender({ options }: Socket): boolean {
 
 /** True when only a reader can tell what waits in it. */
 export function wantsReader(held: Held, object: Socket, sockets: Sockets): boolean {
-  return object.family === AF_UNIX && plainLook(held, object, sockets) === READER;
+  return isCarried(object) && plainLook(held, object, sockets) === READER;
 }
 
 /** What can be seen without a reader; null when nothing waits. */
 function plainLook(held: Held, object: Socket, sockets: Sockets): Waiting | typeof READER | null {
   const { pid, fd } = held;
+  if (isUdp(object)) return withGrasp(pid, fd, receivedMemory) > 0 ? READER : null;
   const peer = object.peer === null ? undefined : sockets.get(object.peer);
   if (peer === undefined && !object.peerClosed) return null;
   if (passedDescriptors(readInfo(pid, fd)) > 0) return READER;
@@ -124,6 +132,7 @@ export function missing(
     sockets,
   }: { readonly object: Socket; readonly queue: readonly Peeked[]; readonly sockets: Sockets },
 ): string | null {
+  if (isUdp(object)) return refusedDatagrams(held, queue);
   const peer = object.peer === null ? undefined : sockets.get(object.peer);
   const isStream = object.type === SOCK_STREAM;
   if (object.type !== SOCK_DGRAM) {

@@ -46,8 +46,7 @@ export function readQueues(members: readonly Frozen[], sockets: Sockets): Socket
     const queue =
       found === undefined || typeof found === "string"
         ? unreadable(found)
-        : (missing(one, { object: one.object, queue: found, sockets }) ??
-          asWaiting(found, { members, passed, reader: reader?.pid ?? 0 }));
+        : wholeOf(one, { found, sockets }, { members, passed, reader: reader?.pid ?? 0 });
     all.set(one.ino, { ...one, queue });
   }
   return all;
@@ -68,6 +67,36 @@ function wantedOf(members: readonly Frozen[], sockets: Sockets): Wanted[] {
     }
   }
   return [...wanted.values()];
+}
+
+/** Queues with empty messages: who has looked at such a one behind another does not see it a second time. */
+const seenFirst = new Map<bigint, readonly Peeked[]>();
+
+/** What was found, or with the empty messages that an earlier look has found, if that is all that the kernel counts. */
+function wholeOf(
+  one: Wanted,
+  { found, sockets }: { readonly found: readonly Peeked[]; readonly sockets: Sockets },
+  passing: Passing,
+): Waiting | string {
+  const why = missing(one, { object: one.object, queue: found, sockets });
+  if (why === null) {
+    const isToKeep = found.some(isEmpty) && found.every(({ fds }) => fds.length === 0);
+    if (isToKeep) seenFirst.set(one.ino, found);
+    return asWaiting(found, passing);
+  }
+  const earlier = seenFirst.get(one.ino) ?? [];
+  if (contentOf(earlier) !== contentOf(found)) return why;
+  return missing(one, { object: one.object, queue: earlier, sockets }) ?? asWaiting(earlier, passing);
+}
+
+function isEmpty({ bytes }: Peeked): boolean {
+  return bytes.length === 0;
+}
+
+/** All but the empty messages. */
+function contentOf(queue: readonly Peeked[]): string {
+  const messages = queue.filter((one) => !isEmpty(one));
+  return messages.map(({ bytes, from, fds }) => `${from} ${fds} ${bytes.toString("hex")}`).join("\n");
 }
 
 function startReader(wanted: readonly Wanted[], running: readonly Frozen[]): QueueReader | null {

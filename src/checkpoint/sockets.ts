@@ -57,7 +57,6 @@ function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundi
     return keep(facts, { backlog: state === TCP_LISTEN ? backlog : null });
   }
   if (facts.protocol !== IPPROTO_UDP) return refused(one, `of the protocol ${facts.protocol}`);
-  if (facts.received > 0) return refused(one, "with unread messages (UDP)");
   return keep(facts, {});
 }
 

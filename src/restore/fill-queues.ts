@@ -1,5 +1,5 @@
 /**
- * What waits in unix sockets, sent again by their other ends: message by message, with the descriptors that are on their
+ * What waits in sockets, sent again by their other ends: message by message, with the descriptors that are on their
  * way. Comes after everything is open, because anything may be on its way.
  */
 import { closeSync } from "node:fs";
@@ -11,7 +11,9 @@ import { asUser } from "../tracee/as-user.js";
 import { ownCall } from "../tracee/own-call.js";
 import { sendMessage } from "../tracee/send-message.js";
 import { coreOf } from "./content.js";
+import { deliver } from "./datagrams.js";
 
+const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
@@ -61,12 +63,18 @@ interface Filling {
   readonly opened: Opened;
 }
 
-/** Fills all, then closes the ends that were closed. NativeError, CORE_CORRUPT. */
+/** Fills all, then closes the ends that were closed. NativeError, CORE_CORRUPT, RESTORE_FAILED. */
 export function fillQueues(sockets: readonly Described[], { made, others, coreFd, opened }: Filling): void {
   for (const one of sockets) {
     const { peer } = one.object;
     const from = peer === null ? others.of(one.ino) : made.get(peer);
-    if (one.content !== null && from !== undefined) fill(one, one.content, { from, coreFd, opened });
+    if (one.content === null) continue;
+    const own = made.get(one.ino) ?? -1;
+    const byUdp = (bytes: Buffer, sender: string) =>
+      deliver({ bytes, from: sender, to: one, fd: own, sockets, made });
+    if (from !== undefined) fill(one, one.content, { from, coreFd, opened });
+    else if (one.object.family !== AF_UNIX)
+      eachMessage(one, { content: one.content, coreFd }, (part, { from: sender }) => byUdp(part, sender));
   }
   for (const { ino, object } of sockets) {
     others.close(ino, { own: made.get(ino) ?? -1, reset: object.peerReset });
@@ -74,19 +82,29 @@ export function fillQueues(sockets: readonly Described[], { made, others, coreFd
 }
 
 function fill(
-  { object, path }: Described,
+  one: Described,
   content: NonNullable<FileDescription["content"]>,
   { from, coreFd, opened }: { readonly from: number; readonly coreFd: number; readonly opened: Opened },
+): void {
+  eachMessage(one, { content, coreFd }, (part, message) => {
+    const passed = message.passed.map((id) => opened.get(id)?.fd ?? lost(one.path, id));
+    send(from, { part, passed, isStream: one.object.type === SOCK_STREAM });
+  });
+}
+
+function eachMessage(
+  { object, path }: Described,
+  { content, coreFd }: { readonly content: NonNullable<FileDescription["content"]>; readonly coreFd: number },
+  act: (part: Buffer, message: Message) => void,
 ): void {
   const bytes = readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset);
   const messages: readonly Message[] = object.queue ?? [{ bytes: bytes.length, from: "", passed: [] }];
   let at = 0;
   for (const message of messages) {
-    const passed = message.passed.map((id) => opened.get(id)?.fd ?? lost(path, id));
     const part = bytes.subarray(at, at + message.bytes);
     if (part.length < message.bytes)
       throw corrupt(`the messages that wait in ${path} are longer than their bytes`);
-    send(from, { part, passed, isStream: object.type === SOCK_STREAM });
+    act(part, message);
     at += message.bytes;
   }
 }

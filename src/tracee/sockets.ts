@@ -6,9 +6,12 @@ import { changedOptions, getOption, hasFilter, type SocketOption } from "./socke
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SO_RCVBUF = 8;
 const SO_PEERCRED = 17;
+const SO_RCVBUFFORCE = 33;
 const SO_ACCEPTCONN = 30;
 const SO_PROTOCOL = 38;
 const SO_DOMAIN = 39;
@@ -24,7 +27,8 @@ const FIONREAD = 0x541b;
 const SIOCOUTQ = 0x5411;
 const POLLIN = 1;
 const POLLERR = 8;
-const MSG_PEEK_DONTWAIT = 0x02 | 0x40;
+const MSG_DONTWAIT = 0x40;
+const MSG_PEEK_DONTWAIT = 0x02 | MSG_DONTWAIT;
 const SOCK_CLOEXEC = 0o2000000;
 
 export interface SocketFacts {
@@ -169,4 +173,38 @@ function count(fd: number, what: number): number {
   const value = Buffer.alloc(4);
   ownCall("ioctl", fd, what, value);
   return value.readInt32LE();
+}
+
+/**
+ * Bytes of memory that these datagrams take in a socket of UDP: tried on sockets of cr's own, over loopback; -1 where
+ * they cannot be sent. `from` are struct sockaddr of the same family.
+ */
+export function memoryOfDatagrams(
+  messages: readonly { readonly bytes: Buffer; readonly from: Buffer }[],
+): number {
+  const address = Buffer.from(messages[0]?.from ?? Buffer.alloc(0));
+  if (address.length < 4) return -1;
+  const room = Buffer.alloc(4);
+  room.writeInt32LE(messages.reduce((sum, { bytes }) => sum + 4 * bytes.length + 4096, 0));
+  const fds = [0, 0].map(() => ownCall("socket", address.readUInt16LE(0), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const [one = -1, other = -1] = fds;
+  try {
+    address.writeUInt16BE(0, 2);
+    ownCall("bind", one, address, address.length);
+    ownCall("getsockname", one, address, lengthOf(address));
+    for (const name of [SO_RCVBUF, SO_RCVBUFFORCE]) tryOwnCall("setsockopt", one, SOL_SOCKET, name, room, 4);
+    for (const { bytes } of messages) {
+      if (tryOwnCall("sendto", other, bytes, bytes.length, MSG_DONTWAIT, address, address.length) < 0)
+        return -1;
+    }
+    return receivedMemory(one);
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
+function lengthOf(address: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeInt32LE(address.length);
+  return length;
 }

@@ -63,6 +63,7 @@ const FIXTURES: readonly (readonly string[])[] = [
   ["sockets"],
   ["queues"],
   ["backlog"],
+  ["datagrams"],
   ["tcp"],
   ["ptys"],
   ["thread-area"],

@@ -19,6 +19,16 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ["unread", "empty", /fd:\d+: unread messages that cannot all be seen in socket:/],
   ["unread", "told", /fd:\d+: unread messages that tell their sender \(SO_PASSCRED\) in socket:/],
   ["unread", "tcp", /fd:\d+: a socket \(socket:\[\d+\]\) with SO_PEEK_OFF set \(TCP\)/],
+  [
+    "unread",
+    "stamped",
+    /fd:\d+: unread messages that tell more than their sender \(SO_TIMESTAMP, .*\) in socket:/,
+  ],
+  [
+    "unread",
+    "shared",
+    /fd:\d+: unread messages at an address that others may share \(SO_REUSEADDR, .*\) in socket:/,
+  ],
   ["backlog", "sent", /fd:\d+: a socket \S+ with a connection to accept in which bytes wait \(unix\)/],
   ["backlog", "gone", /fd:\d+: a socket \S+ with a connection to accept that was closed \(unix\)/],
   ["backlog", "outside", /fd:\d+: a socket \S+ with a connection to accept from outside \(unix, .*\d+/],
