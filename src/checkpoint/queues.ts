@@ -105,9 +105,9 @@ function plainLook(held: Held, object: Socket, sockets: Sockets): Waiting | type
   if (isUdp(object)) return withGrasp(pid, fd, receivedMemory) > 0 ? READER : null;
   const peer = object.peer === null ? undefined : sockets.get(object.peer);
   if (peer === undefined && !object.peerClosed) return null;
-  if (passedDescriptors(readInfo(pid, fd)) > 0) return READER;
   const account = peer && withGrasp(peer.pid, peer.fd, unreadByPeer);
   if (account === 0) return null;
+  if (passedDescriptors(readInfo(pid, fd)) > 0) return READER;
   const { bytes, expected } = withGrasp(pid, fd, peekSocket);
   if (object.type === SOCK_STREAM) {
     if (expected === 0) return null;

@@ -98,11 +98,17 @@ function refusedNames(facts: SocketFacts, told: UnixSocket, open: readonly OpenD
   if (facts.type === SOCK_DGRAM) return "of a pair with a name (unix, datagrams)";
   if (isNamed(facts.local) && isNamed(facts.remote)) return "of a pair with two names (unix)";
   const name = isNamed(facts.local) ? told.name : unixSocket(told.peer ?? 0n)?.name;
-  const isListened = open.some(({ stat }) => {
+  return isListened(name, open)
+    ? null
+    : "of a connection to a name where nobody in it listens any more (unix)";
+}
+
+/** Whether somebody in the program listens at this name (hexadecimal, without the family). */
+function isListened(name: string | undefined, open: readonly OpenDescriptor[]): boolean {
+  return open.some(({ stat }) => {
     const other = stat.isSocket() ? unixSocket(stat.ino) : null;
     return other?.state === TCP_LISTEN && other.name === name;
   });
-  return isListened ? null : "of a connection to a name where nobody in it listens any more (unix)";
 }
 
 /** Nobody has the other end, which is closed, unless it waits to be accepted: this one reads as ended and cannot be written to (the JVM keeps such a one). */
@@ -116,7 +122,13 @@ function sortWidowed(
 ): Sort {
   const pending = isNamed(facts.local) ? null : pendingAt(one, facts.remote, around);
   if (pending !== null) return keep(facts, { pending, shutdown });
-  if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "whose other end is closed (unix)");
+  if (isNamed(facts.local) || isNamed(facts.remote)) {
+    const name = isNamed(facts.local) ? facts.local : facts.remote;
+    const isOne = !isNamed(facts.local) || !isNamed(facts.remote);
+    if (!isOne || !isListened(name.slice(FAMILY_DIGITS), around.open))
+      return refused(one, "whose other end is closed (unix)");
+    return keep(facts, { peerClosed: true, peerReset: facts.failed, shutdown });
+  }
   // A stream alone may have it behind bytes; other errors are none of an end that was closed.
   if (facts.failed && facts.type === SOCK_DGRAM)
     return refused(one, "with an error that waits (unix, SO_ERROR)");

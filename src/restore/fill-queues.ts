@@ -36,6 +36,11 @@ export class OtherEnds implements Disposable {
     put(one, ends.readInt32LE(0));
   }
 
+  /** Keeps one that was made elsewhere. */
+  keep(ino: bigint, fd: number): void {
+    if (fd >= 0) this.#ends.set(ino, fd);
+  }
+
   /** The one that belongs to the socket with this inode. */
   of(ino: bigint): number | undefined {
     return this.#ends.get(ino);

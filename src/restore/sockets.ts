@@ -19,7 +19,7 @@ import {
 } from "./connections.js";
 import { lookAt } from "./file-look.js";
 import { fillQueues, type Opened, OtherEnds } from "./fill-queues.js";
-import { connectAgain, isConnected } from "./named-pairs.js";
+import { connectAgain, connectWidowed, isConnected, isWidowed } from "./named-pairs.js";
 import { connectPending } from "./pending.js";
 
 const AF_UNIX = 1;
@@ -90,6 +90,9 @@ export function openSockets(
     for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
       connectAgain(one, { sockets, made, put });
     }
+    for (const one of sockets.filter(({ object }) => isWidowed(object))) {
+      others.keep(one.ino, connectWidowed(one, { sockets, made, put }));
+    }
     // Behind the pairs: what waits to be accepted would be accepted for them.
     connectPending(sockets, put);
     // Behind the listening sockets: a connection on the port of one keeps nobody from it in repair mode.
@@ -118,7 +121,7 @@ interface First {
 function makeFirst(sockets: readonly Described[], { made, put, others, bound }: First): void {
   for (const one of sockets) {
     const { peer, pending } = one.object;
-    if (pending !== null) continue;
+    if (pending !== null || isWidowed(one.object)) continue;
     if (one.object.peerClosed) {
       others.make(one, put);
       setOptions(made.get(one.ino) ?? -1, one.object);

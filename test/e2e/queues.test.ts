@@ -1,12 +1,14 @@
 /** What waits in sockets where it cannot be saved, and what a `cr` that dies leaves behind in them: nothing. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
 import { eventually } from "../harness/eventually.js";
+import { throughLives } from "../harness/lives.js";
 import { runsFreely } from "../harness/process.js";
 import { expectRefusal, listing } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
-import { fixture } from "../harness/target.js";
+import { fixture, type Target } from "../harness/target.js";
 
 /** Fixture and what it is to set up. */
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
@@ -31,6 +33,7 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ],
   ["backlog", "sent", /fd:\d+: a socket \S+ with a connection to accept in which bytes wait \(unix\)/],
   ["backlog", "gone", /fd:\d+: a socket \S+ with a connection to accept that was closed \(unix\)/],
+  ["backlog", "shut", /fd:\d+: a socket \S+ whose other end is closed \(unix\)/],
   ["backlog", "outside", /fd:\d+: a socket \S+ with a connection to accept from outside \(unix, .*\d+/],
   ["backlog", "sent-tcp", /with a connection to accept from 127\.0\.0\.1:\d+ in which bytes wait \(TCP\)/],
   ["backlog", "half-tcp", /with 1 connections to accept that are ended, or from outside \(TCP\)/],
@@ -68,3 +71,57 @@ test.concurrent.each(["in-queues", "in-queues:error"])(
       expect(await target.ended(), target.output()).toBe("exited 0");
     }),
 );
+
+const TREE = `
+import os, socket, sys, time
+door = socket.socket(socket.AF_UNIX)
+door.bind(sys.argv[2])
+door.listen(3)
+near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+r, w = os.pipe()
+child = os.fork()
+if child == 0:
+    door.close(); near.close(); os.close(r)
+    visitor = socket.socket(socket.AF_UNIX)
+    visitor.connect(sys.argv[2])
+    far.send(b'one'); socket.send_fds(far, [b'two'], [w]); far.send(b'three')
+    os.write(w, b'x')
+    assert visitor.recv(10) == b'welcome'
+    visitor.send(b'thanks')
+    os._exit(7)
+far.close(); os.close(w)
+os.read(r, 1)
+print('ready', flush=True)
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+assert near.recv(10) == b'one'
+data, fds, _, _ = socket.recv_fds(near, 10, 1)
+assert data == b'two' and os.write(fds[0], b'y') == 1 and os.read(r, 1) == b'y'
+assert near.recv(10) == b'three'
+guest, _ = door.accept()
+guest.send(b'welcome')
+assert guest.recv(10) == b'thanks' and os.waitpid(child, 0)[1] == 7 << 8
+print('ok', flush=True)
+`;
+
+test.concurrent("what waits between the members of a tree comes back", () =>
+  withScene(async (scene) => {
+    const argv = ["python3", "-c", TREE, "FOLDER/go", "FOLDER/door"];
+    const started = (target: Target) => target.says("ready");
+    const target = await throughLives(scene, { argv, times: 1, started });
+    expect(target.output()).toBe("ready\nok\n");
+  }));
+
+test.concurrent("empty messages, which are seen once only, are remembered from one checkpoint to the next", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("queues"), "FOLDER"]);
+    await target.says("ready");
+    const home = join(scene.folder, "home");
+    const watch = ["watch", String(target.pid), "--every", "300ms", "--name", "queues"];
+    const cr = scene.startCr(watch, { env: { CR_HOME: home } });
+    const second = join(home, "queues", `core.${target.pid}.000002`);
+    await eventually("there is a second one", () => existsSync(second));
+    target.go();
+    expect(await target.ended(), target.output()).toBe("exited 0");
+    const end = await cr.done;
+    expect(end.status, describeResult(end)).toBe(0);
+  }));
