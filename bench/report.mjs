@@ -59,6 +59,7 @@ function picture({ file, title }) {
 }
 
 function renderCheckpoints({ checkpoints }) {
+  if (checkpoints.length === 0) return [];
   const runs = checkpoints.map((one) => `${one.runs} (${heapName(one)})`).join(", ");
   const gaps = checkpoints.map((one) => `${digits(one.noiseMs)} ms (${heapName(one)})`).join(", ");
   return [

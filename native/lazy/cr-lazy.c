@@ -44,7 +44,19 @@ static void stand_apart(void) {
   close(fd);
 }
 
+/*
+ * A copy that fails after the kernel has given the mapping what its pages hang on (its anon_vma). Parts of a mapping that
+ * get it one by one do not become one again when mprotect(2) has made them equal, and mremap(2) wants one.
+ */
+static void prepare(const struct lazy_area *a, const void *unreadable) {
+  struct uffdio_copy c = {.dst = a->start, .src = (uint64_t)(uintptr_t)unreadable, .len = PAGE};
+  if (ioctl(UFFD_FD, UFFDIO_COPY, &c) == 0) refuse_start("prepare its memory", EPROTO);
+  if (errno != EFAULT && errno != EEXIST) refuse_start("prepare its memory", errno);
+}
+
 static void watch_memory(const struct plan *plan) {
+  void *unreadable = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (unreadable == MAP_FAILED) refuse_start("take memory", errno);
   struct uffdio_api api = {.api = UFFD_API, .features = EVENTS};
   if (ioctl(UFFD_FD, UFFDIO_API, &api) < 0) refuse_start("ask for the events of a userfaultfd", errno);
   for (uint32_t i = 0; i < plan->head.areas; i++) {
@@ -52,6 +64,7 @@ static void watch_memory(const struct plan *plan) {
     struct uffdio_register r = {.range = {.start = a->start, .len = a->end - a->start},
                                 .mode = UFFDIO_REGISTER_MODE_MISSING};
     if (ioctl(UFFD_FD, UFFDIO_REGISTER, &r) < 0) refuse_start("watch its memory", errno);
+    prepare(a, unreadable);
   }
 }
 

@@ -9,7 +9,6 @@ import { formatDevice } from "../host/device-number.js";
 import { kernelRelease } from "../host/kernel.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
-import type { Spaces } from "../state/space.js";
 import type { ThreadState } from "../state/thread.js";
 import { hostClocks, readTimeOffsets } from "../tracee/clocks.js";
 import { pathInside } from "../tracee/maps.js";
@@ -26,7 +25,7 @@ import type { LeftOut } from "./leave-out.js";
 import { lostOfMappings } from "./lost-of-mappings.js";
 import { buildIdOf } from "./mappings.js";
 import { lostOfTimers } from "./posix-timers.js";
-import { spacesOfMember } from "./spaces.js";
+import type { SpacesOf } from "./spaces.js";
 
 /** Byte of the XSAVE area where the mask of components in use stands (Intel SDM volume 1, 13.4.2). */
 const XSTATE_BV_AT = 512;
@@ -49,8 +48,8 @@ export interface KnownBefore {
   readonly cpu: CpuFeatures;
   readonly host: HostFacts;
   readonly leftOut: LeftOut;
-  /** Of all members; undefined where they are in our namespaces. */
-  readonly spaces: Spaces | undefined;
+  /** The namespaces of each member. */
+  readonly spaces: SpacesOf;
 }
 
 /** Soft errors of this kind were asked for. */
@@ -65,13 +64,14 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
   const { tracee, threads, look } = frozen;
   const { facts } = look;
   const { actions, brk, itimers } = answers.process;
+  const spaces = known.spaces(tracee.pid);
   const inUse = [...threads.values()].map(({ xstate }) => xstate.readBigUInt64LE(XSTATE_BV_AT));
   const state: CapturedState = {
     process: {
       ...processNote(frozen, answers.process),
       seccomp: [...answers.filters],
       leftOut: known.leftOut,
-      ...(known.spaces && { spaces: spacesOfMember(known.spaces, tracee.pid) }),
+      ...(spaces && { spaces }),
     },
     host: {
       tool: `recore ${VERSION}`,
@@ -101,7 +101,7 @@ export function assembleState(frozen: Frozen, answers: Answers, known: KnownBefo
     ],
     siginfo: null,
   };
-  return known.spaces?.pid ? state : withInnerIds(state, facts);
+  return spaces?.pid ? state : withInnerIds(state, facts);
 }
 
 function threadState(

@@ -1,9 +1,7 @@
 /** Descriptors: told apart by kind, grouped by open file description, or refused by name. */
-import { statfsSync } from "node:fs";
 import { formatDevice } from "../host/device-number.js";
 import type { Descriptor, FileDescription, FileState } from "../state/fd.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
-import { pathInside } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { isSameFile } from "./by-name.js";
 import { locksOfDescription, ownerOfDescription } from "./description-status.js";
@@ -11,6 +9,7 @@ import { firstHolder, groupByDescription, type Holding, watchesByMember } from "
 import { FarEnds } from "./far-ends.js";
 import { fileStatus } from "./file-status.js";
 import { type Sort, type Surroundings, sortAnonymous, sortKernelFile, sortPipe } from "./objects.js";
+import { queueLinks, sortQueue } from "./posix-queues.js";
 import { ptyLinks, sortPty } from "./ptys.js";
 import type { Refusal } from "./refusal.js";
 import { sortSocket } from "./sockets.js";
@@ -24,8 +23,6 @@ const DELETED = " (deleted)";
 const PLAIN_DEVICES = new Set(["1:3", "1:5", "1:7", "1:8", "1:9"]);
 const STANDARD_FDS_MAX = 2;
 const O_PATH = 0o10000000;
-/** linux/magic.h */
-const MQUEUE_MAGIC = 0x1980_0202;
 
 type Kind = FileDescription["kind"];
 type Kept = Exclude<Sort, { readonly refused: string }>;
@@ -54,7 +51,7 @@ export function classifyTree(members: readonly Holding[], farEnds: FarEnds): Rea
   const owners = new Map(members.flatMap(({ pid, open: own }) => own.map((one) => [one, pid] as const)));
   const links = open.filter(({ stat }) => stat.isFIFO() || stat.isSocket()).map(({ link }) => link);
   const pids = members.map(({ pid }) => pid);
-  farEnds.look(pids, [...links, ...ptyLinks(open)]);
+  farEnds.look(pids, [...links, ...ptyLinks(open), ...queueLinks(open)]);
   const found = new Map(pids.map((pid) => [pid, new Findings()]));
   for (const [id, holders] of groupByDescription(members).entries()) {
     const first = firstHolder(holders);
@@ -142,7 +139,7 @@ function sortOf(one: OpenDescriptor, around: Surroundings): Sort {
     const sort = sortSocket(one, around);
     return "refused" in sort && one.fd <= STANDARD_FDS_MAX ? asSort("outside") : sort;
   }
-  const anonymous = sortAnonymous(one, around) ?? sortPty(one, around);
+  const anonymous = sortAnonymous(one, around) ?? sortPty(one, around) ?? sortQueue(one, around);
   if (anonymous !== null) return anonymous;
   if (link.startsWith("/proc/") || link.startsWith("/sys/")) return sortKernelFile(one, around);
   return asSort(fileKind(around.pid, one));
@@ -188,8 +185,7 @@ function fileKind(pid: number, one: OpenDescriptor): Kind | { readonly refused: 
 /** A file must be found again by its name, unless it has none left and goes into the core. */
 function regularKind(pid: number, { link, stat }: OpenDescriptor): Kind | { readonly refused: string } {
   if (link.endsWith(DELETED) && stat.nlink === 0n) return "regular";
-  if (isSameFile(pid, link, stat.ino))
-    return isQueue(pid, link) ? { refused: `a message queue (${link})` } : "regular";
+  if (isSameFile(pid, link, stat.ino)) return "regular";
   if (link.endsWith(DELETED)) return { refused: `${link}, which has another name by now (hard link)` };
   return { refused: `${link}, which cr does not find by this name` };
 }
@@ -199,11 +195,6 @@ function folderKind(pid: number, { link, stat }: OpenDescriptor): Kind | { reado
   return isSameFile(pid, link, stat.ino)
     ? "directory"
     : { refused: `the folder ${link}, which cr does not find by this name` };
-}
-
-/** POSIX message queues (mq_overview(7)) look like files, where their file system is mounted. */
-function isQueue(pid: number, link: string): boolean {
-  return statfsSync(pathInside(pid, link)).type === MQUEUE_MAGIC;
 }
 
 function deviceKind(one: OpenDescriptor): Kind | { readonly refused: string } {

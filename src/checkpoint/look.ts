@@ -17,10 +17,12 @@ import { classifyTree } from "./files.js";
 import { lookAtObjects } from "./mapped-objects.js";
 import { type KnownFlags, mappingsNow } from "./mapping-flags.js";
 import { isAnonymousShared, type MappedFiles, refusedMappings, sharedWithOthers } from "./mappings.js";
+import { insiderOf } from "./namespaces.js";
 import { ObjectIds } from "./object-ids.js";
 import { socketsOf } from "./queues.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContentsNow } from "./refused-contents.js";
+import { refusedSharers } from "./refused-spaces.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedTracers } from "./relations.js";
 import { refusedSharedMemory } from "./shared-memory.js";
@@ -152,7 +154,7 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
   const refused = [...looks.values()].flatMap(({ refusals }) => refusals);
   const sharers = sharersAmong(relatives, looks);
   const ipcPids = [...looks.values()].map(({ facts: { pid } }) => pid);
-  const ipc = lookAtIpc(ipcPids, { all: visitedOf(root).includes("ipc") });
+  const ipc = lookAtIpc(ipcPids, { all: visitedOf(insiderOf(pids)).includes("ipc") });
   return {
     relatives,
     looks,
@@ -162,6 +164,7 @@ export function lookAtTree(relatives: readonly Relative[], memory: Memory): Tree
       ...ipc.refusals,
       ...refused,
       ...refusedShares(relatives, sharers),
+      ...(sharers.length > 0 ? refusedSharers(pids) : []),
       ...refusedDead(relatives),
       ...refusedTerminals(relatives, looks),
     ],
@@ -200,7 +203,7 @@ function lookInside(
   const vmas = [...objects.vmas];
   const refusals = [
     ...refusedThreads(pid),
-    ...refusedOfProcess(pid, facts, tree.pids[0] ?? pid),
+    ...refusedOfProcess(pid, facts, tree.pids),
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),

@@ -19,6 +19,12 @@ export function ownKinds(pid: number): string[] {
   return foreign.length > others.length && isMadeByRestore(pid, foreign) ? others : foreign;
 }
 
+/** Who stands for all that are in other namespaces than ours: the first process of a tree that is, or the one behind it. */
+export function insiderOf([root = 0, child]: readonly number[]): number {
+  const isIn = (pid: number) => (unlessGone(() => ownKinds(pid)) ?? []).length > 0;
+  return child !== undefined && !isIn(root) && isIn(child) ? child : root;
+}
+
 function isMadeByRestore(pid: number, foreign: readonly string[]): boolean {
   if (!foreign.includes("pid") || !foreign.includes("mnt")) return false;
   if (foreign.includes("user") && !mapsOnlyToItself(readUserMap(pid))) return false;
@@ -41,11 +47,12 @@ function mapsOnlyToItself(map: readonly (readonly number[])[]): boolean {
   return map.every(([inside, outside]) => inside === outside);
 }
 
+/** Null where a process is gone, or may not be looked at: that is told where it is looked at itself. */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return null;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return null;
     throw error;
   }
 }

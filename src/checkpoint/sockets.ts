@@ -8,6 +8,7 @@ import type { ObjectOf } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { pathInside } from "../tracee/maps.js";
+import { isOfThisNetwork } from "../tracee/net-cookie.js";
 import { looksElsewhere, type SocketFacts, socketFacts } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
 import { pendingAt, pendingTcpAt, refusedClients, refusedTcpClients } from "./backlog.js";
@@ -32,6 +33,7 @@ export function sortSocket(one: OpenDescriptor, around: Surroundings): Sort {
   const holder = around.farEnds.holder(one.link);
   if (holder !== null) return refused(one, `that ${describeFarEnd(holder)}, too`);
   const facts = withGrasp(around.pid, one.fd, socketFacts);
+  if (!withGrasp(around.pid, one.fd, isOfThisNetwork)) return refused(one, "of another network namespace");
   if (facts.filtered) return refused(one, "with a filter (SO_ATTACH_FILTER)");
   if (facts.family === AF_UNIX) return sortUnix(one, facts, around);
   if (facts.family === AF_INET || facts.family === AF_INET6) return sortInternet(one, facts, around);

@@ -76,8 +76,12 @@ export function alreadyTraced(pid: number, tracer: number): CrError {
   });
 }
 
-/** What of the whole process this version does not carry; files and mappings are looked at elsewhere. */
-export function refusedOfProcess(pid: number, facts: ProcessFacts, root = pid): Refusal[] {
+/** What of the whole process, one of `pids`, this version does not carry; files and mappings are looked at elsewhere. */
+export function refusedOfProcess(
+  pid: number,
+  facts: ProcessFacts,
+  pids: readonly number[] = [pid],
+): Refusal[] {
   const refusals: Refusal[] = [];
   const add = (kind: string, id: string, what: string) => refusals.push({ kind, id, what });
   const { status } = facts;
@@ -94,7 +98,7 @@ export function refusedOfProcess(pid: number, facts: ProcessFacts, root = pid): 
   if (timeOfChildrenDiffers(pid)) {
     add("namespace", "time", "another time namespace for its children than its own");
   }
-  refusals.push(...refusedNamespaces(pid, root));
+  refusals.push(...refusedNamespaces(pid, facts, pids));
   refusals.push(...refusedTimers(facts.timers, facts.stat.threads));
   if (facts.exe.endsWith(" (deleted)")) add("exe", "", `a deleted executable (${facts.exe})`);
   const { path, ino } = facts.cwd;

@@ -13,6 +13,7 @@ import { checkMachine, type Machine } from "./check-machine.js";
 import { checkMappedFiles } from "./check-mapped-files.js";
 import { checkPidFree } from "./check-pid.js";
 import { describeKind, foundFile, statOf } from "./file-look.js";
+import { spacesAround } from "./inside-users.js";
 import { lostNames } from "./memory-attributes.js";
 import type { FilesPolicy } from "./regular-file.js";
 import { checkFilters } from "./seccomp.js";
@@ -44,7 +45,7 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   if (!options.inTree) requireNoTree(state);
   const own = ownCredentials();
   // In a user namespace of its own the program has all rights, until it gives them up.
-  const checked = state.process.spaces?.user === undefined ? state.threads : [];
+  const checked = spacesAround(state)?.user === undefined ? state.threads : [];
   for (const { credentials = state.credentials } of checked) {
     checkCredentials(credentials, { own, foreign: options.foreign });
   }
@@ -52,7 +53,7 @@ export async function checkBeforeRestore(state: ProcessState, options: CheckOpti
   checkMachine(state, options.machine);
   if (!options.foreign) checkLimits(state, ownBounds());
   const soft = checkMappedFiles(state, options);
-  soft.push(...checkWorkingFolder(state.process.cwd, options));
+  if (spacesAround(state)?.mnt === undefined) soft.push(...checkWorkingFolder(state.process.cwd, options));
   const tids = new Set([state.process.pid, ...state.threads.map(({ tid }) => tid)]);
   if (options.keepPid) for (const tid of tids) await checkPidFree(tid, undefined, options.inTree);
   else requireLoneThread(state);

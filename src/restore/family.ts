@@ -58,6 +58,8 @@ export interface FamilyParts {
   readonly start?: (workshop: Workshop) => Workshop;
   /** Numbers in a pid namespace of the root's children by ours; left out where they are in ours. */
   readonly numbers?: ReadonlyMap<number, number> | undefined;
+  /** The namespace is that of its only child (CLONE_NEWPID) and not of all that it makes from then on (unshare(2)). */
+  readonly isCloned?: boolean;
 }
 
 /** Makes them all. PID_TAKEN, NOT_PERMITTED, LIMIT_TOO_LOW or RESTORE_FAILED with all of them gone but the root. */
@@ -81,10 +83,11 @@ export function makeFamily(parts: FamilyParts): Relatives {
     return workshop;
   };
   try {
-    if (numbers) root.run("make a pid namespace", [{ name: "unshare", args: [CLONE_NEWPID] }]);
+    if (numbers && !parts.isCloned)
+      root.run("make a pid namespace", [{ name: "unshare", args: [CLONE_NEWPID] }]);
     for (const step of plan.steps) {
       if (step.do === "make") {
-        const newborn = make(at(step.by), step, numbers);
+        const newborn = make(at(step.by), { ...step, isCloned: parts.isCloned ?? false }, numbers);
         made.push(step.pid);
         standing.set(step.pid, at(step.by).copiedTo(newborn));
       } else if (step.do === "start") {
@@ -126,7 +129,13 @@ export function startImage(
 
 function make(
   by: Workshop,
-  { pid, sibling, shares = [], exitSignal = SIGCHLD }: Extract<Step, { do: "make" }>,
+  {
+    pid,
+    sibling,
+    shares = [],
+    exitSignal = SIGCHLD,
+    isCloned,
+  }: Extract<Step, { do: "make" }> & { readonly isCloned: boolean },
   inside: ReadonlyMap<number, number> | undefined,
 ): Newborn {
   // Without an I/O context there is none to share: setting the priority that it has makes one.
@@ -139,7 +148,9 @@ function make(
   const [parent, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(exitSignal)];
   const flags = parent | cloneFlags(shares);
   // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
-  const clone = args.words(flags, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, inner === undefined ? 1n : 2n);
+  const own = isCloned && inner === 1 ? BigInt(CLONE_NEWPID) : 0n;
+  const levels = inner === undefined ? 1n : 2n;
+  const clone = args.words(flags | own, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, levels);
   by.newborn.write(by.data, args.bytes());
   const result = by.attempt({ name: "clone3", args: [clone, CLONE_ARGS_BYTES] });
   if (isError(result)) throw spawnFailed(nativeError(result), "a process of the tree", pid);

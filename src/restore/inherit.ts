@@ -8,6 +8,7 @@ import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { openFailed } from "./file-look.js";
 import type { DescriptorTable } from "./files.js";
+import { spacesAround } from "./inside-users.js";
 import { mappedFileOf } from "./mapped-files.js";
 import type { SharedMappings } from "./shared-mappings.js";
 
@@ -18,7 +19,7 @@ export interface Inheritance extends Disposable {
   /** Descriptors of cr in the order in which they stand from `base` on in the newborn. */
   readonly fds: readonly number[];
   readonly base: number;
-  /** Numbers inside the newborn. */
+  /** Numbers inside the newborn; no folder where it has mounts of its own. */
   readonly cwd: number | null;
   readonly sources: number;
   mapped(vma: Vma): number;
@@ -83,7 +84,8 @@ export function inheritTogether(all: readonly InheritanceParts[]): Inheritance[]
         const path = vma.path === state.process.exe.path ? exe : vma.path;
         byVma.set(vma, number(open(path, constants.O_RDONLY)));
       }
-      const folder = cwd.path === "" ? null : number(open(cwd.path, O_FOLDER));
+      const isOurs = cwd.path !== "" && spacesAround(state)?.mnt === undefined;
+      const folder = isOurs ? number(open(cwd.path, O_FOLDER)) : null;
       return { cwd: folder, mapped: (vma: Vma) => byVma.get(vma) ?? -1 };
     });
     const sources = base + fds.length;

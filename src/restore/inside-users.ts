@@ -1,6 +1,14 @@
 /** The ids of a program in a user namespace of its own, as it knows them (user_namespaces(7)). */
 import type { Credentials } from "../state/credentials.js";
+import type { ProcessState } from "../state/process.js";
 import type { Spaces } from "../state/space.js";
+
+/** The namespaces that a process itself is in: the root of a tree may be outside of those that it records. */
+export function spacesAround({
+  process: { spaces, pid, tree },
+}: Pick<ProcessState, "process">): Spaces | undefined {
+  return spaces?.rootOutside && pid === tree ? undefined : spaces;
+}
 
 type Rows = NonNullable<Spaces["user"]>["uids"];
 

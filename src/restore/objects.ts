@@ -17,6 +17,7 @@ import type { Pieces } from "./mapped-files.js";
 import { type LateSeals, openMemfds } from "./memfd.js";
 import type { FileSource } from "./open-descriptions.js";
 import { type MadeFifos, openPipes } from "./pipes.js";
+import { type MadeQueues, openQueues } from "./posix-queues.js";
 import { excludeOthers, openPtys } from "./ptys.js";
 import { openSockets, type SocketFiles } from "./sockets.js";
 import { startTimerfd } from "./timerfd.js";
@@ -36,7 +37,18 @@ export interface OpenedObjects extends Disposable {
 }
 
 const OBJECTS: ReadonlySet<FileDescription["kind"]> = new Set([
-  ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "path", "pty", "socket"] as const),
+  ...([
+    "pipe",
+    "eventfd",
+    "timerfd",
+    "signalfd",
+    "inotify",
+    "memfd",
+    "path",
+    "pty",
+    "socket",
+    "queue",
+  ] as const),
 ]);
 
 /** True for the kinds that are made here. */
@@ -53,10 +65,12 @@ export function openObjects(
   let sockets: SocketFiles | null = null;
   const softErrors: SoftError[] = [];
   let fifos: MadeFifos | null = null;
+  let queues: MadeQueues | null = null;
   let putSeals: LateSeals = () => {};
   const close = () => {
     sockets?.putBack();
     fifos?.putBack();
+    queues?.putBack();
     for (const { fd } of byId.values()) closeSync(fd);
     byId.clear();
   };
@@ -71,6 +85,7 @@ export function openObjects(
       const fd = one.object === null ? null : makeOne(one, one.object);
       if (fd !== null) add(one, fd, null);
     }
+    queues = openQueues(ofKind("queue"), add);
     fifos = openPipes(ofKind("pipe"), core.fd, add);
     putSeals = openMemfds(ofKind("memfd"), core, add);
     softErrors.push(...openPtys(ofKind("pty"), add));
@@ -101,6 +116,7 @@ export function openObjects(
       sockets?.goOn();
       sockets?.keep();
       fifos?.keep();
+      queues?.start();
     },
     [Symbol.dispose]: close,
   };

@@ -4,9 +4,9 @@ import type { Spaces } from "../state/space.js";
 import { namespacePath, PROC } from "../tracee/proc-path.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { Arguments } from "./arguments.js";
+import { makeLaterMounts } from "./mount-table.js";
 import type { Workshop } from "./workshop.js";
 
-const CLONE_NEWNS = 0x2_0000;
 const AT_FDCWD = -100;
 const O_RDONLY_CLOEXEC = 0o2000000;
 const PR_SET_DUMPABLE = 4;
@@ -16,17 +16,13 @@ const MS_SLAVE = 0x8_0000;
 /** MS_NOSUID, MS_NODEV and MS_NOEXEC. */
 const OF_PROC = 2 | 4 | 8;
 
-/** The mounts of cr become those of a process; from here on they are its own. */
-export function unshareMounts(
-  workshop: Workshop,
-  propagation: NonNullable<Spaces["mnt"]>["propagation"],
-): void {
+/** How its mounts hear of those of cr from here on. Those of a whole table are told one by one. */
+export function putPropagation(workshop: Workshop, mnt: NonNullable<Spaces["mnt"]>): void {
+  if (mnt.propagation === "unchanged" || mnt.mounts !== undefined) return;
   const args = new Arguments(workshop.data);
-  const root = args.text("/");
-  const how = MS_REC | (propagation === "slave" ? MS_SLAVE : MS_PRIVATE);
-  const calls: RemoteCall[] = [{ name: "unshare", args: [CLONE_NEWNS] }];
-  if (propagation !== "unchanged") calls.push({ name: "mount", args: [0, root, 0, how, 0] });
-  workshop.run("make mounts of its own", calls, args.bytes());
+  const how = MS_REC | (mnt.propagation === "slave" ? MS_SLAVE : MS_PRIVATE);
+  const call: RemoteCall = { name: "mount", args: [0, args.text("/"), 0, how, 0] };
+  workshop.run("make mounts of its own", [call], args.bytes());
 }
 
 /** A /proc that shows the pid namespace of this process, on top. */
@@ -37,6 +33,10 @@ export function mountProc(workshop: Workshop): void {
   workshop.run("mount its own /proc", [call], args.bytes());
 }
 
+/** The last one hides the way to those of others. */
+const NOT_BORN_IN = ["cgroup", "mnt"] as const;
+const KINDS = ["uts", "ipc", "net", ...NOT_BORN_IN] as const;
+
 export interface Entering {
   readonly spaces: Spaces;
   readonly state: ProcessState;
@@ -44,14 +44,17 @@ export interface Entering {
   readonly maker: number;
 }
 
-/** Lets a process that stands in our mounts and user namespace into those of the maker. */
+/** Lets a process that stands in our namespaces into those of the maker that it was not born in. */
 export function enterSpaces(workshop: Workshop, { spaces, state, maker }: Entering): void {
   const { newborn } = workshop;
-  const mounts = spaces.mnt && openNamespace(workshop, maker, "mnt");
+  const kinds = (spaces.rootOutside ? KINDS : NOT_BORN_IN).filter((kind) => spaces[kind] !== undefined);
+  const doors = kinds.map((kind) => openNamespace(workshop, maker, kind));
   const user = spaces.user && openNamespace(workshop, maker, "user");
-  if (mounts !== undefined) goTo(workshop, mounts);
-  const isFirst = spaces.pid !== undefined && newborn.numberOf(newborn.pid) === 1;
-  if (spaces.mnt?.proc && isFirst) mountProc(workshop);
+  for (const door of doors) goTo(workshop, door);
+  if (spaces.pid !== undefined && newborn.numberOf(newborn.pid) === 1) {
+    if (spaces.mnt?.proc) mountProc(workshop);
+    makeLaterMounts(workshop, spaces.mnt?.mounts ?? []);
+  }
   if (user === undefined) return;
   // In there they may be fixed.
   const args = new Arguments(workshop.data);
@@ -64,7 +67,7 @@ export function enterSpaces(workshop: Workshop, { spaces, state, maker }: Enteri
   workshop.run("keep it open to cr", [{ name: "prctl", args: [PR_SET_DUMPABLE, 1, 0, 0, 0] }]);
 }
 
-function openNamespace(workshop: Workshop, maker: number, kind: "mnt" | "user"): bigint {
+function openNamespace(workshop: Workshop, maker: number, kind: (typeof KINDS)[number] | "user"): bigint {
   const args = new Arguments(workshop.data);
   const path = args.text(namespacePath(maker, kind));
   const call: RemoteCall = { name: "openat", args: [AT_FDCWD, path, O_RDONLY_CLOEXEC] };

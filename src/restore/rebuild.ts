@@ -20,7 +20,7 @@ import type { DescriptorTable } from "./files.js";
 import { fillPages } from "./fill.js";
 import type { Inheritance } from "./inherit.js";
 import { makeInside } from "./inside.js";
-import { asInside } from "./inside-users.js";
+import { asInside, spacesAround } from "./inside-users.js";
 import { ALONE, type Part } from "./kinship.js";
 import type { LazyMemory } from "./lazy.js";
 import { describeMemory } from "./memory-attributes.js";
@@ -134,7 +134,7 @@ function syscallIn({ pid }: Newborn, vmas: ProcessState["vmas"]): bigint {
 
 /** What takes rights away from the newborn, and what its threads alone are set to. */
 function putIdentity(workshop: Workshop, state: ProcessState, threads: readonly ThreadState[]): void {
-  const user = state.process.spaces?.user;
+  const user = spacesAround(state)?.user;
   const actual = asInside(credentialsOf(readStatus(workshop.newborn.pid), 0), user);
   putDenial(workshop, state);
   for (const thread of threads) {
@@ -169,15 +169,15 @@ function fitted(thread: ThreadState): Buffer {
   return fitForeignXstate(thread.xstate, readThread(thread.tid).xstate.length);
 }
 
-function enterFolder(workshop: Workshop, inheritance: Inheritance, { process }: ProcessState): void {
-  if (inheritance.cwd === null) return;
-  if (process.spaces?.mnt !== undefined) {
-    // What is inherited is a folder of our mounts, and no way leads from its own to that.
+function enterFolder(workshop: Workshop, inheritance: Inheritance, state: ProcessState): void {
+  if (spacesAround(state)?.mnt !== undefined) {
+    // No way would lead from its own mounts to a folder of ours.
     const args = new Arguments(workshop.data);
-    const call = { name: "chdir", args: [args.put(Buffer.from(`${process.cwd.path}\0`))] } as const;
+    const call = { name: "chdir", args: [args.put(Buffer.from(`${state.process.cwd.path}\0`))] } as const;
     workshop.run("enter its working folder", [call], args.bytes());
     return;
   }
+  if (inheritance.cwd === null) return;
   workshop.run("enter its working folder", [{ name: "fchdir", args: [inheritance.cwd] }]);
 }
 

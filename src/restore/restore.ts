@@ -109,7 +109,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     { policy, putBack: snapshots.paths },
   );
   const { state } = madeAgain;
-  using spaces = makeSpaces(state.process.spaces);
+  using spaces = makeSpaces(state);
   using shared = openSharedMappings(state.vmas, policy, snapshots.paths);
   using segments = openSegments([{ state, coreFd: core.fd }]);
   using ipc = openIpc(state, [state.process.pid]);

@@ -5,6 +5,7 @@
  */
 import { CrError } from "../errors.js";
 import { hasCapability } from "../host/capabilities.js";
+import { joinGroups } from "../host/cgroup-membership.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Spaces } from "../state/space.js";
@@ -15,12 +16,17 @@ import type { RemoteCall } from "../tracee/remote.js";
 import { VISITED, Visit, writeSetting } from "../tracee/space.js";
 import { Arguments } from "./arguments.js";
 import type { FamilyPlan } from "./family-plan.js";
-import { enterSpaces, mountProc, unshareMounts } from "./own-mounts.js";
+import { makeMounts } from "./mount-table.js";
+import { enterSpaces, mountProc, putPropagation } from "./own-mounts.js";
 import { spawnFailed } from "./spawn.js";
 import { freeAddress, Workshop } from "./workshop.js";
 
 /** CLONE_NEW… of linux/sched.h. */
-const NEW = { uts: 0x0400_0000, ipc: 0x0800_0000, net: 0x4000_0000, user: 0x1000_0000 } as const;
+const NEW = {
+  ...{ uts: 0x0400_0000, ipc: 0x0800_0000, net: 0x4000_0000 },
+  ...{ cgroup: 0x0200_0000, mnt: 0x2_0000, user: 0x1000_0000 },
+} as const;
+const MADE = [...VISITED, "cgroup", "mnt"] as const;
 const PR_SET_DUMPABLE = 4;
 /** Room for two names. */
 const DATA_BYTES = 4096;
@@ -31,35 +37,47 @@ export interface MadeSpaces extends Disposable {
   readonly softErrors: readonly SoftError[];
   /** Whether a process has to enter some itself. */
   readonly areEntered: boolean;
+  /** Starts the root of a tree: at home where it is not in them. */
+  start<T>(spawn: () => T): T;
   /** Lets a process into them, at its entry point, before its executable is started and after its children are made. */
   enter(workshop: Workshop, state: ProcessState): void;
 }
 
-const NONE: MadeSpaces = { softErrors: [], areEntered: false, enter() {}, [Symbol.dispose]() {} };
+const NONE: MadeSpaces = {
+  softErrors: [],
+  areEntered: false,
+  start: (spawn) => spawn(),
+  enter() {},
+  [Symbol.dispose]() {},
+};
 
 /**
- * Numbers in the pid namespace of a tree's own by those outside; undefined where it has none. UNSUPPORTED_STATE where one
- * that has to be made in it has none there: the leader of a session or group that has ended.
+ * Numbers in the pid namespace of a tree's own by those outside, and whether it is only that of one child; nothing where it
+ * has none. UNSUPPORTED_STATE where one that has to be made in it has none there: the leader of a session or group that
+ * has ended.
  */
-export function numbersInside(
-  states: readonly ProcessState[],
+export function pidsInside(
+  living: readonly { readonly state: ProcessState }[],
   { steps }: FamilyPlan,
-): ReadonlyMap<number, number> | undefined {
-  const all = new Map(states.flatMap(({ process }) => process.spaces?.pid?.ids ?? []));
-  if (all.size === 0) return undefined;
+): { numbers?: ReadonlyMap<number, number>; isCloned?: boolean } {
+  const all = living.map(({ state }) => state.process.spaces);
+  const numbers = new Map(all.flatMap((spaces) => spaces?.pid?.ids ?? []));
+  if (numbers.size === 0) return {};
   const made = steps.flatMap((step) => (step.do === "make" ? [step.pid] : []));
-  const nameless = made.find((pid) => !all.has(pid));
-  const [first = 0] = made;
-  if (nameless === undefined && all.get(first) === 1) return all;
-  const who =
-    nameless === undefined ? `process ${all.get(first)} is the first` : `process ${nameless} has ended`;
+  const nameless = made.find((pid) => !numbers.has(pid));
+  const first = numbers.get(made[0] ?? 0);
+  if (nameless === undefined && first === 1) return { numbers, isCloned: all[0]?.rootOutside ?? false };
+  const who = nameless === undefined ? `process ${first} is the first` : `process ${nameless} has ended`;
   throw new CrError("UNSUPPORTED_STATE", `make the pid namespace of the tree again: ${who} in it`, {
     hint: "checkpoint the tree while its process 1 and the leaders of its groups and sessions are there",
   });
 }
 
-/** Makes and enters the recorded namespaces, if any. NOT_PERMITTED without CAP_SYS_ADMIN; RESTORE_FAILED. */
-export function makeSpaces(spaces: Spaces | undefined): MadeSpaces {
+/**
+ * Makes and enters the recorded namespaces of a program, or of a tree with this root, if any. NOT_PERMITTED without
+ * CAP_SYS_ADMIN; RESTORE_FAILED.
+ */
+export function makeSpaces({ process: { spaces, pid, cgroups } }: Pick<ProcessState, "process">): MadeSpaces {
   if (spaces === undefined || Object.keys(spaces).length === 0) return NONE;
   requireRights(spaces);
   const maker = startMaker();
@@ -70,24 +88,42 @@ export function makeSpaces(spaces: Spaces | undefined): MadeSpaces {
     maker[Symbol.dispose]();
   };
   try {
-    const workshop = openHere(maker);
-    if (spaces.user !== undefined) becomeUser(workshop, spaces.user);
-    const flags = kinds.reduce((all, kind) => all | NEW[kind], 0);
-    if (flags !== 0) workshop.run("make its namespaces", [{ name: "unshare", args: [flags] }]);
-    putNames(workshop, spaces);
-    if (spaces.mnt !== undefined) unshareMounts(workshop, spaces.mnt.propagation);
-    if (spaces.mnt?.proc && spaces.pid === undefined) mountProc(workshop);
+    if (spaces.cgroup !== undefined) joinGroups(maker.pid, cgroups);
+    make(openHere(maker), spaces);
     visit = Visit.to(maker.pid, kinds);
     return {
       softErrors: [...furnish(spaces), ...foreignPids(spaces)],
-      areEntered: spaces.mnt !== undefined || spaces.user !== undefined,
-      enter: (entering, state) => enterSpaces(entering, { spaces, state, maker: maker.pid }),
+      areEntered: ["mnt", "user", "cgroup"].some((kind) => kind in spaces),
+      start: (spawn) => {
+        if (!spaces.rootOutside) return spawn();
+        visit?.[Symbol.dispose]();
+        const root = spawn();
+        visit = Visit.to(maker.pid, kinds);
+        return root;
+      },
+      enter: (workshop, state) => {
+        if (spaces.rootOutside && state.process.pid === pid) return;
+        enterSpaces(workshop, { spaces, state, maker: maker.pid });
+      },
       [Symbol.dispose]: dispose,
     };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** In the maker: mounts while it has all rights, then users, then what belongs to them. */
+function make(workshop: Workshop, spaces: Spaces): void {
+  const { mnt, user } = spaces;
+  if (mnt?.mounts !== undefined) makeMounts(workshop, mnt.mounts);
+  if (user !== undefined) becomeUser(workshop, user);
+  const own = MADE.filter((kind) => spaces[kind] !== undefined);
+  const flags = own.reduce((all, kind) => all | NEW[kind], 0);
+  if (flags !== 0) workshop.run("make its namespaces", [{ name: "unshare", args: [flags] }]);
+  putNames(workshop, spaces);
+  if (mnt !== undefined) putPropagation(workshop, mnt);
+  if (mnt?.proc && spaces.pid === undefined) mountProc(workshop);
 }
 
 function requireRights(spaces: Spaces): void {

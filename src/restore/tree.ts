@@ -27,7 +27,7 @@ import type { Restored, RestoreOptions } from "./restore.js";
 import { type OpenedSegments, openSegments } from "./segments.js";
 import { sessionDifferences } from "./session.js";
 import { openSharedMappings, rollbackSharedMapping, type SharedMappings } from "./shared-mappings.js";
-import { type MadeSpaces, makeSpaces, numbersInside } from "./spaces.js";
+import { type MadeSpaces, makeSpaces, pidsInside } from "./spaces.js";
 import { spawn } from "./spawn.js";
 import { type OpenedIpc, openIpc } from "./sysv-ipc.js";
 import { requireLeader, terminalPlaces, terminalsOf } from "./terminal-plan.js";
@@ -67,7 +67,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
   const clocks = clocksHere(at(living, 0).state.host, sameBoot);
   const placed = placesOf(living, options);
   using snapshots = putAllBack(living, { policy, folder });
-  using spaces = makeSpaces(at(living, 0).state.process.spaces);
+  using spaces = makeSpaces(at(living, 0).state);
   const vmas = living.flatMap(({ state }) => state.vmas);
   using shared = openSharedMappings(vmas, policy);
   const owners = ownersOf(living, snapshots.files);
@@ -168,14 +168,13 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
   const { bundle, detach, inheritances, plan } = parts;
   const { state } = at(bundle.living, 0);
   const ledGroup = state.process.pgid === state.process.pid;
-  using root = spawn({
-    state,
-    exe: state.process.exe.path,
-    keepPid: true,
-    group: detach ? "session" : ledGroup ? "own" : "shared",
-    inheritance: at(inheritances, 0),
-    clocks: parts.clocks,
-  });
+  using root = parts.spaces.start(() =>
+    spawn({
+      ...{ state, exe: state.process.exe.path, keepPid: true, clocks: parts.clocks },
+      group: detach ? "session" : ledGroup ? "own" : "shared",
+      inheritance: at(inheritances, 0),
+    }),
+  );
   const workshop = openWorkshop(root, state);
   // 0 for a group outside of our pid namespace.
   const rootGroup = processStatus(root.pid)?.pgid ?? root.pid;
@@ -184,10 +183,9 @@ function start(parts: StartParts): { foreground: Foreground | null; softErrors: 
     { sources: parts.prepared.sources, base: at(inheritances, 0).sources },
   );
   const { members } = bundle.tree;
-  const states = bundle.living.map((one) => one.state);
-  const numbers = numbersInside(states, plan);
+  const pids = pidsInside(bundle.living, plan);
   const start = (one: Workshop) => startMember(one, bundle.living);
-  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, numbers, start });
+  using family = makeFamily({ root: workshop, plan, members, rootGroup, terminals, ...pids, start });
   faultPoint("restore-after-spawn");
   const softErrors = rebuildAll(family, parts);
   faultPoint("restore-after-rebuild");

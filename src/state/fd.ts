@@ -16,7 +16,7 @@ export const fileDescriptionSchema = z.object({
    */
   kind: z.enum([
     ...(["regular", "directory", "device", "terminal", "outside", "epoll", "path", "kernel"] as const),
-    ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "pty", "socket"] as const),
+    ...(["pipe", "eventfd", "timerfd", "signalfd", "inotify", "memfd", "pty", "socket", "queue"] as const),
   ]),
   /** Link of /proc/PID/fd/N, without ` (deleted)`. */
   path: z.string(),

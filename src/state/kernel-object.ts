@@ -38,6 +38,12 @@ const memfd = z.object({
   /** F_GET_SEALS of fcntl(2). */
   seals: z.int().nonnegative(),
 });
+const queue = z.object({
+  kind: z.literal("queue"),
+  /** How many messages a POSIX message queue takes, and of how many bytes (mq_getattr(3)); it is empty. */
+  maxMessages: z.int().positive(),
+  messageBytes: z.int().positive(),
+});
 const pty = z.object({
   kind: z.literal("pty"),
   /** N of /dev/pts/N, and which end it is. */
@@ -103,6 +109,7 @@ export const kernelObjectSchema = z.discriminatedUnion("kind", [
   signalfd,
   inotify,
   memfd,
+  queue,
   pty,
   socket,
 ]);

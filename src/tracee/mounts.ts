@@ -46,13 +46,21 @@ function propagationOf(theirs: readonly Mount[], ours: readonly Mount[]): MountD
 }
 
 /** As unshare(1) and bwrap(1) mount a /proc of their own. */
-export function isOwnProc({ at, type, root, options }: Mount): boolean {
+function isOwnProc({ at, type, root, options }: Mount): boolean {
   return at === "/proc" && type === "proc" && root === "/" && options === PROC_OPTIONS;
 }
 
+/** Whether its mounts are ours, but for a /proc on top of them that shows the processes that it makes. */
+export function isOursWithProc(pid: number): boolean {
+  const { extra, missing, propagation } = mountDifferences(pid);
+  const [proc, ...more] = extra;
+  if (missing.length > 0 || more.length > 0 || propagation === null) return false;
+  return proc === undefined || (isOwnProc(proc) && shownByProc(pid) === childrenNamespace(pid));
+}
+
 /** The pid namespace whose processes the /proc of a process shows; null when that cannot be told. */
-export function shownByProc(pid: number): string | null {
-  return linkOf(`/proc/${pid}/root/proc/1/ns/pid`);
+export function shownByProc(pid: number, at = "/proc"): string | null {
+  return linkOf(`/proc/${pid}/root${at}/1/ns/pid`);
 }
 
 /** The namespace of the children that a process makes; null where it has made none of theirs yet. */

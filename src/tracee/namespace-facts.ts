@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 
 /** One line of /proc/PID/mountinfo (proc_pid_mountinfo(5)), as far as it says which files are where. */
 export interface Mount {
+  readonly id: number;
+  readonly parent: number;
   readonly device: string;
   /** The folder of the file system that is mounted, and the place; blanks and the like as `\040`. */
   readonly root: string;
@@ -11,6 +13,8 @@ export interface Mount {
   /** Options of this mount, such as `ro,nosuid`, and how it hears of others: `shared:N`, `master:N`, …. */
   readonly options: string;
   readonly tags: readonly string[];
+  /** Options of the file system. */
+  readonly data: string;
 }
 
 /** The mounts a process sees, in the order in which they were made. */
@@ -22,9 +26,11 @@ export function readMounts(pid: number | "self"): Mount[] {
 export function parseMounts(text: string): Mount[] {
   const lines = text.split("\n").filter((line) => line !== "");
   return lines.map((line) => {
-    const [, , device = "", root = "", at = "", options = "", ...rest] = line.split(" ");
+    const [id, parent, device = "", root = "", at = "", options = "", ...rest] = line.split(" ");
     const end = rest.indexOf("-");
-    return { device, root, at, type: rest[end + 1] ?? "", options, tags: rest.slice(0, end) };
+    const [type = "", , data = ""] = rest.slice(end + 1);
+    const numbers = { id: Number(id), parent: Number(parent) };
+    return { ...numbers, device, root, at, type, options, tags: rest.slice(0, end), data };
   });
 }
 

@@ -8,6 +8,7 @@ import { errnoName, NativeError, tryCall } from "./native.js";
 const NUMBER = {
   read: 0,
   write: 1,
+  close: 3,
   poll: 7,
   mmap: 9,
   munmap: 11,
@@ -61,6 +62,10 @@ const NUMBER = {
   inotify_init1: 294,
   open_by_handle_at: 304,
   setns: 308,
+  mq_open: 240,
+  mq_unlink: 241,
+  mq_timedreceive: 243,
+  mq_getsetattr: 245,
   kcmp: 312,
   memfd_create: 319,
   pidfd_send_signal: 424,

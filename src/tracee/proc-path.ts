@@ -4,7 +4,7 @@
 export const PROC = "/proc";
 
 /** By what a process enters a namespace of another (setns(2)). */
-export function namespacePath(pid: number, kind: "mnt" | "user"): string {
+export function namespacePath(pid: number, kind: string): string {
   return `${PROC}/${pid}/ns/${kind}`;
 }
 

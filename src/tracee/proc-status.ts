@@ -125,10 +125,15 @@ export function ownNamespaces(): ReadonlyMap<string, string> {
   return ownLinks;
 }
 
+/** One of them. */
+export function namespaceLink(pid: number | "self", kind: string): string {
+  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+}
+
 /** The namespaces of a process but that of time: kind to `kind:[inode]`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
   const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
-  return new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
+  return new Map(kinds.map((kind) => [kind, namespaceLink(pid, kind)]));
 }
 
 /** True when the process sees another root folder than we do (chroot, mount namespace). */

@@ -17,7 +17,7 @@ export class Visit implements Disposable {
   readonly #home: number[] = [];
 
   /** Nothing may be awaited meanwhile. Throws errno errors, and EPERM as `NativeError` without CAP_SYS_ADMIN there. */
-  static to(pid: number, kinds: readonly VisitedKind[]): Visit {
+  static to(pid: number, kinds: readonly (VisitedKind | "cgroup")[]): Visit {
     const visit = new Visit();
     ownNamespaces();
     try {
@@ -29,7 +29,7 @@ export class Visit implements Disposable {
     return visit;
   }
 
-  #enter(pid: number, kind: VisitedKind): void {
+  #enter(pid: number, kind: VisitedKind | "cgroup"): void {
     const there = openSync(`/proc/${pid}/ns/${kind}`, "r");
     try {
       const home = openSync(`/proc/self/ns/${kind}`, "r");

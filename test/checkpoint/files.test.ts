@@ -136,7 +136,7 @@ describe("classifyFiles", () => {
         try {
           const { refusals } = classifyFiles(pid, readDescriptors(pid));
           expect(refusals.map(({ what }) => what)).toEqual([
-            `a message queue (${queues}/q)`,
+            `a message queue (${queues}/q) that was opened as a file`,
             `${hidden}, which cr does not find by this name`,
           ]);
         } finally {

@@ -1,5 +1,5 @@
 /**
- * Programs and trees in namespaces of their own, as unshare(1) makes them: killed and restored they are in equal ones.
+ * Programs and trees in namespaces of their own, as unshare(1) and bwrap(1) make them: killed and restored they are in equal ones.
  * What is in there and cannot be made again is refused by name.
  */
 import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { throughLives } from "../harness/lives.js";
 import { runsFreely } from "../harness/process.js";
-import { expectRefusal } from "../harness/refusal.js";
+import { expectRefusal, FAILED_FOREGROUND } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import type { Target } from "../harness/target.js";
 
@@ -29,9 +29,9 @@ function namespaces(pid: number): string[] {
   );
 }
 
-/** What it tells is as seen in there; the last word is from its own /proc. */
+/** What it tells is as seen in there; the last word is from its own /proc. Other tests mount things elsewhere. */
 const INSIDE = `
-mount_count() { grep -c . /proc/self/mountinfo; }
+mount_count() { grep -cE ' /(proc|sys|dev)? ' /proc/self/mountinfo; }
 before="$$ $(mount_count) $(id -u) $(cat /proc/$$/comm) $(pwd)"
 sleep 1000 & job=$!
 ping() { until [ -e go ]; do echo .; sleep 0.02; done; echo end; }
@@ -49,13 +49,54 @@ const SHAPES: readonly (readonly [string, readonly string[], readonly string[]])
   ["-U -p -f -r --mount-proc", ["mnt", "user"], ["mnt", "pid", "user"]],
 ];
 
-describe("a tree in namespaces of its own, twice, made by unshare", () => {
+/** As bwrap(1) makes them: another table of mounts, with a tmpfs that has something in it; FOLDER is there, too. */
+const JAIL = `
+echo hello >/tmp/file; ln -s file /tmp/link; mkdir -m 1777 /tmp/dir; mkfifo -m 640 /tmp/dir/fifo
+chown 1 /tmp/file 2>/dev/null; touch -d 2001-02-03 /tmp/dir
+places='/ / /tmp /proc /proc/irq /dev /dev/null /dev/pts'
+mounts() { awk -v places="$places" '{ m[$5] = $4 " " $6 } END { n = split(places, p, " "); for (i = 1; i <= n; i++) print p[i], m[p[i]] }' /proc/self/mountinfo; }
+look() { ls -lR --full-time /tmp/file /tmp/link /tmp/dir; ls -l /dev | cut -c1-30; cat /tmp/file; mounts; echo $$ $(hostname) $(cat /proc/self/cgroup) /proc/[0-9]*; }
+look >before
+echo working
+until [ -e go ]; do read -r -t 0.05 </dev/zero; done
+look >after
+diff before after && echo same
+`;
+
+test.concurrent("a tree in a jail of bwrap, twice", { timeout: 120_000 }, () =>
+  withScene(async (scene) => {
+    const path = await script(scene.folder, JAIL);
+    const jail = [
+      "--tmpfs",
+      "/tmp",
+      "--bind",
+      scene.folder,
+      scene.folder,
+      "--proc",
+      "/proc",
+      "--dev",
+      "/dev",
+    ];
+    const target = await throughLives(scene, {
+      argv: ["bwrap", "--ro-bind", "/", "/", ...jail, "--unshare-all", "/bin/bash", path],
+      times: 2,
+      started: async (running) => {
+        await running.says("working");
+        expect(namespaces(running.pid)).toEqual([]);
+        expect(namespaces(childOf(running.pid))).toEqual(KINDS);
+      },
+    });
+    expect(target.output()).toBe("working\nsame\n");
+  }),
+);
+
+describe("a tree in namespaces of its own, made by unshare", () => {
   test.concurrent.each(SHAPES)("%s", { timeout: 120_000 }, (flags, ...[ofRoot, ofChild]) =>
     withScene(async (scene) => {
       const path = await script(scene.folder, INSIDE);
       const target = await throughLives(scene, {
         argv: ["unshare", ...flags.split(" "), "/bin/bash", path],
-        times: 2,
+        times: flags.includes("-p ") ? 2 : 1,
         started: async (running) => {
           await running.says("working");
           expect(namespaces(running.pid)).toEqual(ofRoot);
@@ -70,6 +111,13 @@ describe("a tree in namespaces of its own, twice, made by unshare", () => {
 
 /** Ends with its parent. */
 const CHILD = "read -r line < <(unshare -u setpriv --pdeathsig KILL sh -c 'echo there; exec sleep 1000')";
+
+const FOREIGN_SOCKET =
+  "exec python3 -c 'import ctypes, socket, time; s = socket.socket(); ctypes.CDLL(None).unshare(1 << 30); print(\"ready\", flush=True); time.sleep(1000)'";
+
+/** Its child has the same working folder (CLONE_FS), and dies with it. */
+const SHARER =
+  "exec python3 -c 'import ctypes, time; c = ctypes.CDLL(None); p = c.syscall(56, 0x211, 0, 0, 0, 0); p or c.prctl(1, 9); p and print(\"ready\", flush=True); time.sleep(1000)'";
 
 const THREADED =
   "exec python3 -c 'import threading; threading.Thread(target=threading.Event().wait).start(); print(\"ready\", flush=True)'";
@@ -96,15 +144,28 @@ describe("what is in a namespace and cannot be made again is refused by name", (
     ],
     ["a segment", "-i", "ipcmk -M 4096 >/dev/null", /segment 0, which nobody has attached, in its own ipc/],
     ["a child elsewhere", "-u", CHILD, /an own uts namespace, another one than that of/],
-    ["a mount", "-m", "mount -t tmpfs none /mnt", /the mount of tmpfs on \/mnt in its own mnt namespace/],
+    ["a socket of another", "-u", FOREIGN_SOCKET, /a socket \(socket:\[\d+\]\) of another network namespace/],
+    ["a mount", "-m", "mount -t ramfs none /mnt", /the mount of ramfs on \/mnt in its own mnt namespace/],
     [
-      "no mount",
+      "a file of its own",
       "-m",
-      "umount /run/netns || mount -o remount,bind,ro /dev/shm",
-      /the lack of the \w+ that cr has/,
+      "mount -t tmpfs none /mnt; exec 5>/mnt/f",
+      /\/mnt\/f, which is not to be found by/,
+    ],
+    [
+      "hard links",
+      "-m",
+      "mount -t tmpfs none /mnt; >/mnt/a; ln /mnt/a /mnt/b",
+      /the hard link \/mnt\/[ab] in its/,
+    ],
+    ["no pids yet", "-p", ":", /a pid namespace for children that it has not got/],
+    [
+      "who shares",
+      "-m",
+      SHARER,
+      /processes that share what else only threads do \(clone\(2\)\) in an own namespace/,
     ],
     ["users with threads", "-U", THREADED, /several threads in an own user namespace/],
-    ["control groups", "-C", ":", /an own cgroup namespace/],
   ])("%s", (_title, ...[flag, act, names]) =>
     withScene(async (scene) => {
       const path = await script(scene.folder, `${act}\necho ready\nexec sleep 1000`);
@@ -116,6 +177,27 @@ describe("what is in a namespace and cannot be made again is refused by name", (
     }),
   );
 });
+
+test("who may not enter or make them is told so", () =>
+  withScene(async (scene) => {
+    const argv = ["unshare", "-U", "-u", "sh", "-c", "echo ready; exec sleep 1000"];
+    const [own, core] = [await scene.start(argv, { asNobody: true }), join(scene.folder, "core")];
+    await own.says("ready");
+    const output = join(own.folder, "core");
+    const refused = await scene.cr(["checkpoint", `${own.pid}`, "-o", output], { asNobody: true });
+    const names = /an own uts namespace, which cr may not enter \(CAP_SYS_ADMIN\)/;
+    expectRefusal(refused, { codes: ["UNSUPPORTED_STATE"], names });
+    const under = ["setpriv", "--bounding-set", "-sys_admin"];
+    const target = await scene.start(["unshare", "-u", ...under, ...argv.slice(3)]);
+    await target.says("ready");
+    await scene.cr(["checkpoint", `${target.pid}`, "-o", core, "--kill"]);
+    const result = await scene.cr(["restore", core, "--pid", "new"], { under });
+    expectRefusal(result, {
+      codes: ["NOT_PERMITTED"],
+      status: FAILED_FOREGROUND,
+      names: /namespaces of its own \(uts\): cr may not make them/,
+    });
+  }));
 
 test("of a tree in a pid namespace the process outside of it is to be taken", () =>
   withScene(async (scene) => {

@@ -59,7 +59,7 @@ test.concurrent.each(["in-queues", "in-queues:error"])(
   "a cr that ends at %s leaves nothing behind",
   (point) =>
     withScene(async (scene) => {
-      const target = await scene.start([fixture("queues"), "FOLDER"]);
+      const target = await scene.start([fixture("mailboxes"), "FOLDER"]);
       await target.says("ready");
       const env = { CR_FAULT: point };
       const result = await scene.cr(["checkpoint", String(target.pid), "-o", join(scene.folder, "core")], {
@@ -113,7 +113,7 @@ test.concurrent("what waits between the members of a tree comes back", () =>
 
 test.concurrent("empty messages, which are seen once only, are remembered from one checkpoint to the next", () =>
   withScene(async (scene) => {
-    const target = await scene.start([fixture("queues"), "FOLDER"]);
+    const target = await scene.start([fixture("mailboxes"), "FOLDER"]);
     await target.says("ready");
     const home = join(scene.folder, "home");
     const watch = ["watch", String(target.pid), "--every", "300ms", "--name", "queues"];

@@ -1,7 +1,7 @@
 /** Ids and numbers of programs in namespaces of their own. */
 import { expect, test } from "vitest";
 import { asInside } from "../../src/restore/inside-users.js";
-import { makeSpaces, numbersInside } from "../../src/restore/spaces.js";
+import { makeSpaces, pidsInside } from "../../src/restore/spaces.js";
 import type { Credentials } from "../../src/state/credentials.js";
 import type { ProcessState } from "../../src/state/process.js";
 
@@ -16,8 +16,9 @@ test("ids as they are named inside; those without a name stay", () => {
   expect(asInside(WHO, undefined)).toBe(WHO);
 });
 
-const member = (numbers: [number, number][]) =>
-  ({ process: { spaces: { pid: { id: "1", ids: numbers } } } }) as unknown as ProcessState;
+const member = (numbers: [number, number][]) => ({
+  state: { process: { spaces: { pid: { id: "1", ids: numbers } } } } as unknown as ProcessState,
+});
 const making = (...pids: number[]) => ({
   steps: pids.map((pid) => ({ do: "make", pid, by: 10, sibling: false }) as const),
   ghosts: [],
@@ -33,18 +34,19 @@ test("numbers inside a pid namespace, whose process 1 is made first", () => {
       [12, 2],
     ]),
   ];
-  expect(numbersInside(states, making(11, 12))).toEqual(
-    new Map([
+  expect(pidsInside(states, making(11, 12))).toEqual({
+    numbers: new Map([
       [11, 1],
       [12, 2],
     ]),
-  );
-  expect(numbersInside([], making(11))).toBeUndefined();
-  expect(() => numbersInside(states, making(12, 11))).toThrow(/process 2 is the first in it/);
-  expect(() => numbersInside(states, making(11, 13))).toThrow(/process 13 has ended in it/);
+    isCloned: false,
+  });
+  expect(pidsInside([], making(11))).toEqual({});
+  expect(() => pidsInside(states, making(12, 11))).toThrow(/process 2 is the first in it/);
+  expect(() => pidsInside(states, making(11, 13))).toThrow(/process 13 has ended in it/);
 });
 
 test("without recorded namespaces nothing is made", () => {
-  using spaces = makeSpaces(undefined);
+  using spaces = makeSpaces({ process: {} } as unknown as ProcessState);
   expect(spaces).toMatchObject({ softErrors: [], areEntered: false });
 });

@@ -29,7 +29,7 @@ struct run {
   long boundaries; /* NOT_YET until the start marker */
   long seized_at;  /* boundary at which the tool first took hold of its target */
   pid_t holder;    /* the thread that did */
-  long held_calls; /* calls of that thread since then */
+  long held_calls; /* calls of that thread since then, but those that wait for a stop */
   long stop_calls; /* the same until it last let go of one */
   bool killed;
   int status; /* wait status of the child */
@@ -86,6 +86,9 @@ static void kill_tool(const struct call *call, const char *side) {
 }
 
 /* One boundary: count it, log it, kill at it. True when the tool was killed and must not be resumed. */
+/* How often a tool asks and yields until a stop comes is the machine's doing, not its own. */
+static bool is_waiting(uint64_t nr) { return nr == SYS_wait4 || nr == SYS_sched_yield; }
+
 static bool on_boundary(pid_t tid) {
   struct call *call = thread_slot(tid);
   struct __ptrace_syscall_info info;
@@ -103,7 +106,7 @@ static bool on_boundary(pid_t tid) {
     run.seized_at = number;
     run.holder = tid;
   }
-  if (entry && tid == run.holder) run.held_calls++;
+  if (entry && tid == run.holder && !is_waiting(call->nr)) run.held_calls++;
   if (entry && call->nr == SYS_ptrace && call->args[0] == PTRACE_DETACH) run.stop_calls = run.held_calls;
   bool last = entry && call->nr == SYS_exit_group;
   if (run.trace && call->nr != UINT64_MAX && (!entry || last)) {

@@ -21,7 +21,7 @@ export interface KilledRun {
   /** Boundaries passed, and the one at which the tool first took hold of its target (-1: never). */
   readonly boundaries: number;
   readonly seizedAt: number;
-  /** Calls of the thread that took hold, up to the one by which it last let go. */
+  /** Calls of the thread that took hold, up to the one by which it last let go; without those that wait for a stop. */
   readonly stopCalls: number;
   readonly killed: boolean;
   /** `entry of pwrite64`; empty when the tool was not killed. */

@@ -7,7 +7,7 @@ import { idsInwards, innerGroups, innerPid, outerPid } from "../../src/tracee/pi
 test("mounts, with and without optional fields", () => {
   const text =
     "22 1 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw\n23 22 0:5 / /with\\040blank rw - proc proc rw\n";
-  expect(parseMounts(text)).toEqual([
+  expect(parseMounts(text)).toMatchObject([
     {
       device: "8:1",
       root: "/",
