@@ -7,7 +7,7 @@ import { connectionsOf } from "../tracee/loopback.js";
 import { childrenNamespace, isOursWithProc, shownByProc } from "../tracee/mounts.js";
 import { readMounts } from "../tracee/namespace-facts.js";
 import { idsInwards } from "../tracee/pid-namespace.js";
-import { namespaceLinks, ownNamespaces } from "../tracee/proc-status.js";
+import { namespaceLink, namespaceLinks, ownNamespaces } from "../tracee/proc-status.js";
 import type { ProcessFacts } from "../tracee/process-facts.js";
 import { readSegments } from "../tracee/segments.js";
 import { Visit } from "../tracee/space.js";
@@ -46,7 +46,7 @@ function commonOf(pids: readonly number[]): Common {
   const common = {
     ...{ root, rootKinds, insider, insiderKinds: insider === root ? rootKinds : ownKinds(insider) },
     ...{ links: namespaceLinks(insider), childrenPids: childrenNamespace(root) },
-    ...{ ourPids: ownNamespaces().get("pid"), rootPids: namespaceLinks(root).get("pid") },
+    ...{ ourPids: ownNamespaces().get("pid"), rootPids: namespaceLink(root, "pid") },
   };
   known.set(pids, common);
   return common;
@@ -144,7 +144,7 @@ function wrongPids(pid: number, { status }: ProcessFacts, common: Common): Found
   const { root, rootPids, insider, ourPids, childrenPids, links } = common;
   if (rootPids !== ourPids) return [];
   const isDeeper = (status.get("NSpid") ?? "").split(/\s+/).length > 1;
-  const link = isDeeper ? namespaceLinks(pid).get("pid") : ourPids;
+  const link = isDeeper ? namespaceLink(pid, "pid") : ourPids;
   const ofOthers = insider === root ? childrenPids : links.get("pid");
   if (link === ofOthers) return [];
   return [{ kind: "pid", what: "another pid namespace than other children of the root" }];
