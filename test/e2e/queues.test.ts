@@ -1,14 +1,18 @@
 /** What waits in sockets where it cannot be saved, and what a `cr` that dies leaves behind in them: nothing. */
+import { createSocket } from "node:dgram";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { ProcessState } from "../../src/state/process.js";
 import { describeResult } from "../harness/cr.js";
+import { checkpoint } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
 import { throughLives } from "../harness/lives.js";
-import { runsFreely } from "../harness/process.js";
+import { killHard, runsFreely } from "../harness/process.js";
 import { expectRefusal, listing } from "../harness/refusal.js";
 import { withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
+import { alterCore } from "./alter-core.js";
 
 /** Fixture and what it is to set up. */
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
@@ -125,3 +129,40 @@ test.concurrent("empty messages, which are seen once only, are remembered from o
     const end = await cr.done;
     expect(end.status, describeResult(end)).toBe(0);
   }));
+
+const LETTER = `
+import socket, sys, time
+box, sender = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+box.bind(('127.0.0.1', 0)); sender.bind(('127.0.0.1', 0))
+sender.sendto(b'letter', box.getsockname())
+print('from', sender.getsockname()[1], flush=True)
+sender.close()
+time.sleep(1000)
+`;
+
+test.concurrent("a restore says which sender's address it lacks, and what of a core does not fit", () =>
+  withScene(async (scene) => {
+    const target = await scene.start(["python3", "-c", LETTER]);
+    await target.says("from");
+    const [core, altered] = [join(scene.folder, "core"), join(scene.folder, "altered")];
+    await checkpoint(scene, { target, core });
+    await killHard(target);
+    const port = Number(/from (\d+)/.exec(target.output())?.[1]);
+    const taken = createSocket("udp4");
+    await new Promise<void>((bound) => taken.bind(port, "127.0.0.1", bound));
+    const names = `cannot bind a socket for an unread message from 127.0.0.1:${port}: EADDRINUSE`;
+    expectRefusal(await scene.cr(["restore", "-d", core]), { codes: ["RESTORE_FAILED"], names });
+    await new Promise<void>((closed) => taken.close(() => closed()));
+    alterCore(core, altered, { state: withLongerMessages });
+    const lies = /the messages that wait in socket:\[\d+\] are longer than their bytes/;
+    expectRefusal(await scene.cr(["restore", "-d", altered]), { codes: ["CORE_CORRUPT"], names: lies });
+  }));
+
+function withLongerMessages(state: ProcessState): ProcessState {
+  const descriptions = state.files.descriptions.map((one) => {
+    if (one.object?.kind !== "socket" || one.object.queue === null) return one;
+    const queue = one.object.queue.map((message) => ({ ...message, bytes: message.bytes + 1 }));
+    return { ...one, object: { ...one.object, queue } };
+  });
+  return { ...state, files: { ...state.files, descriptions } };
+}
