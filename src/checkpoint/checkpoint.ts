@@ -29,9 +29,9 @@ import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./membe
 import type { Mode } from "./mode.js";
 import { Pace, type PaceOptions } from "./pace.js";
 import { untilPassed } from "./passing.js";
+import { readQueues, socketsIn } from "./read-queues.js";
 import { refuse } from "./refusal.js";
 import { refusedChildren } from "./refused-children.js";
-import { socketsOf } from "./refused-contents.js";
 import { type RestartLedger, rememberRestart } from "./restarted-calls.js";
 import { type CheckpointResult, resultOf } from "./result.js";
 import { spacesOf, visitSpaces } from "./spaces.js";
@@ -151,7 +151,7 @@ function attemptCheckpoint(
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
   const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
   const asked = askMembers(members, look);
-  const sockets = socketsOf([...look.looks].map(([member, { files }]) => [member, files] as const));
+  const sockets = readQueues(members, socketsIn(look));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));
   const rest = leaveOutOfTree({ ...look, refusals: inside }, skip);
   refuse(pid, rest.look.refusals);

@@ -16,8 +16,8 @@ import { hasArrived, progressOf } from "../tracee/tcp-progress.js";
 import { peekQueues, readNumbers } from "../tracee/tcp-repair.js";
 import { takeBackStop } from "./ask.js";
 import type { Frozen } from "./frozen.js";
+import type { Sockets } from "./queues.js";
 import { type Refusal, refuse } from "./refusal.js";
-import type { Sockets } from "./refused-contents.js";
 
 export const TCP_HOLD_MS = 60_000;
 const SEQUENCE_NUMBERS = 2 ** 32;

@@ -12,9 +12,9 @@ import { crc32cRanges } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { peekPipe } from "../tracee/pipe.js";
 import type { Dump } from "./connections.js";
+import { isWaiting, type Sockets, waitingIn, withQueue } from "./queues.js";
 import { unsupportedState } from "./refusal.js";
-import { lastSeen, pairOf, type Sockets } from "./refused-contents.js";
-import { queuedIn } from "./sockets.js";
+import { lastSeen } from "./refused-contents.js";
 import type { StoredOnce } from "./stored-once.js";
 
 const O_ACCMODE = 0o3;
@@ -50,13 +50,15 @@ export function copyContents(
   let end = core.fileOffset;
   const descriptions = files.descriptions.map((given) => {
     const fd = files.descriptors.find((one) => one.description === given.id)?.fd ?? 0;
-    const description = { ...given, object: once.object(given, () => lastSeen(pid, fd, given.object)) };
+    const waiting = waitingIn(pid, { description: given, files, sockets: core.sockets });
+    const object = once.object(given, () => withQueue(lastSeen(pid, fd, given.object), waiting));
+    const description = { ...given, object };
     if (isMapped(description, files)) return description;
     const connection = core.connections.get(description.ino);
     if (connection !== undefined && description.object?.kind === "socket")
       description.object = { ...description.object, tcp: connection.tcp };
-    const pair = pairOf(description, files, core.sockets);
-    const isQueued = pair !== null || (connection?.bytes.length ?? 0) > 0;
+    const queued = isWaiting(waiting) ? waiting.bytes : (connection?.bytes ?? null);
+    const isQueued = isWaiting(waiting) || (queued?.length ?? 0) > 0;
     if (!isContained(description, isQueued)) return description;
     // Descriptions of one pipe, memfd or deleted file have one content between them: it stays with the first.
     const name = `${description.dev}:${description.ino}`;
@@ -64,10 +66,10 @@ export function copyContents(
     if (holder !== undefined) {
       return holder === null || holder === pid ? description : { ...description, contentIn: holder };
     }
-    const queued = pair === null ? (connection?.bytes ?? null) : queuedIn(pid, pair);
-    const lengthBytes = Buffer.isBuffer(queued)
-      ? copyBytes(queued, { fd: core.fd, fileOffset: end })
-      : copyOne(pid, { ...description, fd }, { ...core, fileOffset: end });
+    const lengthBytes =
+      queued !== null
+        ? copyBytes(queued, { fd: core.fd, fileOffset: end })
+        : copyOne(pid, { ...description, fd }, { ...core, fileOffset: end });
     once.hold(name, lengthBytes === null ? null : pid);
     if (lengthBytes === null) return description;
     const content = { fileOffset: end, lengthBytes, crc32c: checksums(core.fd, end, lengthBytes) };
@@ -78,11 +80,11 @@ export function copyContents(
 }
 
 /** Whether bytes may be behind it that are nowhere else. */
-function isContained(description: FileDescription, isPair: boolean): boolean {
+function isContained(description: FileDescription, isQueued: boolean): boolean {
   const { kind, deleted } = description;
   if (kind === "regular") return deleted;
   if (kind === "pipe" || kind === "outside") return isReadablePipe(description);
-  return kind === "memfd" || isPair;
+  return kind === "memfd" || isQueued;
 }
 
 /** Its bytes stand with its mappings (object-contents.ts). */

@@ -20,8 +20,8 @@ import { copyObjects, type Memory } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
 import type { StoredRange } from "./pages.js";
 import type { Phases } from "./phases.js";
+import type { Sockets } from "./queues.js";
 import { refuse } from "./refusal.js";
-import type { Sockets } from "./refused-contents.js";
 import { snapshotFiles } from "./snapshots.js";
 import type { StoredOnce } from "./stored-once.js";
 

@@ -4,21 +4,20 @@
  */
 import { lstatSync } from "node:fs";
 import { describeFarEnd } from "../host/descriptor-holders.js";
-import type { KernelObject, ObjectOf } from "../state/kernel-object.js";
+import type { ObjectOf } from "../state/kernel-object.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
-import { passedDescriptors } from "../tracee/fdinfo.js";
 import { withGrasp } from "../tracee/grasp.js";
 import { pathInside } from "../tracee/maps.js";
 import { isOfThisNetwork } from "../tracee/net-cookie.js";
-import { accountOf, peekSocket, type SocketFacts, socketFacts, unreadByPeer } from "../tracee/sockets.js";
+import { looksElsewhere, type SocketFacts, socketFacts } from "../tracee/sockets.js";
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
+import { pendingAt, pendingTcpAt, refusedClients, refusedTcpClients } from "./backlog.js";
 import type { Sort, Surroundings } from "./objects.js";
 import { sortConnection } from "./tcp.js";
 
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
-const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const IPPROTO_UDP = 17;
 const TCP_ESTABLISHED = 1;
@@ -47,30 +46,32 @@ function refused({ link }: OpenDescriptor, what: string): Sort {
 
 function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundings): Sort {
   if (facts.tcp !== null) {
-    const { state, waiting, backlog } = facts.tcp;
-    if (state === TCP_LISTEN && waiting > 0)
-      return refused(one, `with ${waiting} connections to accept (TCP)`);
+    const { state, backlog } = facts.tcp;
+    const clients = state === TCP_LISTEN ? refusedTcpClients(facts, around) : null;
+    if (clients !== null) return refused(one, clients);
     if (state !== TCP_LISTEN && state !== TCP_CLOSE) {
+      if (withGrasp(around.pid, one.fd, looksElsewhere)) return refused(one, "with SO_PEEK_OFF set (TCP)");
+      const pending = pendingTcpAt(facts, around);
+      if (pending !== null) return keep(facts, { pending });
       const connection = sortConnection(one, facts, around);
       return typeof connection === "string" ? refused(one, connection) : keep(facts, connection);
     }
     return keep(facts, { backlog: state === TCP_LISTEN ? backlog : null });
   }
   if (facts.protocol !== IPPROTO_UDP) return refused(one, `of the protocol ${facts.protocol}`);
-  if (facts.received > 0) return refused(one, "with unread messages (UDP)");
   return keep(facts, {});
 }
 
-function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surroundings): Sort {
+function sortUnix(one: OpenDescriptor, facts: SocketFacts, around: Surroundings): Sort {
+  const { pid, open } = around;
   const told = unixSocket(one.stat.ino);
   if (told === null)
     return refused(one, "of which the kernel does not tell the other end (CONFIG_UNIX_DIAG)");
-  const passed = passedDescriptors(one.info);
-  if (passed > 0) return refused(one, `with ${passed} descriptors on their way (SCM_RIGHTS)`);
   const file = fileOf(pid, facts, told);
   if (typeof file === "string") return refused(one, file);
   if (told.state === TCP_LISTEN) {
-    if (told.waiting > 0) return refused(one, `with ${told.waiting} connections to accept`);
+    const clients = refusedClients(one, told, around);
+    if (clients !== null) return refused(one, clients);
     return keep(facts, { backlog: told.backlog, file });
   }
   const isPair = told.peer !== null && open.some(({ stat }) => stat.isSocket() && stat.ino === told.peer);
@@ -80,13 +81,15 @@ function sortUnix(one: OpenDescriptor, facts: SocketFacts, { pid, open }: Surrou
     const what = refusedNames(facts, told, open);
     return what === null ? keep(facts, { peer: told.peer, shutdown: told.shutdown }) : refused(one, what);
   }
+  const isAddressed = facts.type === SOCK_DGRAM && (isNamed(facts.local) || isNamed(facts.remote));
+  if (told.peer === null && told.state === TCP_ESTABLISHED && !isAddressed)
+    return sortWidowed(one, { facts, told, around });
   if (facts.type === SOCK_DGRAM) {
     if (facts.readable) return refused(one, "with unread messages (unix)");
     if (told.peer !== null && !isNamed(facts.remote))
       return refused(one, "whose other end is not in it (unix)");
     return keep(facts, { file, shutdown: told.shutdown });
   }
-  if (told.peer === null && told.state === TCP_ESTABLISHED) return sortWidowed(one, { facts, told, pid });
   if (told.peer !== null || told.state !== TCP_CLOSE)
     return refused(one, "whose other end is not in it (unix)");
   return told.shutdown === 0 ? keep(facts, { file }) : refused(one, "whose other end is closed (unix)");
@@ -97,22 +100,41 @@ function refusedNames(facts: SocketFacts, told: UnixSocket, open: readonly OpenD
   if (facts.type === SOCK_DGRAM) return "of a pair with a name (unix, datagrams)";
   if (isNamed(facts.local) && isNamed(facts.remote)) return "of a pair with two names (unix)";
   const name = isNamed(facts.local) ? told.name : unixSocket(told.peer ?? 0n)?.name;
-  const isListened = open.some(({ stat }) => {
+  return isListened(name, open)
+    ? null
+    : "of a connection to a name where nobody in it listens any more (unix)";
+}
+
+/** Whether somebody in the program listens at this name (hexadecimal, without the family). */
+function isListened(name: string | undefined, open: readonly OpenDescriptor[]): boolean {
+  return open.some(({ stat }) => {
     const other = stat.isSocket() ? unixSocket(stat.ino) : null;
     return other?.state === TCP_LISTEN && other.name === name;
   });
-  return isListened ? null : "of a connection to a name where nobody in it listens any more (unix)";
 }
 
-/** The other end of a pair is closed: this one reads as ended and cannot be written to (the JVM keeps such a one). */
+/** Nobody has the other end, which is closed, unless it waits to be accepted: this one reads as ended and cannot be written to (the JVM keeps such a one). */
 function sortWidowed(
   one: OpenDescriptor,
-  { facts, told, pid }: { readonly facts: SocketFacts; readonly told: UnixSocket; readonly pid: number },
+  {
+    facts,
+    told: { shutdown },
+    around,
+  }: { readonly facts: SocketFacts; readonly told: UnixSocket; readonly around: Surroundings },
 ): Sort {
-  if (isNamed(facts.local) || isNamed(facts.remote)) return refused(one, "whose other end is closed (unix)");
-  const { expected } = withGrasp(pid, one.fd, peekSocket);
-  if (expected > 0) return refused(one, `whose other end is closed, with ${expected} unread bytes (unix)`);
-  return keep({ ...facts, local: "", remote: "" }, { peerClosed: true, shutdown: told.shutdown });
+  const pending = isNamed(facts.local) ? null : pendingAt(one, facts.remote, around);
+  if (pending !== null) return keep(facts, { pending, shutdown });
+  if (isNamed(facts.local) || isNamed(facts.remote)) {
+    const name = isNamed(facts.local) ? facts.local : facts.remote;
+    const isOne = !isNamed(facts.local) || !isNamed(facts.remote);
+    if (!isOne || !isListened(name.slice(FAMILY_DIGITS), around.open))
+      return refused(one, "whose other end is closed (unix)");
+    return keep(facts, { peerClosed: true, peerReset: facts.failed, shutdown });
+  }
+  // A stream alone may have it behind bytes; other errors are none of an end that was closed.
+  if (facts.failed && facts.type === SOCK_DGRAM)
+    return refused(one, "with an error that waits (unix, SO_ERROR)");
+  return keep({ ...facts, local: "", remote: "" }, { peerClosed: true, peerReset: facts.failed, shutdown });
 }
 
 function isNamed(address: string): boolean {
@@ -133,7 +155,15 @@ function fileOf(pid: number, { local }: SocketFacts, { file }: UnixSocket): Sock
 
 function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
   const { family, type, protocol, local, remote, peerUser, options } = facts;
-  const plain = { peer: null, peerClosed: false, shutdown: 0, file: null, backlog: null, tcp: null };
+  const plain = {
+    peer: null,
+    pending: null,
+    peerClosed: false,
+    peerReset: false,
+    shutdown: 0,
+    file: null,
+    backlog: null,
+  };
   const socket = {
     family,
     type,
@@ -143,34 +173,9 @@ function keep(facts: SocketFacts, more: Partial<Socket>): Sort {
     peerUser,
     options: [...options],
     ...plain,
+    tcp: null,
+    queue: null,
     ...more,
   };
   return { kind: "socket", object: { kind: "socket", ...socket } };
-}
-
-/** The bytes or the one message that wait in one end of a pair; null when nothing does, a string when it cannot be had. */
-export function queuedIn(
-  pid: number,
-  {
-    fd,
-    peerPid,
-    peerFd,
-    object,
-  }: {
-    readonly fd: number;
-    readonly peerPid: number;
-    readonly peerFd: number;
-    readonly object: KernelObject;
-  },
-): Buffer | null | string {
-  if (object.kind !== "socket") return null;
-  const account = withGrasp(peerPid, peerFd, unreadByPeer);
-  if (account === 0) return null;
-  const { bytes, expected } = withGrasp(pid, fd, peekSocket);
-  if (object.type === SOCK_STREAM) {
-    return bytes.length === expected ? bytes : `${expected} unread bytes that cannot be seen whole`;
-  }
-  const { family, type, protocol } = object;
-  const alone = accountOf(bytes, [family, type, protocol]);
-  return account === alone ? bytes : "more than one unread message";
 }

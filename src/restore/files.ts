@@ -117,8 +117,7 @@ export function openPlanned(
   try {
     const kernel = planned.flatMap((plan) => (plan.to === "object" ? [plan.description] : []));
     const made = [...new Set(kernel), ...mapped.filter(isObject)];
-    const core = { fd: options.coreFd, pieces: inMemory.pieces, tcp: options.tcp };
-    objects = openObjects(made, core);
+    objects = openObjects(made, { fd: options.coreFd, pieces: inMemory.pieces, tcp: options.tcp });
     for (const plan of planned) {
       if (plan.to === "feed" && !feeds.has(plan.description.id)) {
         feeds.set(plan.description.id, openFeed(plan.description, options.coreFd));
@@ -127,6 +126,7 @@ export function openPlanned(
       placed.set(plan.placement, openPlacement(plan.placement, plan.flags));
     }
     requireWatchable(planned, ({ placement }) => placed.get(placement)?.fd);
+    objects.fill(opened.byId);
     takeLocks([...wanted, ...kernel], new Map([...opened.byId, ...objects.byId]));
   } catch (error) {
     for (const one of placed.values()) discardPlacement(one);

@@ -30,6 +30,11 @@ export function isConnected({ peer, local, remote }: Socket): boolean {
   return peer !== null && (hasName(local) || hasName(remote));
 }
 
+/** True for what was such an end, and the other one has been closed. */
+export function isWidowed({ peerClosed, local, remote }: Socket): boolean {
+  return peerClosed && (hasName(local) || hasName(remote));
+}
+
 function hasName(address: string): boolean {
   return address.length > FAMILY_DIGITS;
 }
@@ -41,23 +46,58 @@ function hasName(address: string): boolean {
 export function connectAgain(one: Described, { sockets, made, put }: AmongSockets): void {
   const other = sockets.find(({ ino }) => ino === one.object.peer);
   const [accepted, connected] = hasName(one.object.local) ? [one, other] : [other, one];
-  const name = accepted?.object.local ?? "";
+  if (accepted === undefined || connected === undefined) {
+    throw failed(accepted?.object.local ?? "", "nobody in the core has the other end");
+  }
+  meet(accepted.object.local, {
+    ...{ sort: connected.object, client: accepted.object.peerUser, sockets, made },
+    connected: (fd) => put(connected, fd),
+    accepted: (fd) => put(accepted, fd),
+  });
+  for (const end of [connected, accepted]) setAll(made.get(end.ino) ?? -1, end.object);
+}
+
+/** The same for an end whose other end has been closed; that one, in cr. RESTORE_FAILED. */
+export function connectWidowed(one: Described, { sockets, made, put }: AmongSockets): number {
+  const isAccepted = hasName(one.object.local);
+  let other = -1;
+  const mine = (fd: number) => put(one, fd);
+  const its = (fd: number) => {
+    other = fd;
+  };
+  meet(isAccepted ? one.object.local : one.object.remote, {
+    ...{ sort: one.object, client: isAccepted ? one.object.peerUser : one, sockets, made },
+    connected: isAccepted ? its : mine,
+    accepted: isAccepted ? mine : its,
+  });
+  setAll(made.get(one.ino) ?? -1, one.object);
+  return other;
+}
+
+interface Meeting {
+  readonly sort: Socket;
+  /** Who is said to connect. */
+  readonly client: { readonly uid: number; readonly gid: number } | null;
+  readonly sockets: readonly Described[];
+  readonly made: ReadonlyMap<bigint, number>;
+  readonly connected: (fd: number) => void;
+  readonly accepted: (fd: number) => void;
+}
+
+function meet(name: string, { sort, client, sockets, made, connected, accepted }: Meeting): void {
   const listening = sockets.find(({ object }) => object.backlog !== null && object.local === name);
   const at = listening && made.get(listening.ino);
-  if (accepted === undefined || connected === undefined || at === undefined) {
-    throw failed(name, "nobody in the core listens there");
-  }
-  const { family, type, protocol } = connected.object;
-  const fd = ownCall("socket", family, type | SOCK_CLOEXEC, protocol);
-  put(connected, fd);
+  if (at === undefined) throw failed(name, "nobody in the core listens there");
+  const fd = ownCall("socket", sort.family, sort.type | SOCK_CLOEXEC, sort.protocol);
+  connected(fd);
   const address = Buffer.from(name, "hex");
-  const { peerUser } = accepted.object;
-  const result = asUser(peerUser, () => tryOwnCall("connect", fd, address, address.length));
+  const result = asUser(client, () => tryOwnCall("connect", fd, address, address.length));
   if (result < 0) throw failed(name, errnoName(-result));
-  const taken = ownCall("accept4", at, 0, 0, SOCK_CLOEXEC);
-  put(accepted, taken);
-  for (const option of connected.object.options) setOption(fd, option);
-  for (const option of accepted.object.options) setOption(taken, option);
+  accepted(ownCall("accept4", at, 0, 0, SOCK_CLOEXEC));
+}
+
+function setAll(fd: number, { options }: Socket): void {
+  for (const option of options) setOption(fd, option);
 }
 
 function failed(name: string, why: string): CrError {

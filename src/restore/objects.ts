@@ -11,6 +11,7 @@ import type { TcpPolicy } from "../state/tcp.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { ownCall } from "../tracee/own-call.js";
 import { lookAt, openLook } from "./file-look.js";
+import type { Opened } from "./fill-queues.js";
 import { checkWatches, startWatches } from "./inotify.js";
 import type { Pieces } from "./mapped-files.js";
 import { type LateSeals, openMemfds } from "./memfd.js";
@@ -29,6 +30,8 @@ export interface OpenedObjects extends Disposable {
   /** By `id` of the description. */
   readonly byId: ReadonlyMap<number, FileSource>;
   readonly softErrors: readonly SoftError[];
+  /** Sends what waits in sockets, once the files (`opened`) are open as well. LIMIT_TOO_LOW, CORE_CORRUPT. */
+  fill(opened: Opened): void;
   /** To be called last, when nothing else can fail any more. RESTORE_FAILED, FILE_CHANGED. */
   start(): void;
 }
@@ -94,6 +97,13 @@ export function openObjects(
   return {
     byId,
     softErrors,
+    fill(opened) {
+      try {
+        sockets?.fill(new Map([...opened, ...byId]));
+      } catch (error) {
+        throw isNativeError(error) ? cannotMake(error) : error;
+      }
+    },
     start() {
       for (const { id, object } of wanted) {
         const fd = byId.get(id)?.fd;

@@ -1,7 +1,6 @@
 /** Sockets: pairs with what waits in them, bound and listening ones; TCP connections are in connections.ts. */
 import { chmodSync, chownSync, closeSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { CrError } from "../errors.js";
-import { readPadded } from "../file-bytes.js";
 import { nameOf } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
@@ -18,14 +17,13 @@ import {
   isConnection,
   makeConnections,
 } from "./connections.js";
-import { coreOf } from "./content.js";
 import { lookAt } from "./file-look.js";
-import { connectAgain, isConnected } from "./named-pairs.js";
+import { fillQueues, type Opened, OtherEnds } from "./fill-queues.js";
+import { connectAgain, connectWidowed, isConnected, isWidowed } from "./named-pairs.js";
+import { connectPending } from "./pending.js";
 
 const AF_UNIX = 1;
-const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
 const SHUT_READ = 1;
 const SHUT_WRITE = 2;
 const F_SETFL = 4;
@@ -43,6 +41,8 @@ type Add = (description: FileDescription, fd: number, position: null) => void;
 /** Files that were made for bound sockets: kept when the program starts, else put back as they were. */
 export interface SocketFiles {
   keep(): void;
+  /** Sends what waits in them; `opened` has all that the program is to have, by `id` of the description. */
+  fill(opened: Opened): void;
   /** Lets TCP connections go on. RESTORE_FAILED. */
   goOn(): void;
   putBack(): void;
@@ -66,13 +66,19 @@ export function openSockets(
     add(one, fd, null);
   };
   const bound: { readonly path: string; readonly aside: string | null }[] = [];
+  const others = new OtherEnds();
   let waiting: Connections | null = null;
   const files: SocketFiles = {
     goOn: () => waiting?.goOn(),
     keep: () => {
       for (const { aside } of bound.splice(0)) if (aside !== null) rmSync(aside, { force: true });
     },
+    fill: (opened) => {
+      fillQueues(sockets, { made, others, coreFd, opened });
+      for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
+    },
     putBack: () => {
+      others[Symbol.dispose]();
       for (const { path, aside } of bound.splice(0)) {
         rmSync(path, { force: true });
         if (aside !== null) renameSync(aside, path);
@@ -80,25 +86,15 @@ export function openSockets(
     },
   };
   try {
-    for (const one of sockets) {
-      const { peer } = one.object;
-      if (one.object.peerClosed) {
-        put(one, makeWidowed(one.object));
-        continue;
-      }
-      const other = sockets.find(({ ino }) => ino === peer);
-      if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
-      if (peer === null || other === undefined) {
-        const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
-        put(one, fd);
-        bindAgain(fd, one.object, (path, aside) => bound.push({ path, aside }));
-      }
-    }
+    makeFirst(sockets, { made, put, others, bound: (path, aside) => bound.push({ path, aside }) });
     for (const one of sockets.filter(({ object, ino }) => isConnected(object) && !made.has(ino))) {
       connectAgain(one, { sockets, made, put });
     }
-    for (const one of sockets) fillQueue(one, made, coreFd);
-    for (const { ino, object, flags } of sockets) finish(made.get(ino) ?? -1, object, flags);
+    for (const one of sockets.filter(({ object }) => isWidowed(object))) {
+      others.keep(one.ino, connectWidowed(one, { sockets, made, put }));
+    }
+    // Behind the pairs: what waits to be accepted would be accepted for them.
+    connectPending(sockets, put);
     // Behind the listening sockets: a connection on the port of one keeps nobody from it in repair mode.
     waiting = makeConnections(connections, {
       ...{ policy, coreFd },
@@ -114,14 +110,31 @@ export function openSockets(
   }
 }
 
-/** One end of a pair whose other end is closed. */
-function makeWidowed(socket: Socket): number {
-  const ends = Buffer.alloc(8);
-  const { family, type, protocol } = socket;
-  asUser(socket.peerUser, () => ownCall("socketpair", family, type | SOCK_CLOEXEC, protocol, ends));
-  setOptions(ends.readInt32LE(0), socket);
-  closeSync(ends.readInt32LE(4));
-  return ends.readInt32LE(0);
+interface First {
+  readonly made: ReadonlyMap<bigint, number>;
+  readonly put: (one: Described, fd: number) => void;
+  readonly others: OtherEnds;
+  readonly bound: (path: string, aside: string | null) => void;
+}
+
+/** All that connect to no socket with a name. */
+function makeFirst(sockets: readonly Described[], { made, put, others, bound }: First): void {
+  for (const one of sockets) {
+    const { peer, pending } = one.object;
+    if (pending !== null || isWidowed(one.object)) continue;
+    if (one.object.peerClosed) {
+      others.make(one, put);
+      setOptions(made.get(one.ino) ?? -1, one.object);
+      continue;
+    }
+    const other = sockets.find(({ ino }) => ino === peer);
+    if (other !== undefined && !made.has(one.ino) && !isConnected(one.object)) makePair(one, other, put);
+    if (peer === null || other === undefined) {
+      const fd = ownCall("socket", one.object.family, one.object.type | SOCK_CLOEXEC, one.object.protocol);
+      put(one, fd);
+      bindAgain(fd, one.object, bound);
+    }
+  }
 }
 
 function makePair(one: Described, other: Described, put: (one: Described, fd: number) => void): void {
@@ -209,17 +222,6 @@ function inUse(path: string, why: string): CrError {
     hint: "end what uses it or remove it, and try again",
     data: { path },
   });
-}
-
-/** What waits in one end was sent by the other. */
-function fillQueue({ object, content }: Described, made: ReadonlyMap<bigint, number>, coreFd: number): void {
-  const from = object.peer === null ? undefined : made.get(object.peer);
-  if (content === null || from === undefined) return;
-  const bytes = readPadded(coreOf(content, coreFd), content.lengthBytes, content.fileOffset);
-  let sent = 0;
-  do {
-    sent += ownCall("sendto", from, bytes.subarray(sent), bytes.length - sent, MSG_DONTWAIT, 0, 0);
-  } while (object.type === SOCK_STREAM && sent < bytes.length);
 }
 
 function finish(fd: number, { shutdown }: Socket, flags: number): void {

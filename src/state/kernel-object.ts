@@ -59,6 +59,16 @@ const pty = z.object({
   /** Only the master was open, and a slave had been: reading it ends. */
   hungUp: z.boolean().default(false),
 });
+/** A message that waits in a socket, or a part of a stream that descriptors came with. */
+export const messageSchema = z.object({
+  bytes: z.int().nonnegative(),
+  /** struct sockaddr of its sender, in hexadecimal; empty without a name. */
+  from: z.string(),
+  /** `id`s of the descriptions that are on their way in it (SCM_RIGHTS of unix(7)). */
+  passed: z.array(z.int().nonnegative()).readonly(),
+});
+export type Message = z.infer<typeof messageSchema>;
+
 const socket = z.object({
   kind: z.literal("socket"),
   /** As of socket(2). */
@@ -69,8 +79,12 @@ const socket = z.object({
   peer: u64.nullable(),
   /** It was one end of a pair and the other has been closed. */
   peerClosed: z.boolean().default(false),
+  /** The other end was closed with unread bytes: the next call gets ECONNRESET. */
+  peerReset: z.boolean().default(false),
   /** User and group that SO_PEERCRED tells (unix(7)); null where it tells none, and in older cores. */
   peerUser: z.object({ uid: z.int().nonnegative(), gid: z.int().nonnegative() }).nullable().default(null),
+  /** It waits to be accepted: by which socket (inode), and in which place. */
+  pending: z.object({ listener: u64, place: z.int().nonnegative() }).nullable().default(null),
   /** Ends that are shut down (shutdown(2)): 1 reading, 2 writing. */
   shutdown: z.int().min(0).max(3),
   /** struct sockaddr it is bound and connected to, in hexadecimal; empty when it is not. */
@@ -84,6 +98,8 @@ const socket = z.object({
   options: z.array(z.object({ level: z.int(), name: z.int(), value: z.string() })),
   /** Of a TCP connection; null for what is none. */
   tcp: tcpSchema.nullable().default(null),
+  /** What the content is, in order; null for one message or the bytes of a stream. */
+  queue: z.array(messageSchema).readonly().nullable().default(null),
 });
 
 export const kernelObjectSchema = z.discriminatedUnion("kind", [

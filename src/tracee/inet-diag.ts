@@ -19,6 +19,7 @@ const ID_AT = HEADER_BYTES + 8;
 const REQUEST_BYTES = ID_AT + 48;
 /** struct inet_diag_msg: 4 bytes, the sockid, then timers, queues, user and inode. */
 const INODE_AT = HEADER_BYTES + 4 + 48 + 16;
+const UNREAD_AT = HEADER_BYTES + 4 + 48 + 4;
 const MESSAGE_BYTES = INODE_AT + 4;
 const ANSWER_BYTES = 4096;
 const TCP_LISTEN = 10;
@@ -33,6 +34,8 @@ export interface InetSocket {
   readonly state: number;
   /** 0 when no descriptor leads to it any more. */
   readonly inode: bigint;
+  /** Bytes that nobody has read. */
+  readonly unread: number;
 }
 
 /** The socket of this network namespace with these ends; null when there is none or the kernel does not tell. */
@@ -100,5 +103,9 @@ export function parseInetDiag(answer: Buffer): InetSocket | null {
   if (answer.length < MESSAGE_BYTES || answer.readUInt16LE(4) === NLMSG_ERROR) return null;
   const state = answer.readUInt8(HEADER_BYTES + 1);
   if (state === TCP_LISTEN) return null;
-  return { state, inode: BigInt(answer.readUInt32LE(INODE_AT)) };
+  return {
+    state,
+    inode: BigInt(answer.readUInt32LE(INODE_AT)),
+    unread: answer.readUInt32LE(UNREAD_AT),
+  };
 }

@@ -20,6 +20,7 @@ const NUMBER = {
   connect: 42,
   sendto: 44,
   recvfrom: 45,
+  sendmsg: 46,
   shutdown: 48,
   bind: 49,
   listen: 50,

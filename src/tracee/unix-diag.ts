@@ -15,9 +15,10 @@ const REQUEST_BYTES = HEADER_BYTES + 24;
 /** struct unix_diag_msg: family, type, state, pad, inode, cookie. */
 const MESSAGE_BYTES = 16;
 const ANSWER_BYTES = 4096;
-/** UDIAG_SHOW_NAME, VFS, PEER and RQLEN; attributes of the answer. */
+/** UDIAG_SHOW_NAME, VFS, PEER and RQLEN; UDIAG_SHOW_ICONS; attributes of the answer. */
 const SHOW = 0x01 | 0x02 | 0x04 | 0x10;
-const ATTRIBUTE = { name: 0, vfs: 1, peer: 2, queue: 4, shutdown: 6 } as const;
+const SHOW_CLIENTS = 0x08;
+const ATTRIBUTE = { name: 0, vfs: 1, peer: 2, clients: 3, queue: 4, shutdown: 6 } as const;
 
 export interface UnixSocket {
   /** As of net/tcp_states.h: 1 connected, 7 closed, 10 listening. */
@@ -36,6 +37,23 @@ export interface UnixSocket {
 
 /** Null when there is no such socket here, or when this kernel does not tell (CONFIG_UNIX_DIAG). */
 export function unixSocket(inode: bigint): UnixSocket | null {
+  const answer = ask(inode, SHOW);
+  return answer && parseUnixDiag(answer);
+}
+
+/**
+ * Inodes of the sockets that wait to be accepted by a listening one, in order; 0 for one that was closed since. Null
+ * when the kernel does not tell.
+ */
+export function waitingClients(inode: bigint): bigint[] | null {
+  const answer = ask(inode, SHOW_CLIENTS);
+  const found = answer && attributesOf(answer);
+  if (!found) return null;
+  const words = found.get(ATTRIBUTE.clients) ?? Buffer.alloc(0);
+  return Array.from({ length: words.length / 4 }, (_, index) => BigInt(words.readUInt32LE(index * 4)));
+}
+
+function ask(inode: bigint, show: number): Buffer | null {
   const fd = ownCall("socket", AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
   try {
     const request = Buffer.alloc(REQUEST_BYTES);
@@ -45,11 +63,11 @@ export function unixSocket(inode: bigint): UnixSocket | null {
     request.writeUInt8(AF_UNIX, HEADER_BYTES);
     request.writeUInt32LE(0xffff_ffff, HEADER_BYTES + 4);
     request.writeUInt32LE(Number(inode), HEADER_BYTES + 8);
-    request.writeUInt32LE(SHOW, HEADER_BYTES + 12);
+    request.writeUInt32LE(show, HEADER_BYTES + 12);
     request.fill(0xff, HEADER_BYTES + 16);
     ownCall("sendto", fd, request, request.length, 0, 0, 0);
     const answer = Buffer.alloc(ANSWER_BYTES);
-    return parseUnixDiag(answer.subarray(0, ownCall("recvfrom", fd, answer, answer.length, 0, 0, 0)));
+    return answer.subarray(0, ownCall("recvfrom", fd, answer, answer.length, 0, 0, 0));
   } catch (error) {
     if (isNativeError(error, "ENOENT", "EPROTONOSUPPORT")) return null;
     throw error;
@@ -60,15 +78,8 @@ export function unixSocket(inode: bigint): UnixSocket | null {
 
 /** Parses one answer of sock_diag about a unix socket; null for an error. */
 export function parseUnixDiag(answer: Buffer): UnixSocket | null {
-  if (answer.length < HEADER_BYTES + MESSAGE_BYTES || answer.readUInt16LE(4) === NLMSG_ERROR) return null;
-  const end = Math.min(answer.readUInt32LE(0), answer.length);
-  const found = new Map<number, Buffer>();
-  for (let at = HEADER_BYTES + MESSAGE_BYTES; at + 4 <= end; ) {
-    const length = answer.readUInt16LE(at);
-    if (length < 4) break;
-    found.set(answer.readUInt16LE(at + 2), answer.subarray(at + 4, at + length));
-    at += (length + 3) & ~3;
-  }
+  const found = attributesOf(answer);
+  if (found === null) return null;
   const peer = found.get(ATTRIBUTE.peer)?.readUInt32LE(0) ?? 0;
   const file = found.get(ATTRIBUTE.vfs)?.readUInt32LE(0);
   return {
@@ -80,4 +91,17 @@ export function parseUnixDiag(answer: Buffer): UnixSocket | null {
     backlog: found.get(ATTRIBUTE.queue)?.readUInt32LE(4) ?? 0,
     shutdown: found.get(ATTRIBUTE.shutdown)?.readUInt8(0) ?? 0,
   };
+}
+
+function attributesOf(answer: Buffer): Map<number, Buffer> | null {
+  if (answer.length < HEADER_BYTES + MESSAGE_BYTES || answer.readUInt16LE(4) === NLMSG_ERROR) return null;
+  const end = Math.min(answer.readUInt32LE(0), answer.length);
+  const found = new Map<number, Buffer>();
+  for (let at = HEADER_BYTES + MESSAGE_BYTES; at + 4 <= end; ) {
+    const length = answer.readUInt16LE(at);
+    if (length < 4) break;
+    found.set(answer.readUInt16LE(at + 2), answer.subarray(at + 4, at + length));
+    at += (length + 3) & ~3;
+  }
+  return found;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { hex, pageDown, pageUp } from "../../src/state/address.js";
 import { credentialsSchema } from "../../src/state/credentials.js";
 import { filesSchema } from "../../src/state/fd.js";
+import { kernelObjectSchema } from "../../src/state/kernel-object.js";
 import { encodeNoteJson } from "../../src/state/note-json.js";
 import { pagesSchema } from "../../src/state/pages.js";
 import { hostSchema, limitsSchema } from "../../src/state/process.js";
@@ -132,4 +133,27 @@ describe("notes", () => {
   ])("refuse what is not theirs (%#)", (schema, value) => {
     expect(schema.safeParse(value).success).toBe(false);
   });
+});
+
+test("a socket of an older core has nothing but what it tells", () => {
+  const elder = {
+    kind: "socket",
+    family: 1,
+    type: 1,
+    protocol: 0,
+    peer: "0x5",
+    shutdown: 0,
+    local: "",
+    remote: "",
+  };
+  const found = kernelObjectSchema.parse({ ...elder, file: null, backlog: null, options: [] });
+  const since = {
+    peerClosed: false,
+    peerReset: false,
+    peerUser: null,
+    pending: null,
+    tcp: null,
+    queue: null,
+  };
+  expect(found).toMatchObject({ ...since, peer: 5n });
 });

@@ -197,7 +197,7 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
   threads_start();
 #endif
 #ifdef WITH_TCP
-  set_connection();
+  set_connection(), queue_start();
   check_connection();
 #endif
   snapshot_take(now); /* faults in its own pages, so that the baseline has them */
@@ -212,7 +212,7 @@ static _Noreturn void live(int sleeping, pid_t watcher) {
     threads_check();
 #endif
 #ifdef WITH_TCP
-    check_connection();
+    check_connection(), queue_check();
 #endif
     check_snapshot();
     if (snapshot_code_sum(before) != code) complain("code", "bytes of code or constants differ");

@@ -42,7 +42,12 @@ const KINDS: readonly Kind[] = [
   },
   { what: "blocked in nanosleep", program: "target", mode: "sleep", sampleSize: 15 },
   { what: "with seven threads", program: "target-threads", mode: "compute", sampleSize: 20 },
-  { what: "with a full TCP connection", program: "target-tcp", mode: "compute", sampleSize: 40 },
+  {
+    what: "with a full TCP connection and unread messages",
+    program: "target-tcp",
+    mode: "compute",
+    sampleSize: 40,
+  },
   { what: "stopped by job control", program: "target-musl", mode: "compute", stopped: true, sampleSize: 15 },
   { what: "static musl without signal handlers", program: "target-musl", mode: "compute", sampleSize: 20 },
 ];
