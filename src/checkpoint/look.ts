@@ -2,12 +2,9 @@
  * One whole look at a process, or at a tree of them, and everything in it that cannot be saved: taken before the stop,
  * and again in it.
  */
-import { CrError } from "../errors.js";
-import { hex } from "../state/address.js";
+import { CrError, isErrno } from "../errors.js";
 import type { FileState } from "../state/fd.js";
-import { isNameless, isSegment } from "../state/object-mapping.js";
 import type { SoftError } from "../state/soft-error.js";
-import type { Vma } from "../state/vma.js";
 import { familyOf, hasEnded, isStopped, type Relative } from "../tracee/kin.js";
 import { mappersOutside } from "../tracee/maps.js";
 import { type ProcessFacts, readProcessFacts } from "../tracee/process-facts.js";
@@ -22,6 +19,7 @@ import { ObjectIds } from "./object-ids.js";
 import { socketsOf } from "./queues.js";
 import type { Refusal } from "./refusal.js";
 import { refusedContentsNow } from "./refused-contents.js";
+import { refusedApart, refusedInTree } from "./refused-in-trees.js";
 import { refusedSharers } from "./refused-spaces.js";
 import { refusedThreads } from "./refused-threads.js";
 import { refusedDead, refusedTracers } from "./relations.js";
@@ -29,7 +27,7 @@ import { refusedSharedMemory } from "./shared-memory.js";
 import { refusedOutside, refusedShares, type Sharers, sharersAmong } from "./shares.js";
 import { visitedOf } from "./spaces.js";
 import { type IpcLook, lookAtIpc } from "./sysv-ipc.js";
-import { attempt, checkTarget, refusedOfProcess } from "./target.js";
+import { attempt, checkTarget, lookFailed, refusedOfProcess } from "./target.js";
 
 export interface Look {
   readonly facts: ProcessFacts;
@@ -62,6 +60,8 @@ export interface Memory {
 
 /** Looks at a running tree are repeated so often when something is refused. */
 const LOOKS_MAX = 3;
+/** And while members come and go. */
+const DISTURBED_MAX = 20;
 
 /**
  * Looks at a process that runs on meanwhile, with its descendants. It may delete a file between two readings of one
@@ -69,13 +69,25 @@ const LOOKS_MAX = 3;
  * is looked at again. Throws as `checkTarget` for every member.
  */
 export function lookBeforeStop(root: number, memory: Memory): TreeLook {
-  let found = lookWhileRunning(root, memory);
+  let found = lookUndisturbed(root, memory);
   for (let looks = 1; looks < LOOKS_MAX && found.refusals.length > 0; looks += 1) {
     const before = new Set(found.refusals.map(nameOf));
-    const again = lookWhileRunning(root, memory);
+    const again = lookUndisturbed(root, memory);
     found = { ...again, refusals: again.refusals.filter((refusal) => before.has(nameOf(refusal))) };
   }
   return found;
+}
+
+/** A member that ends in the middle of a look takes what is yet to be read of it along: then all is looked at anew. */
+function lookUndisturbed(root: number, memory: Memory): TreeLook {
+  for (let looks = 1; ; looks += 1) {
+    try {
+      return lookWhileRunning(root, memory);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
+      if (looks === DISTURBED_MAX || hasEnded(root)) throw lookFailed(root, error);
+    }
+  }
 }
 
 /** With what was found: at one number there may be another pipe each time. */
@@ -207,28 +219,10 @@ function lookInside(
     ...refusedMappings(vmas),
     ...objects.refusals,
     ...refusedSharedMemory(pid, vmas, tree.pids),
-    ...(tree.pids.length > 1 ? unseenInTree(vmas) : []),
-    ...(tree.pids.length > 1 && tree.pids[0] === pid ? apartInTree(facts) : []),
+    ...(tree.pids.length > 1 ? refusedInTree(vmas) : []),
+    ...(tree.pids.length > 1 && tree.pids[0] === pid ? refusedApart(facts) : []),
   ];
   return { ...objects, vmas, refusals };
-}
-
-/** Whose processes have two numbers each. */
-function apartInTree({ status }: ProcessFacts): Refusal[] {
-  const isApart = (status.get("NSpid") ?? "").split(/\s+/).length > 1;
-  return isApart
-    ? [{ kind: "namespace", id: "pid", what: "a process tree in a pid namespace of its own" }]
-    : [];
-}
-
-/** Each member shows another part of what cr may not open. */
-function unseenInTree(vmas: readonly Vma[]): Refusal[] {
-  return vmas
-    .filter((vma) => isNameless(vma) && vma.file === null && !isSegment(vma))
-    .map(({ start, path }) => {
-      const what = `${path}, mapped in a process tree, that cr may not open (CAP_CHECKPOINT_RESTORE)`;
-      return { kind: "mapping", id: hex(start), what };
-    });
 }
 
 /** One process without regard to its children. Throws errno errors of /proc. */
