@@ -18,7 +18,7 @@
 #endif
 #define CR_GET_RSEQ_CONFIGURATION 0x420f /* PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13 */
 #define PEEK_BATCH 32
-#define LOOKS_MAX 64
+#define AWAKE_US 8
 #define CR_TLS_FIRST 12 /* GDT_ENTRY_TLS_MIN of a 64-bit kernel */
 #define CR_TLS_ENTRIES 3
 #define CR_NT_IOPERM 0x201 /* NT_386_IOPERM */
@@ -57,23 +57,25 @@ CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals) {
   return detached;
 }
 
-/*
- * Waits without end for the next stop or the end of a tracee. It mostly comes within microseconds, and a thread that
- * sleeps for it takes longer to wake than that: so the CPU is offered to others a few times before.
- */
-int64_t cr_wait_stop(int32_t tid, int *status) {
-  for (int32_t looks = 0;; looks++) {
-    pid_t found = waitpid(tid, status, looks < LOOKS_MAX ? __WALL | WNOHANG : __WALL);
-    if (found > 0) return 0;
-    if (found < 0 && errno != EINTR) return -errno;
-    sched_yield();
-  }
-}
-
 static int64_t elapsed_us(const struct timespec *from) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (now.tv_sec - from->tv_sec) * 1000000 + (now.tv_nsec - from->tv_nsec) / 1000;
+}
+
+/* Waits without end for the next stop or the end of a tracee. */
+int64_t cr_wait_stop(int32_t tid, int *status) {
+  for (;;) {
+    if (waitpid(tid, status, __WALL) >= 0) return 0;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+/* A stop mostly comes within microseconds, and a thread that sleeps for it takes longer to wake than that. */
+void cr_stay_awake(void) {
+  struct timespec begin;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  while (elapsed_us(&begin) < AWAKE_US) __builtin_ia32_pause();
 }
 
 /* One look at every tracee that has not reported yet; how many are still to come. */

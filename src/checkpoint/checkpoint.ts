@@ -9,6 +9,7 @@ import { cpuFeatures } from "../host/cpu-features.js";
 import { collectGarbage, Urgency } from "../host/urgency.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { readPolicies } from "../tracee/numa-maps.js";
+import { whileAllStand } from "../tracee/proc-status.js";
 import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
 import { Output } from "./bundle.js";
@@ -121,7 +122,7 @@ function attemptCheckpoint(
   const root = reachable(pid);
   const [cpu, host] = [cpuFeatures(), hostFacts()];
   using _visit = visitSpaces(root);
-  const skip = options.skip ?? [];
+  const { skip = [], timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   const leave = (found: TreeLook) => leaveOutOfTree(found, skip).look;
   const memory = { mappedFiles: new MappedFiles(), farEnds: new FarEnds(tcpPolicy(options.tcp)), leave };
   const before = lookBeforeStop(root, { ...memory, ...options.lineage?.looking });
@@ -134,7 +135,6 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
   using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
-  const { timeoutMs = TIMEOUT_MS, ledger = new Map() } = options;
   const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
   using copies = Copies.begin(before, output, beginning);
   collectGarbage();
@@ -144,6 +144,7 @@ function attemptCheckpoint(
   faultPoint("after-seize");
   const stops = freezeAll(family, { timeoutMs, ledger });
   faultPoint("after-freeze");
+  using standing = whileAllStand();
   phases.end("seize");
   const looking = { ...memory, known: (member: number) => copies.known(member) };
   const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, looking), skip);
@@ -167,7 +168,7 @@ function attemptCheckpoint(
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
-  letGo(family, options.after);
+  letGo(family, standing, options.after);
   phases.end("resume");
   urgency.end();
   if (!copies.untrack()) return null;
@@ -183,7 +184,8 @@ function attemptCheckpoint(
   };
 }
 
-function letGo(family: Family, after: CheckpointOptions["after"]): void {
+function letGo(family: Family, standing: Disposable, after: CheckpointOptions["after"]): void {
+  standing[Symbol.dispose]();
   if (after === "stop") family.releaseStopped();
   else if (after !== "kill") family.release();
 }

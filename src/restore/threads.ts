@@ -1,9 +1,12 @@
 /** The threads of a program: made by the newborn with their recorded ids, each then puts back what is its own. */
+import { CrError } from "../errors.js";
 import type { ThreadState } from "../state/thread.js";
+import { NativeError } from "../tracee/native.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { maskOf } from "../tracee/thread.js";
 import { Arguments } from "./arguments.js";
 import { signalOf } from "./settings.js";
+import { spawnFailed } from "./spawn.js";
 import type { Workshop } from "./workshop.js";
 
 /** CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM (clone(2)): what makes a thread. */
@@ -11,6 +14,9 @@ const THREAD_FLAGS = 0x100n | 0x200n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n;
 /** struct clone_args up to set_tid_size. */
 const CLONE_ARGS_BYTES = 80;
 const TID_BYTES = 4;
+/** How long a number that was just taken is waited for. */
+const TAKEN_MS = 3_000;
+const POLL_MS = 20;
 const PR_SET_NAME = 15;
 const PR_SET_TIMERSLACK = 29;
 const SCHED_ATTR_BYTES = 48n;
@@ -37,8 +43,23 @@ export function makeThreads(workshop: Workshop, threads: readonly ThreadState[])
       wanted,
       BigInt(numbers.length / TID_BYTES),
     );
-    workshop.run("make its threads", [{ name: "clone3", args: [clone, CLONE_ARGS_BYTES] }], args.bytes());
+    const call: RemoteCall = { name: "clone3", args: [clone, CLONE_ARGS_BYTES] };
+    whenFree(tid, () => workshop.run("make its threads", [call], args.bytes()));
     workshop.newborn.adopt(tid);
+  }
+}
+
+/** All numbers were free a moment ago: what has one now is mostly gone again soon. */
+function whenFree(tid: number, make: () => void): void {
+  for (const deadline = performance.now() + TAKEN_MS; ; ) {
+    try {
+      make();
+      return;
+    } catch (error) {
+      if (!(error instanceof CrError) || error.data?.["errno"] !== "EEXIST") throw error;
+      if (performance.now() < deadline) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+      else throw spawnFailed(new NativeError("cr_remote", "EEXIST"), "a thread of it", tid);
+    }
   }
 }
 

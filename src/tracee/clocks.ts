@@ -1,6 +1,7 @@
 /** The clocks that count from boot, as a process sees them in its time namespace (time_namespaces(7)). */
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { isErrno } from "../errors.js";
+import { readProcFile } from "./proc-file.js";
 
 /** CLOCK_MONOTONIC and CLOCK_BOOTTIME in ns. */
 export interface BootClocks {
@@ -28,7 +29,7 @@ export function parseTimeOffsets(text: string): BootClocks {
 
 function offsetsText(pid: number | "self"): string {
   try {
-    return readFileSync(`/proc/${pid}/timens_offsets`, "utf8");
+    return readProcFile(`/proc/${pid}/timens_offsets`);
   } catch (error) {
     if (isErrno(error, "ENOENT", "EACCES")) return "";
     throw error;
@@ -38,7 +39,7 @@ function offsetsText(pid: number | "self"): string {
 /** The clocks of the first time namespace now, whichever one we are in; the second is up to 10 ms ahead. */
 export function hostClocks(): BootClocks {
   const own = readTimeOffsets("self");
-  const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+  const uptime = Number(readProcFile("/proc/uptime").split(" ")[0]);
   const boottimeNs = BigInt(Math.round(uptime * 100)) * UPTIME_STEP_NS + UPTIME_STEP_NS;
   return {
     monotonicNs: process.hrtime.bigint() - own.monotonicNs,

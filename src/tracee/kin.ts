@@ -5,6 +5,7 @@ import { tryOwnCall } from "./own-call.js";
 import { type ProcStat, readStat } from "./proc-status.js";
 import { childrenOf } from "./process-facts.js";
 import { firstSame, type SameKind } from "./same.js";
+import { leaderOf } from "./tasks.js";
 
 /** What processes can share without being threads of one (CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, …). */
 export type SharedKind = Exclude<SameKind, "file">;
@@ -57,7 +58,9 @@ export function isWaiting(pid: number): boolean {
 /** Its parent and the other children of that; nobody for a process without one. */
 export function siblingsOf(pid: number): number[] {
   const parent = statOrNull(pid)?.ppid ?? 0;
-  return parent === 0 ? [] : [parent, ...childrenOf(parent).filter((child) => child !== pid)];
+  // Where the main thread has ended, it is looked at under the number of another one.
+  const leader = leaderOf(pid);
+  return parent === 0 ? [] : [parent, ...childrenOf(parent).filter((child) => child !== leader)];
 }
 
 function statOrNull(pid: number): ProcStat | null {

@@ -125,22 +125,34 @@ export function ownNamespaces(): ReadonlyMap<string, string> {
   return ownLinks;
 }
 
+/** What was read of processes that stand; null while they run. */
+let standing: Map<number, ReadonlyMap<string, string>> | null = null;
+
+/** Until it is disposed of, namespaces and root folders are read once: nobody leaves one while he stands. */
+export function whileAllStand(): Disposable {
+  standing = new Map();
+  return {
+    [Symbol.dispose]: () => {
+      standing = null;
+    },
+  };
+}
+
 /** One of them. */
 export function namespaceLink(pid: number | "self", kind: string): string {
-  return readlinkSync(`/proc/${pid}/ns/${kind}`);
+  return namespaceLinks(pid).get(kind) ?? "";
 }
 
-/** The namespaces of a process but that of time: kind to `kind:[inode]`. */
+/** The namespaces of a process but that of time, kind to `kind:[inode]`, and its `root` folder as `dev:inode`. */
 export function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
+  const known = standing?.get(Number(pid));
+  if (known !== undefined) return known;
   const kinds = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup"];
-  return new Map(kinds.map((kind) => [kind, namespaceLink(pid, kind)]));
-}
-
-/** True when the process sees another root folder than we do (chroot, mount namespace). */
-export function hasOtherRoot(pid: number): boolean {
-  const theirs = statSync(`/proc/${pid}/root/.`, { bigint: true });
-  const ours = statSync("/.", { bigint: true });
-  return theirs.ino !== ours.ino || theirs.dev !== ours.dev;
+  const links = new Map(kinds.map((kind) => [kind, readlinkSync(`/proc/${pid}/ns/${kind}`)]));
+  const { dev, ino } = statSync(`/proc/${pid}/root/.`, { bigint: true });
+  links.set("root", `${dev}:${ino}`);
+  if (pid !== "self") standing?.set(pid, links);
+  return links;
 }
 
 /** How often a process was given a CPU (third number of /proc/PID/schedstat); -1 where the kernel does not count. */

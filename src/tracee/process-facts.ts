@@ -7,14 +7,7 @@ import { type OpenDescriptor, readDescriptors } from "./descriptors.js";
 import { readLimits } from "./limits.js";
 import { readMappings } from "./maps.js";
 import { readProcFile } from "./proc-file.js";
-import {
-  hasOtherRoot,
-  namespaceLinks,
-  ownNamespaces,
-  type ProcStat,
-  readStat,
-  readStatus,
-} from "./proc-status.js";
+import { namespaceLinks, ownNamespaces, type ProcStat, readStat, readStatus } from "./proc-status.js";
 import { threadsOf } from "./tasks.js";
 
 export interface ProcessFacts {
@@ -123,8 +116,7 @@ function parentOf(pid: number): number | null {
 /** Namespace kinds in which a process differs from us, and `root` when its root folder does. */
 export function foreignNamespaces(pid: number): string[] {
   const ours = ownNamespaces();
-  const differing = [...namespaceLinks(pid)].filter(([kind, link]) => ours.get(kind) !== link);
-  return [...differing.map(([kind]) => kind), ...(hasOtherRoot(pid) ? ["root"] : [])];
+  return [...namespaceLinks(pid)].flatMap(([kind, link]) => (ours.get(kind) === link ? [] : [kind]));
 }
 
 /** ELF class byte of the executable: 1 for 32 bit, 2 for 64 bit, 0 when it cannot be told. */

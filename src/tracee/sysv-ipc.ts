@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { errnoName, NativeError } from "./native.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
+import { readProcFile } from "./proc-file.js";
 
 const PERMISSIONS = 0o777;
 const IPC = { creat: 0o1000, excl: 0o2000, nowait: 0o4000, rmid: 0, set: 1, stat: 2 } as const;
@@ -218,7 +219,7 @@ export function waitsFor(
   tid: number,
 ): { readonly kind: "sem" | "msg"; readonly id: number } | null {
   try {
-    const [call = "", first = ""] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, "latin1").split(" ");
+    const [call = "", first = ""] = readProcFile(`/proc/${pid}/task/${tid}/syscall`).split(" ");
     const kind = WAITS[call];
     return kind === undefined ? null : { kind, id: Number(first) | 0 };
   } catch {
