@@ -87,6 +87,9 @@ function whyNoFork({ pid, look, isOfTree }: Candidate): string | null {
   if (isOfTree) return "it belongs to a process tree";
   const why = whyNoHelper(look);
   if (why !== null) return why;
+  // The copy would become a child of the namespace's process 1, and its end be told to that.
+  const ids = look.facts.status.get("NSpid")?.split(/\s+/) ?? [];
+  if (ids.length > 1) return "it has a pid namespace of its own";
   const bytes = ownBytes(look) * SPARE;
   return memoryHeadroom(pid) < bytes ? "there is not memory enough for a copy of it" : null;
 }

@@ -7,9 +7,11 @@ import { type Address, PAGE_BYTES } from "../state/address.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, NativeError } from "./native.js";
 import { type OrphanHome, orphanHome } from "./orphan-home.js";
+import { innerPid } from "./pid-namespace.js";
 import { type RemoteCall, runGuarded } from "./remote.js";
 import { type Gadgets, guardedSite } from "./site.js";
 import { decodeStatus } from "./stop.js";
+import { threadsOf } from "./tasks.js";
 import { readThread } from "./thread.js";
 import { packInts } from "./tids.js";
 
@@ -54,7 +56,7 @@ export function withHelperThread<T>(
     const clone: RemoteCall = { name: "clone", args: [THREAD_FLAGS, home.waiting, 0, 0, 0] };
     const [made = -1n] = runHere(work, pid, { registers, calls: [clone], options: PTRACE_O_TRACECLONE });
     if (made < 0n) return null;
-    const tid = Number(made);
+    const tid = numberHere(pid, Number(made));
     awaitBirth(tid);
     try {
       return act(helperOf(work, tid, home));
@@ -64,6 +66,14 @@ export function withHelperThread<T>(
   } finally {
     writeMemory(pid, place, before);
   }
+}
+
+/** Our number of a thread that the process knows by `tid`: another one where it has a pid namespace of its own. */
+function numberHere(pid: number, tid: number): number {
+  if (innerPid(pid) === pid) return tid;
+  const found = threadsOf(pid).find((each) => innerPid(pid, each) === tid);
+  if (found === undefined) throw new NativeError("cr_wait", "ESRCH");
+  return found;
 }
 
 /** A task that stands: what it may be asked to run. */

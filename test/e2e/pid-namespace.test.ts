@@ -59,6 +59,21 @@ describe("as nobody", () => {
       expect(target.output()).toMatch(/ok\n$/);
     }));
 
+  test("a program in one is copied while it runs", () =>
+    withScene(async (scene) => {
+      const target = await begin(scene, ["rewriter"]);
+      const core = join(target.folder, "core");
+      await checkpoint(scene, { target, core, asNobody });
+      await killHard(target);
+      const { program } = await restoreDetached(scene, core);
+      const extra = ["--mode", "live"];
+      const told = await checkpoint(scene, { target: program, core: `${core}.2`, asNobody, extra });
+      expect(told).toMatchObject({ mode: "live", innerPid: target.pid });
+      target.go();
+      await isGone(program);
+      expect(target.output()).toMatch(/ok\n$/);
+    }));
+
   test("the pid of the host is the last line of --detach", () =>
     withScene(async (scene) => {
       const target = await begin(scene, ["calls"]);
