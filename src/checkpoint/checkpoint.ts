@@ -48,6 +48,8 @@ export interface CheckpointOptions extends PaceOptions {
   readonly force?: boolean;
   /** Compress the core with zstd at this level, 1 to 19; NATIVE_MISSING without libzstd. */
   readonly compress?: number | null;
+  /** Store unchanged pages of mapped programs and libraries, too: debuggers then need none of these files. */
+  readonly selfContained?: boolean;
   /** What becomes of the program: `continue` (default), `kill` once the core is durable, `stop` by SIGSTOP. */
   readonly after?: "continue" | "kill" | "stop";
   /** With false a process with children is refused; otherwise they are saved with it. */

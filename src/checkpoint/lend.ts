@@ -15,6 +15,8 @@ import type { OutputFile } from "./output.js";
 import type { Child, ParentCore } from "./parent-core.js";
 
 export interface LendOptions extends ModeOptions {
+  /** Store what private mappings show of their files, too. */
+  readonly selfContained?: boolean;
   readonly lineage?: Lineage;
   readonly compress?: number | null;
   /** An earlier core to build on, and what opens it. */
@@ -35,6 +37,7 @@ export function lend(memory: MemoryCopy, borrower: Borrower, options: LendOption
   const { lineage, parent, openParent, mode } = options;
   const { stat, auxv } = look.facts;
   const { startTicks } = stat;
+  memory.isSelfContained = options.selfContained ?? false;
   if (parent !== undefined && openParent !== undefined) {
     if (isTree) throw noTree(pid, parent);
     memory.parent = openParent(parent, { pid, startTicks, output: output.path });

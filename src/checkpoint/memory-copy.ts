@@ -20,18 +20,20 @@ import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
-import { planPages, type Share, type StoredRange, sharedPlan, together } from "./pages.js";
+import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
-import { clip, isForked, isHeld, isTracked, merge, spanOf } from "./spans.js";
+import { clip, isForked, isHeld, isTracked, merge, spanOf, unforked } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
 
 export class MemoryCopy {
-  /** What it owes to the checkpoints before and after it; and a core to compare with once the program runs again. */
+  /** What it owes to the checkpoints before and after it. */
   readonly keeping = new Keeping();
+  /** A core to compare with once the program runs again; and whether what is as in its file is stored, too. */
   parent: ParentCore | null = null;
+  isSelfContained = false;
   readonly #pid: number;
   readonly #output: OutputFile;
   readonly pace: Pace;
@@ -118,8 +120,7 @@ export class MemoryCopy {
     this.#book.cover(spans);
     const list = this.#book.ranges(spans);
     const fd = this.#output.bulkFd(list, manner.gently === true);
-    const { checksums } = copyPages(pid, fd, { ...manner, list, over: this.#isOver });
-    this.#book.note(spans, checksums);
+    this.#book.note(spans, copyPages(pid, fd, { ...manner, list, over: this.#isOver }).checksums);
     this.#isOver = true;
   }
 
@@ -151,8 +152,8 @@ export class MemoryCopy {
     using pagemap = attempt(pid, () => new Pagemap(pid));
     const tracker = this.#tracker;
     if (tracker === null) {
-      const here = fork === null ? vmas : vmas.filter((vma) => !isForked(vma));
-      const planned = sharedPlan(planPages(pid, here, pagemap), share);
+      const here = fork === null ? vmas : unforked(vmas);
+      const planned = sharedPlan(planPages(pid, here, sourceOf(pagemap, this)), share);
       this.#later = () => (fork === null ? planned : together(this.#planFork(fork, vmas), planned));
       phases.end("scan");
       this.shown = planned.stored;
@@ -160,7 +161,7 @@ export class MemoryCopy {
       return;
     }
     if (!this.isOfThis()) throw changed(pid, new OtherProgram());
-    const apart = { spansOf: pagemap.spansApart.bind(pagemap) };
+    const apart = sourceOf({ spansOf: pagemap.spansApart.bind(pagemap) }, this);
     const rest = vmas.filter((vma) => !isTracked(vma));
     const others = sharedPlan(planPages(pid, rest, apart), share);
     this.shown = others.stored;
@@ -181,7 +182,7 @@ export class MemoryCopy {
   /** What the frozen copy holds is asked of it. */
   #planFork({ pid }: FrozenCopy, vmas: readonly Vma[]): ReturnType<typeof planPages> {
     using pagemap = new Pagemap(pid);
-    const planned = planPages(pid, vmas.filter(isForked), pagemap);
+    const planned = planPages(pid, vmas.filter(isForked), sourceOf(pagemap, this));
     this.#forked = planned.stored.map(spanOf);
     return planned;
   }
@@ -193,8 +194,7 @@ export class MemoryCopy {
       return;
     }
     this.#forked = clip(spans, vmas.filter(isForked));
-    const others = vmas.filter((vma) => !isForked(vma));
-    this.#take(clip(spans, others));
+    this.#take(clip(spans, unforked(vmas)));
   }
 
   /** Into the stash as far as it reaches, the rest into the file. */
@@ -232,8 +232,8 @@ export class MemoryCopy {
   #writeStash(): void {
     const { spans } = this.#stash;
     this.#book.cover(spans);
-    const list = this.#book.ranges(spans, this.#stash.placeOf);
-    const options = { ...this.pace.later, list, over: this.#isOver, stash: this.#stash.bytes };
+    const from = { list: this.#book.ranges(spans, this.#stash.placeOf), stash: this.#stash.bytes };
+    const options = { ...this.pace.later, ...from, over: this.#isOver };
     this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
     this.#stash = new Stash(0);
   }

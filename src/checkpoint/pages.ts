@@ -30,6 +30,13 @@ export interface StoredRange {
 export interface PlanSource extends SpanSource {
   /** Store no absent pages between others: they may have a place with something old in it. */
   readonly tight?: boolean;
+  /** Store unchanged pages of private file mappings, too: a debugger needs no file then. */
+  readonly whole?: boolean;
+}
+
+/** What holds the pages, asked for as much as is wanted. */
+export function sourceOf(held: SpanSource, { isSelfContained = false }): PlanSource {
+  return { spansOf: (ranges) => held.spansOf(ranges), whole: isSelfContained };
 }
 
 /** What to store of a stopped process, in order of address, and its mappings with guard regions filled in. */
@@ -46,7 +53,8 @@ export function planPages(
     const spans = spansOf.get(vma) ?? [];
     const guards = spans.filter((span) => span.guard).map(({ start, end }): [bigint, bigint] => [start, end]);
     const looked = { pid, vma, spans };
-    stored.push(...(isNameless(vma) ? objectRanges(looked, vmas) : rangesOf(looked, source.tight)));
+    const own = isNameless(vma) ? objectRanges(looked, vmas) : rangesOf(looked, source.tight);
+    stored.push(...(source.whole && vma.kind === "file" ? withUnchanged(looked, own) : own));
     return { ...vma, guards };
   });
   return { vmas: guarded, stored };
@@ -152,13 +160,34 @@ function sharedRanges(pid: number, vma: Vma, end = vma.end): StoredRange[] {
   }
 }
 
-/** The part of a writable shared file mapping that lies within the file. */
+/** The part of a file mapping that lies within the file. */
 function wholeFileRange(vma: Vma): StoredRange[] {
   if (vma.prot[0] !== "r" && vma.prot[1] !== "w") return [];
   const inFile = BigInt(vma.file?.sizeBytes ?? 0) - vma.offset;
   const end = pageUp(vma.start + (inFile > 0n ? inFile : 0n));
   const stop = end < vma.end ? end : vma.end;
   return stop > vma.start ? [range(vma.start, stop)] : [];
+}
+
+/** With what the mapping shows of its file, as far as that reaches and may be read; not across guard pages. */
+function withUnchanged({ vma, spans }: Looked, own: readonly StoredRange[]): StoredRange[] {
+  const changed = own.filter(({ sameAsFile }) => !sameAsFile);
+  const guards = spans.filter(({ guard }) => guard);
+  const taken = [
+    ...changed.map(({ address, lengthBytes }) => ({ start: address, end: address + BigInt(lengthBytes) })),
+    ...guards,
+  ].sort((a, b) => (a.start < b.start ? -1 : 1));
+  const [shown] = vma.prot[0] === "r" ? wholeFileRange(vma) : [];
+  if (shown === undefined) return [...own];
+  const end = shown.address + BigInt(shown.lengthBytes);
+  const unchanged: StoredRange[] = [];
+  let at = shown.address;
+  for (const span of [...taken, { start: end, end }]) {
+    const stop = span.start < end ? span.start : end;
+    if (stop > at) unchanged.push({ address: at, lengthBytes: Number(stop - at), sameAsFile: true });
+    if (span.end > at) at = span.end;
+  }
+  return [...changed, ...unchanged].sort((a, b) => (a.address < b.address ? -1 : 1));
 }
 
 /** Debuggers find the build-id of a program or library through the first page of its mapping in the core. */

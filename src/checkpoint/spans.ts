@@ -13,6 +13,11 @@ export function isForked(vma: Vma): boolean {
   return isPrivate(vma) && !vma.flags.includes("dc") && !vma.flags.includes("wf");
 }
 
+/** What is left of them to be copied from the process itself where it is forked. */
+export function unforked(vmas: readonly Vma[]): Vma[] {
+  return vmas.filter((vma) => !isForked(vma));
+}
+
 /**
  * What is tracked: anonymous memory. Of a private file mapping a page that the program gave up shows the file's bytes
  * again, and who wrote it is asked page by page; there is little of it, so all of it is left for the stop.

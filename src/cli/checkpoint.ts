@@ -18,6 +18,7 @@ interface Flags extends CopyFlags {
   readonly tree: boolean;
   readonly files?: "snapshot";
   readonly parent?: string;
+  readonly selfContained?: boolean;
   readonly tcp?: TcpPolicy;
   readonly tcpHold: number;
   readonly skip: readonly string[];
@@ -58,6 +59,12 @@ export function register(program: Command): void {
     .addOption(parentOption())
     .addOption(
       new Option(
+        "--self-contained",
+        "store mapped programs and libraries whole: debuggers then need no files",
+      ).env("CR_SELF_CONTAINED"),
+    )
+    .addOption(
+      new Option(
         "--tcp <policy>",
         "connections to the outside: keep them with --kill, have them closed, or refuse",
       )
@@ -92,6 +99,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
     tcpHoldMs: flags.tcpHold,
     force: flags.force ?? false,
     ...(flags.parent !== undefined && { parent: flags.parent }),
+    selfContained: flags.selfContained ?? false,
     tree: flags.tree,
     skip: flags.skip,
     strict: flags.strict ?? false,

@@ -56,7 +56,7 @@ function whenFree(tid: number, make: () => void): void {
       make();
       return;
     } catch (error) {
-      if (!(error instanceof CrError) || error.data?.["errno"] !== "EEXIST") throw error;
+      if (!(error instanceof CrError) || error.data?.errno !== "EEXIST") throw error;
       if (performance.now() < deadline) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
       else throw spawnFailed(new NativeError("cr_remote", "EEXIST"), "a thread of it", tid);
     }

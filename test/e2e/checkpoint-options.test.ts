@@ -1,7 +1,8 @@
 /** What cr checkpoint does with its options, as a user sees it: names, --kill, --stop, --json, plain words. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { readCore } from "../../src/core/read-core.js";
 import { describeResult, jsonOf } from "../harness/cr.js";
 import { checkpoint } from "../harness/cycle.js";
 import { eventually, sleep } from "../harness/eventually.js";
@@ -43,6 +44,32 @@ describe("cr checkpoint", () => {
       expect(told.totalMs).toBeGreaterThanOrEqual(told.stopMs as number);
       expect(told.bytes).toBeGreaterThan(10_000);
       expect(told.bytes).toBeLessThanOrEqual(statSync(core).size);
+    }));
+
+  test.concurrent("--self-contained stores what mappings show of their files, and a restore maps the files", () =>
+    withScene(async (scene) => {
+      const target = await counter(scene);
+      const core = join(scene.folder, "core");
+      const saved = await scene.cr(["checkpoint", `${target.pid}`, "-o", core, "--self-contained", "--kill"]);
+      expect(saved.status, describeResult(saved)).toBe(0);
+      const { state } = readCore(core);
+      const bytes = readFileSync(core);
+      const libraries = state.vmas.filter(({ kind, prot }) => kind === "file" && prot.startsWith("r-x"));
+      expect(libraries.length).toBeGreaterThan(1);
+      for (const { start, end, path, offset } of libraries) {
+        const runs = state.runs.filter(({ address }) => address >= start && address < end);
+        const stored = runs.map((run) => bytes.subarray(run.fileOffset, run.fileOffset + run.lengthBytes));
+        const shown = readFileSync(path).subarray(Number(offset), Number(offset + end - start));
+        const whole = Buffer.concat(stored);
+        expect(
+          runs.every(({ sameAsFile }) => sameAsFile),
+          path,
+        ).toBe(true);
+        expect(whole.length, path).toBe(Number(end - start));
+        expect(whole.subarray(0, shown.length).equals(shown), path).toBe(true);
+      }
+      const restored = await scene.cr(["restore", core]);
+      expect(restored.status, describeResult(restored)).toBe(0);
     }));
 
   test.concurrent("--kill ends the program once the core is whole, and not one number later", () =>
