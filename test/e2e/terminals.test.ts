@@ -141,6 +141,16 @@ test("script(1) goes on with its shell", () =>
     expect((await cr.done).status).toBe(0);
   }));
 
+/** Whether a child of the shell that runs this program is in the foreground, so that Ctrl-Z gets to it. */
+function hasTerminal(shell: number, command: string): boolean {
+  const children = readFileSync(`/proc/${shell}/task/${shell}/children`, "utf8").trim().split(" ");
+  return children.some((child) => {
+    const [, comm, rest = ""] = /\((.*)\) (.*)/.exec(readFileSync(`/proc/${child}/stat`, "utf8")) ?? [];
+    const [, , group, , , foreground] = rest.split(" ");
+    return comm === command && group === foreground;
+  });
+}
+
 test("a shell with its jobs comes back on the terminal of cr's caller, which is given back at the end", () =>
   withScene(async (scene) => {
     const bundle = join(scene.folder, "bundle");
@@ -153,10 +163,7 @@ test("a shell with its jobs comes back on the terminal of cr's caller, which is 
     outer.type("set -b; PS1=; echo inner is $$ at $((1+1))\n");
     const pid = Number((await outer.says(/inner is (\d+) at 2/))[1]);
     outer.type("sleep 1000 &\nsleep 2000\n");
-    await eventually("both jobs run", () => {
-      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-      return children.trim().split(" ").length === 2;
-    });
+    await eventually("the second job has the terminal", () => hasTerminal(pid, "sleep"));
     outer.type("\x1a");
     await outer.says(/Stopped +sleep 2000/);
     await checkpointTree(scene, { target: identify(pid), bundle });
@@ -167,6 +174,7 @@ test("a shell with its jobs comes back on the terminal of cr's caller, which is 
     await eventually("it runs again", () => statOf(pid) !== null && runsFreely(identify(pid)));
     outer.type("echo inner $((3+3)); jobs; fg %2\n");
     await outer.says(/inner 6[\s\S]*Running +sleep 1000[\s\S]*Stopped +sleep 2000[\s\S]*sleep 2000/);
+    await eventually("it has the terminal again", () => hasTerminal(pid, "sleep"));
     outer.type("\x1a");
     await outer.says(/Stopped +sleep 2000/);
     outer.type(`${END_JOBS}; exit 7\n`);
