@@ -24,7 +24,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: {
+          name: "alone",
+          include: ALONE,
+          maxWorkers: 1,
+          maxConcurrency: availableParallelism(),
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },

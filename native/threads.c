@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
-#define NICE 10 /* a ninth of the share of an ordinary thread, where there are not CPUs enough for both */
+#define NICE 5 /* a third of the share of an ordinary thread, where there are not CPUs enough for both */
 
 struct yielding {
   void *(*work)(void *);

@@ -13,7 +13,7 @@ import { looksElsewhere, type SocketFacts, socketFacts } from "../tracee/sockets
 import { type UnixSocket, unixSocket } from "../tracee/unix-diag.js";
 import { pendingAt, pendingTcpAt, refusedClients, refusedTcpClients } from "./backlog.js";
 import type { Sort, Surroundings } from "./objects.js";
-import { sortConnection } from "./tcp.js";
+import { ON_ITS_WAY, sortConnection } from "./tcp.js";
 
 const AF_UNIX = 1;
 const AF_INET = 2;
@@ -54,7 +54,8 @@ function sortInternet(one: OpenDescriptor, facts: SocketFacts, around: Surroundi
       const pending = pendingTcpAt(facts, around);
       if (pending !== null) return keep(facts, { pending });
       const connection = sortConnection(one, facts, around);
-      return typeof connection === "string" ? refused(one, connection) : keep(facts, connection);
+      if (typeof connection !== "string") return keep(facts, connection);
+      return { ...refused(one, connection), passing: connection === ON_ITS_WAY };
     }
     return keep(facts, { backlog: state === TCP_LISTEN ? backlog : null });
   }

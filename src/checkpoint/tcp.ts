@@ -13,6 +13,9 @@ const STATE = { established: 1, finWait2: 5, closeWait: 8 } as const;
 const STANDARD_FDS_MAX = 2;
 const SHUT_WRITE = 2;
 
+/** Both ends are here, and what is on its way between them, a first or a last word, gets there in a moment. */
+export const ON_ITS_WAY = "with a connection that is being made or ended (TCP)";
+
 type Connected = Pick<ObjectOf<"socket">, "tcp" | "shutdown">;
 
 /** A connection, or why it cannot be saved: the words go after `a socket (…)`. */
@@ -30,7 +33,7 @@ export function sortConnection(
   const plain = { receivedBytes: 0, sentBytes: 0, unsentBytes: 0, kept: null };
   const buffers = withGrasp(pid, one.fd, buffersOf);
   if (inside !== undefined) {
-    if (!isWhole(state)) return "with a connection that is being made or ended (TCP)";
+    if (!isWhole(state)) return ON_ITS_WAY;
     const shutdown = state === STATE.finWait2 ? SHUT_WRITE : 0;
     const tcp = { peer: inside.stat.ino, far: inside.link, policy: "keep" as const, buffers, ...plain };
     return { tcp, shutdown };
