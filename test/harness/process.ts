@@ -37,10 +37,19 @@ export function isAlive({ pid, startTicks }: Identity): boolean {
   return stat !== null && stat.startTicks === startTicks && !"ZX".includes(stat.state);
 }
 
+/** It may have been reaped since it was seen. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 /** Kills this very process with SIGKILL and waits until its pid is free. */
 export async function killHard(identity: Identity): Promise<void> {
   // Others may go on where the main thread is a zombie.
-  if (statOf(identity.pid)?.startTicks === identity.startTicks) process.kill(identity.pid, "SIGKILL");
+  if (statOf(identity.pid)?.startTicks === identity.startTicks) killIfThere(identity.pid);
   await eventually(
     () => `process ${identity.pid} is gone (state ${statOf(identity.pid)?.state})`,
     () => statOf(identity.pid)?.startTicks !== identity.startTicks,
