@@ -72,9 +72,9 @@ export class Newborn {
     return this.#inside.get(id) ?? id;
   }
 
-  /** The numbers of a new thread of its (set_tid of clone3(2)): 32 bits each, innermost first. */
-  numbersFor(id: number): Buffer {
-    return packInts(this.#inside.has(id) ? [this.numberOf(id), id] : [id]);
+  /** The numbers of a new thread or child of its (set_tid of clone3(2)), innermost first. */
+  numbersFor(id: number): number[] {
+    return this.#inside.has(id) ? [this.numberOf(id), id] : [id];
   }
 
   /** Forks and execs; stopped at the first instruction of the new image. Throws `NativeError` with exec's errno. */

@@ -2,17 +2,15 @@
  * The process that brings a program's memory while it runs (native/lazy/cr-lazy.c): started with the program's
  * userfaultfd and the core, told which runs belong where, and on its own from then on. It outlives cr.
  */
-import { spawn } from "node:child_process";
 import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { PageSource } from "../state/frame.js";
 import type { PageRun } from "../state/pages.js";
 import { encodeSource, FRAME_LAYOUT } from "./frames.js";
-import { ownCall, tryOwnCall } from "./own-call.js";
+import { startOnLine } from "./on-line.js";
+import { tryOwnCall } from "./own-call.js";
 
 const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
-const AF_UNIX = 1;
-const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const ANSWER_BYTES = 512;
 /** `struct lazy_head`, `lazy_area` and `lazy_run` of native/lazy/lazy.h. */
@@ -52,22 +50,8 @@ export class PageServer {
    * returns it serves; where it cannot, `trouble` says why.
    */
   static start(pid: number, uffd: number, serving: Serving): PageServer {
-    const ends = Buffer.alloc(8);
-    ownCall("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, ends);
-    const [own, its] = [ends.readInt32LE(0), ends.readInt32LE(4)];
-    try {
-      const child = spawn(SERVER, [String(pid)], {
-        cwd: "/",
-        detached: true,
-        stdio: [its, "ignore", "ignore", serving.source.fd, uffd],
-      });
-      // That it could not be started is told by the end of its line.
-      child.on("error", () => {});
-      child.unref();
-    } finally {
-      closeSync(its);
-    }
-    const server = new PageServer(own);
+    const { line } = startOnLine(SERVER, [String(pid)], [serving.source.fd, uffd]);
+    const server = new PageServer(line);
     server.#tell(encodePlan(serving));
     return server;
   }

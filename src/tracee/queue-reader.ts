@@ -3,16 +3,13 @@
  * because what leads past the first message is state of the socket, which must be put back even if cr is killed. It is
  * spoken to in letters, each answered at once, because nothing may be awaited in the stop.
  */
-import { spawn } from "node:child_process";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { errnoName } from "./native.js";
-import { ownCall } from "./own-call.js";
+import { type OnLine, startOnLine } from "./on-line.js";
 import type { Held } from "./tcp-keeper.js";
 
 const READER = fileURLToPath(new URL("../../native/peek/cr-peek", import.meta.url));
-const AF_UNIX = 1;
-const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 /** struct frame: index, error, lengths of name, of descriptors and of bytes. */
 const FRAME_BYTES = 24;
 const FD_BYTES = 4;
@@ -44,35 +41,18 @@ export class QueueReader {
   readonly #line: number;
   #open = true;
 
-  private constructor(line: number, pid: number) {
+  private constructor({ line, pid }: OnLine) {
     this.#line = line;
     this.pid = pid;
   }
 
   /** Starts it; `stop` are processes that must not run while it reads. Throws `ReaderFailed`. */
   static start(sockets: readonly Held[], stop: readonly number[]): QueueReader {
-    const ends = Buffer.alloc(8);
-    ownCall("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, ends);
-    const [own, its] = [ends.readInt32LE(0), ends.readInt32LE(4)];
     const what = [
       ...sockets.map(({ pid, fd }) => `queue:${pid}:${fd}`),
       ...stop.map((pid) => `stop:${pid}:0`),
     ];
-    let pid = 0;
-    try {
-      const child = spawn(READER, what, {
-        cwd: "/",
-        detached: true,
-        stdio: [its, "ignore", "ignore"],
-      });
-      // That it could not be started is told by the end of its line.
-      child.on("error", () => {});
-      child.unref();
-      pid = child.pid ?? 0;
-    } finally {
-      closeSync(its);
-    }
-    const reader = new QueueReader(own, pid);
+    const reader = new QueueReader(startOnLine(READER, what));
     try {
       reader.#expect("h");
       return reader;

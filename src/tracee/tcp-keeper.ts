@@ -3,9 +3,9 @@
  * everything back; after the program has been killed it holds packets until the restore. It is spoken to in letters,
  * each answered at once, because nothing may be awaited in the stop.
  */
-import { spawn } from "node:child_process";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { startOnLine } from "./on-line.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 
 const KEEPER = fileURLToPath(new URL("../../native/hold/cr-hold", import.meta.url));
@@ -49,27 +49,12 @@ export class TcpKeeper {
 
   /** Starts it; from here on packets of the held connections are dropped. Throws `KeeperFailed`. */
   static start({ holdMs, name, hold, look, stop }: Keeping): TcpKeeper {
-    const ends = Buffer.alloc(8);
-    ownCall("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, ends);
-    const [own, its] = [ends.readInt32LE(0), ends.readInt32LE(4)];
-    const keeper = new TcpKeeper(own);
     const what = [
       ...hold.map(({ pid, fd }) => `hold:${pid}:${fd}`),
       ...look.map(({ pid, fd }) => `look:${pid}:${fd}`),
       ...stop.map((pid) => `stop:${pid}:0`),
     ];
-    try {
-      const child = spawn(KEEPER, [String(holdMs), name, ...what], {
-        cwd: "/",
-        detached: true,
-        stdio: [its, "ignore", "ignore"],
-      });
-      // That it could not be started is told by the end of its line.
-      child.on("error", () => {});
-      child.unref();
-    } finally {
-      closeSync(its);
-    }
+    const keeper = new TcpKeeper(startOnLine(KEEPER, [String(holdMs), name, ...what]).line);
     try {
       keeper.#expect("h");
       return keeper;

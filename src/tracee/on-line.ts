@@ -1,0 +1,34 @@
+/**
+ * Programs of ours that hold something in cr's place and may outlive it (native/hold, peek, lazy): each is spoken to on
+ * its descriptor 0, one end of a socket, and knows by its end that cr has gone.
+ */
+import { spawn } from "node:child_process";
+import { closeSync } from "node:fs";
+import { ownCall } from "./own-call.js";
+
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
+
+/** A program that was started, and our end of its line. */
+export interface OnLine {
+  /** 0 when it could not be started, which the end of its line tells, too. */
+  readonly pid: number;
+  readonly line: number;
+}
+
+/** Starts one in a session of its own; `fds` of ours it gets as 3, 4, … Throws `NativeError` without a socket to be had. */
+export function startOnLine(program: string, args: readonly string[], fds: readonly number[] = []): OnLine {
+  const ends = Buffer.alloc(8);
+  ownCall("socketpair", AF_UNIX, SOCK_STREAM_CLOEXEC, 0, ends);
+  const [line, its] = [ends.readInt32LE(0), ends.readInt32LE(4)];
+  try {
+    const stdio = [its, "ignore" as const, "ignore" as const, ...fds];
+    const child = spawn(program, args, { cwd: "/", detached: true, stdio });
+    // That it could not be started is told by the end of its line.
+    child.on("error", () => {});
+    child.unref();
+    return { pid: child.pid ?? 0, line };
+  } finally {
+    closeSync(its);
+  }
+}
