@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import { CrError } from "../errors.js";
+import { pause } from "../host/pause.js";
 import type { CopyManner } from "../tracee/memory.js";
 import { STASH_MS_A_MIB } from "./convergence.js";
 import { Phases } from "./phases.js";
@@ -90,11 +91,7 @@ export class Pace {
   /** Holds the average: a part is written no sooner than the ones before it have had their time. */
   #wait(bytes: number, limit: number): void {
     const now = performance.now();
-    if (this.#nextAt > now) sleep(this.#nextAt - now);
+    if (this.#nextAt > now) pause(this.#nextAt - now);
     this.#nextAt = Math.max(now, this.#nextAt) + (bytes / limit) * 1000;
   }
-}
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

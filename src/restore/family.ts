@@ -11,6 +11,7 @@ import { tryOwnCall } from "../tracee/own-call.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { packInts } from "../tracee/tids.js";
 import { Arguments } from "./arguments.js";
+import { clone3 } from "./clone3.js";
 import type { FamilyPlan, Step } from "./family-plan.js";
 import { cloneFlags } from "./kinship.js";
 import { spawnFailed, startPersonality } from "./spawn.js";
@@ -22,8 +23,6 @@ const IOPRIO_WHO_PROCESS = 1;
 /** Class 2, level 4: what a process without a priority of its own has; the recorded one comes later. */
 const BEST_EFFORT = (2 << 13) | 4;
 const CLONE_NEWPID = 0x2000_0000;
-/** struct clone_args up to set_tid_size. */
-const CLONE_ARGS_BYTES = 80;
 const SIGCHLD = 17;
 const SIGKILL = 9;
 const SIG_DFL = 0n;
@@ -143,16 +142,14 @@ function make(
     by.runAnyway([{ name: "ioprio_set", args: [IOPRIO_WHO_PROCESS, 0, BEST_EFFORT] }]);
   const args = new Arguments(by.data);
   const inner = inside?.get(pid);
-  // 32 bits each, innermost first.
-  const wanted = args.put(packInts(inner === undefined ? [pid] : [inner, pid]));
-  const [parent, signal] = sibling ? [CLONE_PARENT, 0n] : [0n, BigInt(exitSignal)];
-  const flags = parent | cloneFlags(shares);
-  // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
   const own = isCloned && inner === 1 ? BigInt(CLONE_NEWPID) : 0n;
-  const levels = inner === undefined ? 1n : 2n;
-  const clone = args.words(flags | own, 0n, 0n, 0n, signal, 0n, 0n, 0n, wanted, levels);
+  const call = clone3(args, {
+    flags: cloneFlags(shares) | own | (sibling ? CLONE_PARENT : 0n),
+    exitSignal: sibling ? 0 : exitSignal,
+    ids: inner === undefined ? [pid] : [inner, pid],
+  });
   by.newborn.write(by.data, args.bytes());
-  const result = by.attempt({ name: "clone3", args: [clone, CLONE_ARGS_BYTES] });
+  const result = by.attempt(call);
   if (isError(result)) throw spawnFailed(nativeError(result), "a process of the tree", pid);
   return Newborn.born(pid, inside);
 }

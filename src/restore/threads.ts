@@ -1,19 +1,18 @@
 /** The threads of a program: made by the newborn with their recorded ids, each then puts back what is its own. */
 import { CrError } from "../errors.js";
+import { pause } from "../host/pause.js";
 import type { ThreadState } from "../state/thread.js";
 import { NativeError } from "../tracee/native.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import { maskOf } from "../tracee/thread.js";
 import { Arguments } from "./arguments.js";
+import { clone3 } from "./clone3.js";
 import { signalOf } from "./settings.js";
 import { spawnFailed } from "./spawn.js";
 import type { Workshop } from "./workshop.js";
 
 /** CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM (clone(2)): what makes a thread. */
 const THREAD_FLAGS = 0x100n | 0x200n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n;
-/** struct clone_args up to set_tid_size. */
-const CLONE_ARGS_BYTES = 80;
-const TID_BYTES = 4;
 /** How long a number that was just taken is waited for. */
 const TAKEN_MS = 3_000;
 const POLL_MS = 20;
@@ -28,22 +27,7 @@ const SS_ONSTACK = 1;
 export function makeThreads(workshop: Workshop, threads: readonly ThreadState[]): void {
   for (const { tid } of threads.slice(1)) {
     const args = new Arguments(workshop.data);
-    const numbers = workshop.newborn.numbersFor(tid);
-    const wanted = args.put(numbers);
-    // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
-    const clone = args.words(
-      THREAD_FLAGS,
-      0n,
-      0n,
-      0n,
-      0n,
-      0n,
-      0n,
-      0n,
-      wanted,
-      BigInt(numbers.length / TID_BYTES),
-    );
-    const call: RemoteCall = { name: "clone3", args: [clone, CLONE_ARGS_BYTES] };
+    const call = clone3(args, { flags: THREAD_FLAGS, ids: workshop.newborn.numbersFor(tid) });
     whenFree(tid, () => workshop.run("make its threads", [call], args.bytes()));
     workshop.newborn.adopt(tid);
   }
@@ -57,7 +41,7 @@ function whenFree(tid: number, make: () => void): void {
       return;
     } catch (error) {
       if (!(error instanceof CrError) || error.data?.errno !== "EEXIST") throw error;
-      if (performance.now() < deadline) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+      if (performance.now() < deadline) pause(POLL_MS);
       else throw spawnFailed(new NativeError("cr_remote", "EEXIST"), "a thread of it", tid);
     }
   }
