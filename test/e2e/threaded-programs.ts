@@ -107,7 +107,7 @@ export const THREADED_PROGRAMS: readonly Program[] = [
   },
   {
     name: "xz with threads",
-    corpusMib: 20,
+    corpusMib: 32,
     package: "xz-utils",
     argv: ["xz", "-k", "-T3", "--block-size=512KiB", "-9e", "corpus"],
     status: 0,

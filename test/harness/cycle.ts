@@ -13,20 +13,32 @@ export interface CheckpointOptions extends CrOptions {
   readonly extra?: readonly string[];
 }
 
+/** What is checkpointed or restored. */
+type Subject = { readonly target: Identity; readonly core: string } & CheckpointOptions;
+
 /** Checkpoints into `core`, expects success and a target that goes on; the object that --json printed. */
-export async function checkpoint(
+export async function checkpoint(scene: Scene, subject: Subject): Promise<Record<string, unknown>> {
+  const { target } = subject;
+  const told = await save(scene, subject);
+  expect(runsFreely(target), `state ${statOf(target.pid)?.state}`).toBe(true);
+  return told;
+}
+
+/** The same of a target that may come to its end while the core is still written: its copy was taken before. */
+export async function save(
   scene: Scene,
-  { target, core, ...options }: { target: Identity; core: string } & CheckpointOptions,
+  { target, core, ...options }: Subject,
 ): Promise<Record<string, unknown>> {
   const args = ["checkpoint", String(target.pid), "-o", core, "--json", ...(options.extra ?? [])];
   const result = await scene.cr(args, options);
   expect(result.status, describeResult(result)).toBe(0);
-  expect(runsFreely(target), `state ${statOf(target.pid)?.state}`).toBe(true);
   return jsonOf(result);
 }
 
 /** How long the numbers of a program are waited for, in ms. */
 const PATIENCE_MS = 30_000;
+/** How long a program lives at most, in ms. */
+const LIFE_MS = 150_000;
 
 export interface Restored {
   readonly cr: RunningCr;
@@ -38,10 +50,7 @@ export interface Restored {
  * Kills what holds the pid and restores `core` in the foreground. Returns when the program runs on its own or, if
  * it is that short, when it has ended.
  */
-export async function restore(
-  scene: Scene,
-  { target, core, ...options }: { target: Identity; core: string } & CheckpointOptions,
-): Promise<Restored> {
+export async function restore(scene: Scene, { target, core, ...options }: Subject): Promise<Restored> {
   const exe = exeOf(target.pid);
   await killHard(target);
   for (const deadline = Date.now() + PATIENCE_MS; ; ) {
@@ -54,6 +63,8 @@ export async function restore(
     await eventually(
       `${target.pid} runs ${exe} again`,
       () => end !== null || (exeOf(target.pid) === exe && statusLine(target.pid, "TracerPid") === "0"),
+      // One that had come to its end before it was killed is seen when the restored one ends.
+      { timeoutMs: LIFE_MS },
     );
     if (end === null) return { cr, program: identify(target.pid) };
     // Another test has got the number of a thread: there are not so many.
