@@ -200,7 +200,6 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
-void cr_stay_awake(void);
 void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
