@@ -159,13 +159,18 @@ CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges,
 CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
                        int32_t level, int32_t threads);
 
-/* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
+/*
+ * pagemap.c: fills runs of pages of a kind; *next gets where it stopped. Where it holds an address inside, a second thread
+ * takes what is from there on, in half of the room each: not for CR_SCAN_PROTECT, of which nothing may be asked twice.
+ */
 #define CR_SCAN_HELD 0      /* present, swapped or guards */
 #define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
 #define CR_SCAN_WRITTEN 2   /* of tracked mappings (UFFD_FEATURE_WP_ASYNC): written since it was protected */
 #define CR_SCAN_PROTECT 3   /* the same, and protects them again in the same instant */
 #define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
 #define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
+#define CR_SCAN_APART 6     /* the same of mappings that are not tracked */
+#define CR_SCAN_CHANGED 7   /* of tracked mappings: not present, or written since it was protected */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */

@@ -3,6 +3,7 @@
  * while it runs, as far as that goes, and goes on from there in the stop. A lone process is a tree of one.
  */
 import { CrError } from "../errors.js";
+import { collectGarbage } from "../host/urgency.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
@@ -75,6 +76,8 @@ export class Copies {
         options.maxStopMs,
       );
       copies.#prepare();
+      // Before the last round: what takes long after it is more to copy in the stop.
+      if ([...copies.#copies.values()].some(({ memory }) => memory.isTracking)) collectGarbage();
       for (const pid of looks.keys()) copies.#lastRound(pid, options.isExact);
       return copies;
     } catch (error) {

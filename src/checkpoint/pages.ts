@@ -11,7 +11,7 @@ import { dataSpans } from "../tracee/data-spans.js";
 import { mapFile } from "../tracee/maps.js";
 import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { PageSpan, SpanSource } from "../tracee/pagemap.js";
+import type { PageSpan, SpanSource } from "../tracee/page-spans.js";
 import { showsObject } from "./object-contents.js";
 import { isSharedMemory } from "./shared-memory.js";
 
