@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PAGE 4096u
+#define GAP (64u << 10) /* zeros that are worth another write past the page cache */
 #define BATCH 128 /* ranges that are read in one call into the stash, where they stand one behind the other */
 
 struct job {
@@ -42,23 +43,32 @@ static int64_t write_zeros(int fd, const uint8_t *zeros, size_t len, uint64_t of
   return errno == EOPNOTSUPP || errno == ENOSYS ? cr_write_whole(fd, zeros, len, off) : -errno;
 }
 
+/* How much of `data` from `at` on goes into one write, and how many zeros that are left out come behind it. */
+static size_t next_write(const struct job *job, const uint8_t *data, size_t at, size_t len, size_t *zeros) {
+  const size_t least = job->flags & CR_COPY_DIRECT ? GAP : PAGE;
+  size_t end = at, gap = 0;
+  while (end + gap < len && gap < least) {
+    gap += PAGE;
+    if (is_zero(data + end + gap - PAGE)) continue;
+    end += gap;
+    gap = 0;
+  }
+  while (end + gap < len && is_zero(data + end + gap)) gap += PAGE;
+  *zeros = gap;
+  return end - at;
+}
+
 /* Writes the pages that are not all zero; the bytes written or -errno. */
 static int64_t write_pages(struct job *job, const uint8_t *data, const struct cr_range *r) {
   int64_t written = 0;
-  for (size_t at = 0; at < r->len;) {
-    size_t end = at;
-    while (end < r->len && !is_zero(data + end)) end += PAGE;
-    if (end > at) {
-      int64_t err = cr_write_whole(job->fd, data + at, end - at, r->off + at);
-      if (err < 0) return err;
-      written += (int64_t)(end - at);
-    }
-    at = end;
-    while (at < r->len && is_zero(data + at)) at += PAGE;
-    if (at > end && job->flags & CR_COPY_OVER) {
-      int64_t err = write_zeros(job->fd, data + end, at - end, r->off + end);
-      if (err < 0) return err;
-    }
+  for (size_t at = 0, zeros = 0; at < r->len; at += zeros) {
+    size_t full = next_write(job, data, at, r->len, &zeros);
+    int64_t err = full == 0 ? 0 : cr_write_whole(job->fd, data + at, full, r->off + at);
+    if (err < 0) return err;
+    written += (int64_t)full;
+    at += full;
+    if (zeros > 0 && job->flags & CR_COPY_OVER) err = write_zeros(job->fd, data + at, zeros, r->off + at);
+    if (err < 0) return err;
   }
   return written;
 }

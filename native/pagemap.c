@@ -31,6 +31,7 @@ static void ask_for(struct pm_scan_arg *arg, int32_t kind) {
   if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN, no = IS_GUARD;
   if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED | IS_FILE | IS_GUARD;
   if (kind == CR_SCAN_ABSENT) no = IS_PRESENT;
+  if (kind == CR_SCAN_MARKED) no = IS_WRITTEN;
   if (kind == CR_SCAN_APART) no = IS_PRESENT | IS_WPALLOWED;
   if (kind == CR_SCAN_CHANGED) yes = IS_WPALLOWED;
   arg->category_inverted = no;

@@ -4,6 +4,7 @@
  */
 import { CrError } from "../errors.js";
 import { collectGarbage } from "../host/urgency.js";
+import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
@@ -14,7 +15,7 @@ import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
 import type { Memory, TreeLook } from "./look.js";
-import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
+import { type KnownFlags, mappingsLater, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
@@ -83,8 +84,8 @@ export class Copies {
       copies.#prepare();
       // Before the last round: what takes long after it is more to copy in the stop.
       const isTracking = () => [...copies.#copies.values()].some(({ memory }) => memory.isTracking);
-      if (isTracking()) collectGarbage();
-      for (const pid of looks.keys()) copies.#readFlags(pid, options.isExact);
+      if (isTracking()) collectGarbage({ onlyMuch: true });
+      for (const [pid, { facts }] of looks) copies.#findFlags(pid, options.isExact ? null : facts.vmas);
       const known = (pid: number) => copies.known(pid);
       if (isTracking() && options.lineage === undefined) rehearse(root, { ...options.memory, known });
       for (const pid of looks.keys()) copies.#lastRounds(pid);
@@ -142,14 +143,14 @@ export class Copies {
     }
   }
 
-  /** Reads the flags of mappings, unless they are to be read in the stop. */
-  #readFlags(pid: number, isExact: boolean): void {
+  /** Finds the flags of mappings, unless they are to be read in the stop. */
+  #findFlags(pid: number, before: readonly Vma[] | null): void {
     const copy = this.#copies.get(pid);
     if (!copy?.memory.isTracking) return;
-    const read = this.#unlessGoneOn(pid, () => ({
-      known: isExact ? null : attempt(pid, () => mappingsOf(pid)),
+    const found = this.#unlessGoneOn(pid, () => ({
+      known: before && attempt(pid, () => mappingsSince(pid, before)),
     }));
-    if (read !== null) this.#copies.set(pid, { ...copy, ...read });
+    if (found !== null) this.#copies.set(pid, { ...copy, ...found });
   }
 
   /** Makes up for the time that took. */

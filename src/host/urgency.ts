@@ -15,16 +15,16 @@ let collectedBytes = 0;
 
 /**
  * Does now what would interrupt the stop, in tens of milliseconds at worst: V8's collection of garbage. Once much has come up,
- * it begins with a collection of all, in steps beside the program, and ends it whenever that is done.
+ * it begins with a collection of all, in steps beside the program, and ends it whenever that is done. `onlyMuch`: that alone.
  */
-export function collectGarbage(): void {
+export function collectGarbage({ onlyMuch = false } = {}): void {
   if (collect === null) {
     setFlagsFromString("--expose-gc");
     collect = runInNewContext("gc") as NonNullable<typeof collect>;
     setFlagsFromString("--no-expose-gc");
   }
   const isMuch = heldBytes() - collectedBytes >= GROWN_BYTES;
-  collect({ type: isMuch ? "major" : "minor" });
+  if (isMuch || !onlyMuch) collect({ type: isMuch ? "major" : "minor" });
   if (isMuch) collectedBytes = heldBytes();
 }
 

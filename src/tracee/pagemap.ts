@@ -23,8 +23,9 @@ const KINDS = {
   protect: 3,
   untracked: 4,
   absent: 5,
-  apart: 6,
-  changed: 7,
+  marked: 6,
+  apart: 7,
+  changed: 8,
 } as const;
 /** Spans of one call over a whole process. */
 const SPANS_OF_ALL = 16_384;
@@ -112,9 +113,10 @@ export class Pagemap {
 
   /**
    * Pages of the whole process by what tracking (page-tracker.ts) knows of them: `written` since they were protected,
-   * the same and protected anew in that instant (`protect`), or its own and not tracked. Throws `NativeError`.
+   * the same and protected anew in that instant (`protect`), or its own and not tracked; and those with the mark that
+   * this or an earlier tracking has put on them and no write has taken away (`marked`). Throws `NativeError`.
    */
-  pages(kind: "written" | "protect" | "untracked", within: Span = ALL): Span[] {
+  pages(kind: "written" | "protect" | "untracked" | "marked", within: Span = ALL): Span[] {
     return [...this.#chunks(KINDS[kind], within)].flatMap(spansIn);
   }
 
