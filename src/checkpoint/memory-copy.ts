@@ -226,9 +226,10 @@ export class MemoryCopy {
   }
 
   #writeStash(): void {
-    const { spans, bytes: stash } = this.#stash;
+    using full = this.#stash;
+    const { spans, bytes: stash } = full;
     this.#book.cover(spans);
-    const list = this.#book.ranges(spans, this.#stash.placeOf);
+    const list = this.#book.ranges(spans, full.placeOf);
     const options = { ...this.pace.later, list, stash, over: this.#isOver };
     this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
     this.#stash = new Stash(0);

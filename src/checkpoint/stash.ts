@@ -7,6 +7,10 @@ const BYTES_MIN = 1 << 20;
 /** Memory to memory: more threads wait for one another. */
 const STASH_THREADS = 2;
 
+/** Kept from one checkpoint to the next: memory that was touched before, and that V8 need not collect. */
+const SPARE_BYTES_MAX = 16 << 20;
+let spare: Buffer | null = null;
+
 /** What to make room for where so many bytes are expected, in bytes. */
 export function stashBytesFor(expectedBytes: number): number {
   return Math.ceil((2 * expectedBytes + BYTES_MIN) / PAGE_BYTES) * PAGE_BYTES;
@@ -15,12 +19,22 @@ export function stashBytesFor(expectedBytes: number): number {
 export class Stash {
   /** Touched already. */
   readonly bytes: Buffer;
+  readonly #memory: Buffer;
   /** What is in it, one behind the other. */
   readonly spans: Span[] = [];
   readonly #places = new Map<Span, number>();
 
   constructor(lengthBytes: number) {
-    this.bytes = Buffer.alloc(lengthBytes, 1);
+    const isThere = spare !== null && lengthBytes > 0 && spare.length >= lengthBytes;
+    this.#memory = isThere ? (spare as Buffer) : Buffer.alloc(lengthBytes, 1);
+    this.bytes = this.#memory.subarray(0, lengthBytes);
+    if (isThere) spare = null;
+  }
+
+  /** Gives its memory to the next one. */
+  [Symbol.dispose](): void {
+    const { length } = this.#memory;
+    if (length > (spare?.length ?? 0) && length <= SPARE_BYTES_MAX) spare = this.#memory;
   }
 
   get totalBytes(): number {

@@ -34,6 +34,9 @@ const SPANS_OF_ALL = 16_384;
 const APART_BYTES = 1n << 20n;
 const ALL: Span = { start: 0, end: Number(USER_END) };
 
+/** Filled by one call and copied from at once: large memory of its own for each would make V8 collect garbage all the time. */
+const spansOfAll = Buffer.alloc(SPANS_OF_ALL * SPAN_BYTES);
+
 let useWords = process.env.CR_PAGEMAP === "words";
 
 /** A reader of one process's page table; close it when done. */
@@ -142,9 +145,8 @@ export class Pagemap {
     const next = Buffer.alloc(8);
     for (let at = start; at < end; at = Number(next.readBigUInt64LE())) {
       next.writeBigUInt64LE(BigInt(half));
-      const out = Buffer.allocUnsafeSlow(SPANS_OF_ALL * SPAN_BYTES);
-      const count = call("cr_scan", this.#fd, at, end, out, out.length, next, kind);
-      yield out.subarray(0, count * SPAN_BYTES);
+      const count = call("cr_scan", this.#fd, at, end, spansOfAll, spansOfAll.length, next, kind);
+      yield Buffer.from(spansOfAll.subarray(0, count * SPAN_BYTES));
       if (Number(next.readBigUInt64LE()) <= at) break;
     }
   }
