@@ -1,10 +1,13 @@
 /**
  * While a program stands still it waits for cr: other programs and cr's own housekeeping must not come first. Without
- * the right to (CAP_SYS_NICE) cr takes its turn like everybody. V8 compiles no function to be quicker next time.
+ * the right to (CAP_SYS_NICE) cr takes its turn like everybody. V8 compiles no function to be quicker next time, and CPUs
+ * that have nothing to do stay awake (as root): program and cr wait for one another hundreds of times.
  */
+import { closeSync, fstatSync, constants as modes, openSync, writeSync } from "node:fs";
 import { constants, getPriority, setPriority } from "node:os";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { isErrno } from "../errors.js";
 
 /** V8's collector, which has no other way in than a flag that adds a function to new contexts. */
 let collect: ((options: { readonly type: "minor" | "major" }) => void) | null = null;
@@ -37,26 +40,46 @@ function heldBytes(): number {
 /** The calling thread, and threads that it starts meanwhile, before all others; until `end`, or the end of its scope. */
 export class Urgency {
   #before: number | null;
+  #awake: number | null;
 
-  private constructor(before: number | null) {
+  private constructor(before: number | null, awake: number | null) {
     this.#before = before;
+    this.#awake = awake;
   }
 
   static begin(): Urgency {
     const before = getPriority(0);
     setFlagsFromString("--no-sparkplug");
-    return new Urgency(trySet(constants.priority.PRIORITY_HIGHEST) ? before : null);
+    return new Urgency(trySet(constants.priority.PRIORITY_HIGHEST) ? before : null, stayAwake());
   }
 
   end(): void {
     if (this.#before !== null) trySet(this.#before);
     this.#before = null;
+    if (this.#awake !== null) closeSync(this.#awake);
+    this.#awake = null;
     setFlagsFromString("--sparkplug");
   }
 
   [Symbol.dispose](): void {
     this.end();
   }
+}
+
+/** How long a CPU may take to wake, in us as an int, as long as it is open (Documentation/power/pm_qos_interface.rst). */
+const LATENCY = "/dev/cpu_dma_latency";
+
+/** What to close when CPUs may sleep again; null where that cannot be asked for. */
+function stayAwake(): number | null {
+  let fd: number;
+  try {
+    fd = openSync(LATENCY, modes.O_WRONLY);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENXIO", "ENODEV", "EACCES", "EPERM", "EROFS")) return null;
+    throw error;
+  }
+  if (fstatSync(fd).isCharacterDevice()) writeSync(fd, Buffer.alloc(4));
+  return fd;
 }
 
 function trySet(priority: number): boolean {
