@@ -17,11 +17,11 @@ const WRITE = 2;
 
 /** Whether ranges are better written past the page cache (O_DIRECT); `running`: nobody stands still meanwhile. */
 export function isForDisk(
-  { totalBytes, count }: Pick<RangeList, "totalBytes" | "count">,
+  { totalBytes, stretches }: Pick<RangeList, "totalBytes" | "stretches">,
   running: boolean,
 ): boolean {
   const least = running ? DIRECT_BYTES_MIN : totalmem() / DIRECT_MEMORY_SHARE;
-  return totalBytes >= least && totalBytes / count >= DIRECT_PIECE_BYTES;
+  return totalBytes >= least && totalBytes / stretches >= DIRECT_PIECE_BYTES;
 }
 
 /** Lets the disk begin with what is in the page cache, without a wait, so that the last fsync finds less. */

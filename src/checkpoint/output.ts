@@ -67,7 +67,7 @@ export class OutputFile {
    * A second descriptor for bulk data that bypasses the page cache (O_DIRECT): sooner durable, and other programs keep
    * their cache. For little data or small pieces, or on a file system without it (tmpfs), the ordinary descriptor.
    */
-  bulkFd(list: Pick<RangeList, "totalBytes" | "count">, running: boolean): number {
+  bulkFd(list: Pick<RangeList, "totalBytes" | "stretches">, running: boolean): number {
     if (!isForDisk(list, running)) return this.fd;
     try {
       this.#direct ??= reopenDescriptor(this.fd, constants.O_WRONLY | constants.O_DIRECT);

@@ -114,7 +114,7 @@ describe("OutputFile", () => {
     inFolder((folder) => {
       const path = join(folder, "core");
       using output = OutputFile.create(path, { force: false });
-      const ranges = (totalBytes: number, count: number) => ({ totalBytes, count });
+      const ranges = (totalBytes: number, stretches: number) => ({ totalBytes, stretches });
       expect(output.bulkFd(ranges(1000, 1), true)).toBe(output.fd);
       expect(output.bulkFd(ranges(1 << 30, 1 << 18), true)).toBe(output.fd);
       expect(output.bulkFd(ranges(1 << 28, 1 << 8), false)).toBe(output.fd);
