@@ -99,7 +99,7 @@ static int64_t copy_some(struct job *job, int32_t index, int32_t end, uint8_t *b
     if (i < end && from && data == from + whole.len && r->off == whole.off + whole.len) {
       whole.len += r->len;
     } else {
-      int64_t bytes = from ? cr_write_sparse(job->fd, from, &whole, job->flags & CR_COPY_OVER) : 0;
+      int64_t bytes = from ? cr_write_sparse(job->fd, from, &whole, job->flags) : 0;
       if (bytes < 0) return bytes;
       written += bytes;
       from = data;

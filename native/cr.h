@@ -139,9 +139,10 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
  * out of the stash (addr is a place in it), to their places in a file, or with fd -1 in the stash; bytes written. For
  * a file crcs gets a uint32_t (CRC32C) for each page. cr_checksum tells that of each range of a file.
  */
-#define CR_COPY_OVER 1  /* there may be something in the file: zero pages become holes */
+#define CR_COPY_OVER 1  /* there may be something in the file, or room be reserved: zero pages become holes */
 #define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
 #define CR_COPY_GENTLY 4 /* lets the other threads of the machine come first */
+#define CR_COPY_DIRECT 8 /* past the page cache, where a write takes long: a few zeros are written with what is around them */
 #define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
@@ -166,6 +167,7 @@ CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *fra
 #define CR_SCAN_PROTECT 3   /* the same, and protects them again in the same instant */
 #define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
 #define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
+#define CR_SCAN_MARKED 6    /* with the mark of not having been written since some tracking protected it */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */

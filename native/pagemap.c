@@ -30,6 +30,7 @@ static void ask_for(struct pm_scan_arg *arg, int32_t kind) {
   if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN, no = IS_GUARD;
   if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED | IS_FILE | IS_GUARD;
   if (kind == CR_SCAN_ABSENT) no = IS_PRESENT;
+  if (kind == CR_SCAN_MARKED) no = IS_WRITTEN;
   arg->category_inverted = no;
   arg->category_mask = yes | no;
   if (kind != CR_SCAN_ABSENT) arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;

@@ -1,4 +1,4 @@
-/* Writing pages where all-zero ones take no room. */
+/* Writing pages, of which all-zero ones take no room. */
 #include "frames.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PAGE 4096u
+#define GAP (64u << 10) /* zeros that are worth another write past the page cache */
 
 static int is_zero(const uint8_t *page) {
   uint64_t first;
@@ -19,22 +20,31 @@ static int64_t write_zeros(int fd, const uint8_t *zeros, size_t len, uint64_t of
   return errno == EOPNOTSUPP || errno == ENOSYS ? cr_write_whole(fd, zeros, len, off) : -errno;
 }
 
-int64_t cr_write_sparse(int fd, const uint8_t *data, const struct cr_range *to, int over) {
+/* How much of `data` from `at` on goes into one write, and how many zeros that are left out come behind it. */
+static size_t next_write(const uint8_t *data, struct cr_range part, int flags, size_t *zeros) {
+  const size_t least = flags & CR_COPY_DIRECT ? GAP : PAGE, at = part.off, len = part.len;
+  size_t end = at, gap = 0;
+  while (end + gap < len && gap < least) {
+    gap += PAGE;
+    if (is_zero(data + end + gap - PAGE)) continue;
+    end += gap;
+    gap = 0;
+  }
+  while (end + gap < len && is_zero(data + end + gap)) gap += PAGE;
+  *zeros = gap;
+  return end - at;
+}
+
+int64_t cr_write_sparse(int fd, const uint8_t *data, const struct cr_range *to, int flags) {
   int64_t written = 0;
-  for (size_t at = 0; at < to->len;) {
-    size_t end = at;
-    while (end < to->len && !is_zero(data + end)) end += PAGE;
-    if (end > at) {
-      int64_t err = cr_write_whole(fd, data + at, end - at, to->off + at);
-      if (err < 0) return err;
-      written += (int64_t)(end - at);
-    }
-    at = end;
-    while (at < to->len && is_zero(data + at)) at += PAGE;
-    if (at > end && over) {
-      int64_t err = write_zeros(fd, data + end, at - end, to->off + end);
-      if (err < 0) return err;
-    }
+  for (size_t at = 0, zeros = 0; at < to->len; at += zeros) {
+    size_t full = next_write(data, (struct cr_range){0, to->len, at}, flags, &zeros);
+    int64_t err = full == 0 ? 0 : cr_write_whole(fd, data + at, full, to->off + at);
+    if (err < 0) return err;
+    written += (int64_t)full;
+    at += full;
+    if (zeros > 0 && flags & CR_COPY_OVER) err = write_zeros(fd, data + at, zeros, to->off + at);
+    if (err < 0) return err;
   }
   return written;
 }

@@ -3,6 +3,7 @@
  * while it runs, as far as that goes, and goes on from there in the stop. A lone process is a tree of one.
  */
 import { CrError } from "../errors.js";
+import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
@@ -13,7 +14,7 @@ import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
 import type { TreeLook } from "./look.js";
-import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
+import { type KnownFlags, mappingsLater, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
@@ -75,7 +76,7 @@ export class Copies {
         options.maxStopMs,
       );
       copies.#prepare();
-      for (const pid of looks.keys()) copies.#lastRound(pid, options.isExact);
+      for (const [pid, { facts }] of looks) copies.#lastRound(pid, options.isExact ? null : facts.vmas);
       return copies;
     } catch (error) {
       copies[Symbol.dispose]();
@@ -130,13 +131,13 @@ export class Copies {
     }
   }
 
-  /** Reads the flags of mappings and makes up for the time that took; they are read in the stop otherwise. */
-  #lastRound(pid: number, isExact: boolean): void {
+  /** Finds the flags of mappings and makes up for the time that took; they are read in the stop otherwise. */
+  #lastRound(pid: number, before: readonly Vma[] | null): void {
     const copy = this.#copies.get(pid);
     if (!copy?.memory.isTracking) return;
     const { memory, begun } = copy;
     const known = this.#unlessGoneOn(pid, () => {
-      const flags = isExact ? null : attempt(pid, () => mappingsOf(pid));
+      const flags = before && attempt(pid, () => mappingsSince(pid, before));
       if (begun.mode === "fork" || flags === null) return { flags };
       memory.round(flags);
       if (!attempt(pid, () => hasDirectDescriptor(pid))) return { flags };

@@ -102,8 +102,7 @@ export class MemoryCopy {
     const spans = this.keeping.noting(() => {
       const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
       scannedMs = performance.now();
-      const written = this.#pages("protect");
-      return merge([...written, ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
+      return merge([...this.#pages("protect"), ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
     });
     this.#copy(this.#pid, spans, { ...this.pace.running, loose: true });
     startWriting(this.#output.fd);
@@ -118,8 +117,9 @@ export class MemoryCopy {
   #copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
     this.#book.cover(spans);
     const list = this.#book.ranges(spans);
-    const fd = this.#output.bulkFd(list, manner.gently === true);
-    this.#book.note(spans, copyPages(pid, fd, { ...manner, list, over: this.#isOver }).checksums);
+    const way = this.#output.bulk.wayOf(list, this.#book.endOffset, manner.gently === true);
+    this.#isOver ||= way.isReserved;
+    this.#book.note(spans, copyPages(pid, way.fd, { ...manner, ...way, list, over: this.#isOver }).checksums);
     this.#isOver = true;
   }
 
@@ -229,10 +229,10 @@ export class MemoryCopy {
   }
 
   #writeStash(): void {
-    const { spans } = this.#stash;
+    const { spans, bytes: stash } = this.#stash;
     this.#book.cover(spans);
-    const from = { list: this.#book.ranges(spans, this.#stash.placeOf), stash: this.#stash.bytes };
-    const options = { ...this.pace.later, ...from, over: this.#isOver };
+    const list = this.#book.ranges(spans, this.#stash.placeOf);
+    const options = { ...this.pace.later, list, stash, over: this.#isOver };
     this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
     this.#stash = new Stash(0);
   }

@@ -78,8 +78,10 @@ export class PageTracker {
     request.writeBigUInt64LE(MODE_WP, 16);
     const isDone = tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
     if (!isDone) return false;
-    this.#tracked.set(Number(start), Number(end));
-    this.#lift(Number(start), Number(end));
+    const span = { start: Number(start), end: Number(end) };
+    this.#tracked.set(span.start, span.end);
+    // Seldom, and much quicker to find out than to take marks away where there are none.
+    if (this.#pagemap.pages("marked", span).length > 0) this.#lift(span.start, span.end);
     return true;
   }
 

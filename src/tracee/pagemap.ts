@@ -27,7 +27,7 @@ const SPAN_BYTES = 24;
 const SPANS_PER_CALL = 4096;
 
 /** Kinds of cr_scan (native/cr.h). */
-const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4, absent: 5 } as const;
+const KINDS = { held: 0, words: 1, written: 2, protect: 3, untracked: 4, absent: 5, marked: 6 } as const;
 /** Spans of one call over a whole process. */
 const SPANS_OF_ALL = 16_384;
 
@@ -119,9 +119,10 @@ export class Pagemap {
 
   /**
    * Pages of the whole process by what tracking (page-tracker.ts) knows of them: `written` since they were protected,
-   * the same and protected anew in that instant (`protect`), or its own and not tracked. Throws `NativeError`.
+   * the same and protected anew in that instant (`protect`), or its own and not tracked; and those with the mark that
+   * this or an earlier tracking has put on them and no write has taken away (`marked`). Throws `NativeError`.
    */
-  pages(kind: "written" | "protect" | "untracked", within: Span = ALL): Span[] {
+  pages(kind: "written" | "protect" | "untracked" | "marked", within: Span = ALL): Span[] {
     const spans: Span[] = [];
     for (const raw of this.#chunks(KINDS[kind], within)) {
       const words = new Uint32Array(raw.buffer, raw.byteOffset, raw.length / 4);

@@ -1,11 +1,13 @@
 /**
  * Files of /proc that the kernel makes in one piece (single_open of fs/seq_file.c: stat, status, fdinfo, limits, …): one
- * read gets all of one, and a short one is the end of it. Lists such as maps, timers and children are not of that kind;
- * of smaps the kernel makes a record at a time, for which it counts pages.
+ * read gets all of one, and a short one is the end of it. And lists for whose entries it works for long; other lists, such
+ * as maps, timers and children, are of neither kind.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 
 const bytes = Buffer.alloc(65_536);
+/** Two entries of smaps and a half. */
+const ENTRIES_BYTES = 2048;
 
 /** The text of such a file, in half the calls of `readFileSync`, since a process stands meanwhile. Its errors. */
 export function readProcFile(path: string, encoding: "latin1" | "utf8" = "latin1"): string {
@@ -23,23 +25,18 @@ export function readProcFile(path: string, encoding: "latin1" | "utf8" = "latin1
   }
 }
 
-/** Less than any record of smaps has, in bytes. */
-const RECORD_BYTES = 512;
-/** So many records are read one by one, at some 2 us each; those of many mappings have few pages to count. */
-const SINGLE_READS = 4096;
-
 /**
- * The text of a list whose records take the kernel long to make, such as smaps. A record that does not fit any more into
- * what a read is answered with is thrown away and made again for the next (seq_read_iter of fs/seq_file.c), which costs as
- * much again: so no more is asked for than the record that was begun. Errors of reading.
+ * The text of a list for whose entries the kernel counts pages (smaps, numa_maps). It makes entries until its buffer of 4 KiB
+ * is full, and one that does not fit is made, and counted, again (seq_read_iter() of fs/seq_file.c): so less is asked for
+ * at a time, which the last entry may exceed. Errors of reading.
  */
-export function readSlowList(path: string): string {
+export function readCountedList(path: string, encoding: "latin1" | "utf8"): string {
   const fd = openSync(path, "r");
   try {
     const parts: Buffer[] = [];
-    for (let reads = 0; ; reads += 1) {
-      const got = readSync(fd, bytes, 0, reads < SINGLE_READS ? RECORD_BYTES : bytes.length, null);
-      if (got === 0) return Buffer.concat(parts).toString("utf8");
+    for (;;) {
+      const got = readSync(fd, bytes, 0, ENTRIES_BYTES, null);
+      if (got === 0) return Buffer.concat(parts).toString(encoding);
       parts.push(Buffer.from(bytes.subarray(0, got)));
     }
   } finally {
