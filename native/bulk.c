@@ -47,18 +47,16 @@ static int64_t read_tracee(struct job *job, const struct cr_range *r, uint8_t *b
   return err == -EIO ? -EFAULT : err; /* EIO is kept for the disk */
 }
 
-/* The same page by page; how many are gone, which read as zeros and get a mark for a checksum. */
+/* The same page by page, summed up; what is gone reads as zeros and gets a mark for a checksum. */
 static int64_t read_loosely(struct job *job, const struct cr_range *r, uint8_t *buffer, uint32_t *crcs) {
-  int64_t gone = 0;
   for (size_t at = 0; at < r->len; at += PAGE) {
     struct cr_range page = {r->addr + at, PAGE, 0};
     int64_t err = read_tracee(job, &page, buffer + at);
     if (err < 0 && err != -EFAULT) return err;
-    crcs[at / PAGE] = err < 0 ? CR_COPY_GONE : 0;
     if (err < 0) memset(buffer + at, 0, PAGE);
-    gone += err < 0;
+    crcs[at / PAGE] = err < 0 ? CR_COPY_GONE : cr_crc32c(0, buffer + at, PAGE);
   }
-  return gone;
+  return 0;
 }
 
 /* Small ranges in one call, one behind the other; 0, or -errno with nothing to rely on in the buffer. */
@@ -76,25 +74,26 @@ static int64_t read_together(struct job *job, int32_t index, int32_t end, uint8_
 static int64_t sum_one(struct job *job, int32_t index, uint8_t *data, int is_read) {
   const struct cr_range *r = &job->ranges[index];
   uint32_t *crcs = job->crcs + job->first[index];
-  int64_t gone = 0, err = is_read ? 0 : read_tracee(job, r, data);
-  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) err = gone = read_loosely(job, r, data, crcs);
-  if (err < 0) return err;
-  for (size_t at = 0; at < r->len; at += PAGE) {
-    if (gone == 0 || crcs[at / PAGE] != CR_COPY_GONE) crcs[at / PAGE] = cr_crc32c(0, data + at, PAGE);
-  }
-  return 0;
+  int64_t err = is_read ? 0 : read_tracee(job, r, data);
+  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) return read_loosely(job, r, data, crcs);
+  if (err == 0) cr_crc32c_pages(data, r->len / PAGE, crcs);
+  return err;
 }
 
 /* What stands together, in memory and in the file, is written together. */
 static int64_t copy_some(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
-  const int is_read = job->pid == 0 || (end - index > 1 && read_together(job, index, end, buffer) == 0);
+  const int is_together = job->pid != 0 && end - index > 1 && read_together(job, index, end, buffer) == 0;
+  const int32_t last = end - 1;
+  if (is_together)
+    cr_crc32c_pages(buffer, (size_t)(job->first[last] - job->first[index]) + job->ranges[last].len / PAGE,
+                    job->crcs + job->first[index]);
   int64_t written = 0;
   uint8_t *from = NULL;
   struct cr_range whole = {0, 0, 0};
   for (int32_t i = index; i <= end; i++) {
     const struct cr_range *r = &job->ranges[i];
     uint8_t *data = i == end ? NULL : job->pid == 0 ? job->stash + r->addr : buffer;
-    int64_t err = i == end ? 0 : sum_one(job, i, data, is_read);
+    int64_t err = i == end || is_together ? 0 : sum_one(job, i, data, job->pid == 0);
     if (err < 0) return err;
     if (i < end && from && data == from + whole.len && r->off == whole.off + whole.len) {
       whole.len += r->len;

@@ -40,15 +40,6 @@ export class Extents {
     this.count += 1;
   }
 
-  /** What they cover, each on its own. */
-  spans(): Span[] {
-    const { starts, ends, count } = this;
-    return Array.from({ length: count }, (_, at) => ({
-      start: starts[at] as number,
-      end: ends[at] as number,
-    }));
-  }
-
   #grow(): void {
     const room = Math.max(16, this.count * 2);
     const larger = (column: Float64Array) => {
@@ -76,12 +67,15 @@ export class Extents {
     return (this.pages[extent] as number) + (address - (this.starts[extent] as number)) / PAGE_BYTES;
   }
 
-  /** Visits what of the spans, which are in order, lies in stretches. */
-  within(spans: readonly Span[], visit: (part: Part) => void): void {
+  /** Visits what of the spans, or of other stretches, which are in order, lies in these. */
+  within(spans: readonly Span[] | Extents, visit: (part: Part) => void): void {
     const part: Part = { extent: 0, start: 0, end: 0, span: 0 };
+    const [table, list] = spans instanceof Extents ? [spans, []] : [null, spans];
+    const count = table?.count ?? list.length;
     let next = 0;
-    for (let span = 0; span < spans.length; span += 1) {
-      const { start, end } = spans[span] as Span;
+    for (let span = 0; span < count; span += 1) {
+      const start = table === null ? (list[span] as Span).start : (table.starts[span] as number);
+      const end = table === null ? (list[span] as Span).end : (table.ends[span] as number);
       next = this.#from(next, start);
       while (next < this.count && (this.starts[next] as number) < end) {
         const last = this.ends[next] as number;

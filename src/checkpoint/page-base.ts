@@ -30,11 +30,23 @@ export class PageBase {
   /** In pages, from the beginning of the file. */
   readonly #places: Uint32Array;
   readonly #checksums: Uint32Array;
+  /** 0 where a page stands behind the one before it in the same core, or both stand nowhere: so many need no look. */
+  readonly #begins: Uint8Array;
 
   private constructor(stretches: Extents, pages: number) {
     this.#stretches = stretches;
     this.#levels = new Uint16Array(pages).fill(NOWHERE);
     [this.#places, this.#checksums] = [new Uint32Array(pages), new Uint32Array(pages)];
+    this.#begins = new Uint8Array(pages);
+    for (let stretch = 0; stretch < stretches.count; stretch += 1) {
+      this.#begins[stretches.pages[stretch] as number] = 1;
+    }
+  }
+
+  /** These pages have got places of their own, so that what begins at the first, and behind the last, is another run. */
+  #cut(first: number, end: number): void {
+    this.#begins[first] = 1;
+    if (end < this.#begins.length) this.#begins[end] = 1;
   }
 
   /** With room for the pages of the spans, which are in order and apart, and none of which has a place. */
@@ -69,33 +81,34 @@ export class PageBase {
     left.#levels.set(this.#levels);
     left.#places.set(this.#places);
     left.#checksums.set(this.#checksums);
+    left.#begins.set(this.#begins);
     this.#stretches.within(spans, ({ extent: stretch, start, end }) => {
-      left.#levels.fill(
-        NOWHERE,
-        this.#stretches.pageOf(stretch, start),
-        this.#stretches.pageOf(stretch, end),
-      );
+      const [first, last] = [this.#stretches.pageOf(stretch, start), this.#stretches.pageOf(stretch, end)];
+      left.#levels.fill(NOWHERE, first, last);
+      left.#cut(first, last);
     });
     return left;
   }
 
   /** Takes over what another one knows of the pages here. */
   inherit(other: PageBase): void {
-    this.#stretches.within(other.#stretches.spans(), ({ extent: stretch, start, end, span: index }) => {
+    this.#stretches.within(other.#stretches, ({ extent: stretch, start, end, span: index }) => {
       const to = this.#stretches.pageOf(stretch, start);
       const from = other.#stretches.pageOf(index, start);
       const last = other.#stretches.pageOf(index, end);
       this.#levels.set(other.#levels.subarray(from, last), to);
       this.#places.set(other.#places.subarray(from, last), to);
       this.#checksums.set(other.#checksums.subarray(from, last), to);
+      this.#begins.set(other.#begins.subarray(from, last), to);
+      this.#cut(to, to + last - from);
     });
   }
 
   /** Takes over the pages of a book, as those of a core of that number. CopyGap where one has a place and no copy. */
   lay(book: PlaceBook, level: number): void {
-    const [levels, places, sums] = [this.#levels, this.#places, this.#checksums];
+    const [levels, places, sums, begins] = [this.#levels, this.#places, this.#checksums, this.#begins];
     const { extents, checksums, copied } = book.all;
-    this.#stretches.within(extents.spans(), ({ extent: stretch, start, end, span: extent }) => {
+    this.#stretches.within(extents, ({ extent: stretch, start, end, span: extent }) => {
       const from = extents.pageOf(extent, start);
       const to = this.#stretches.pageOf(stretch, start);
       const skipped = start - (extents.starts[extent] as number);
@@ -106,7 +119,9 @@ export class PageBase {
         levels[to + page] = level;
         places[to + page] = place + page;
         sums[to + page] = checksums[from + page] as number;
+        begins[to + page] = 0;
       }
+      this.#cut(to, to + count);
     });
   }
 
@@ -115,20 +130,15 @@ export class PageBase {
    * the spans that there was room for. CopyGap at a page that has no place, unless they are `optional`.
    */
   eachRun(visit: VisitPages, optional = false): void {
-    const [levels, places] = [this.#levels, this.#places];
     const { starts, ends, pages, count } = this.#stretches;
     for (let stretch = 0; stretch < count; stretch += 1) {
-      const last =
-        (pages[stretch] as number) + ((ends[stretch] as number) - (starts[stretch] as number)) / PAGE_BYTES;
-      for (let page = pages[stretch] as number; page < last; ) {
-        const first = page;
-        const level = levels[first] as number;
-        const most = Math.min(last, first + PAGES_A_RUN);
-        page += 1;
-        while (page < most && levels[page] === level && places[page] === (places[page - 1] as number) + 1)
-          page += 1;
-        if (level !== NOWHERE) visit(first, page, stretch);
-        else if (!optional) throw this.#gapAt(first, stretch);
+      const first = pages[stretch] as number;
+      const last = first + ((ends[stretch] as number) - (starts[stretch] as number)) / PAGE_BYTES;
+      for (let page = first, next = first; page < last; page = next) {
+        const behind = this.#begins.indexOf(1, page + 1);
+        next = behind < 0 ? last : Math.min(behind, last, page + PAGES_A_RUN);
+        if (this.#levels[page] !== NOWHERE) visit(page, next, stretch);
+        else if (!optional) throw this.#gapAt(page, stretch);
       }
     }
   }

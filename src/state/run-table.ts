@@ -95,19 +95,26 @@ export class RunTable {
       at = putVarint(out, at, pages);
       at = putVarint(out, at, there >= place ? (there - place) * 2 : (place - there) * 2 - 1);
       at = putVarint(out, at, this.tagAt(row));
-      at = out.writeUInt32LE(this.#checksums[row] as number, at);
+      const checksum = this.#checksums[row] as number;
+      for (let byte = 0; byte < 4; byte += 1) out[at + byte] = checksum >>> (8 * byte);
+      at += 4;
       [end, place] = [first + pages, there + pages];
     }
     return out.subarray(0, at);
   }
 }
 
+/** Below 2^31 in whole numbers, which most are. */
 function putVarint(out: Buffer, at: number, value: number): number {
-  let left = value;
   let next = at;
-  for (; left >= 0x80; next += 1) {
+  let left = value;
+  for (; left >= 2 ** 31; next += 1) {
     out[next] = (left % 0x80) | 0x80;
     left = Math.floor(left / 0x80);
+  }
+  for (; left >= 0x80; next += 1) {
+    out[next] = (left & 0x7f) | 0x80;
+    left >>>= 7;
   }
   out[next] = left;
   return next + 1;
