@@ -67,7 +67,7 @@ function planDelta(book: PlaceBook, { vmas, stored }: Planned, earlier: Earlier)
       return;
     }
     runs.add(address, { lengthBytes, fileOffset, crc32c, tag: stored[stretch]?.sameAsFile ? 1 : 0 });
-    for (const checksum of base.checksumsOf(first, end)) if (checksum === ZERO_CHECKSUM) zero += 1;
+    zero += base.countOf(ZERO_CHECKSUM, first, end);
   });
   if (inherited.count === 0) return null;
   const pages = runs.totalBytes / PAGE_BYTES;

@@ -166,9 +166,14 @@ export class PageBase {
 
   /** CRC32C of pages next to one another. */
   checksumOf(first: number, end: number): number {
-    return end === first + 1
-      ? (this.#checksums[first] as number)
-      : joinChecksums(this.checksumsOf(first, end));
+    return joinChecksums(this.#checksums, first, end);
+  }
+
+  /** How many pages have that checksum. */
+  countOf(checksum: number, first: number, end: number): number {
+    let count = 0;
+    for (let page = first; page < end; page += 1) if (this.#checksums[page] === checksum) count += 1;
+    return count;
   }
 
   /** What has a place, in order of address, in pieces as long as may be. */
