@@ -116,11 +116,12 @@ export class PageBase {
       const count = (end - start) / PAGE_BYTES;
       for (let page = 0; page < count; page += 1) {
         if (copied[from + page] !== 1) throw neverCopied(start + page * PAGE_BYTES);
-        levels[to + page] = level;
         places[to + page] = place + page;
-        sums[to + page] = checksums[from + page] as number;
-        begins[to + page] = 0;
       }
+      if (count === 1) sums[to] = checksums[from] as number;
+      else sums.set(checksums.subarray(from, from + count), to);
+      levels.fill(level, to, to + count);
+      begins.fill(0, to, to + count);
       this.#cut(to, to + count);
     });
   }

@@ -107,9 +107,13 @@ export class PlaceBook {
     this.#extents.within(spans, ({ extent, start, end }) => {
       const first = this.#extents.pageOf(extent, start);
       const count = (end - start) / PAGE_BYTES;
-      for (let page = 0; page < count; page += 1) {
-        this.#checksums[first + page] = checksums[next + page] as number;
-        this.#copied[first + page] = 1;
+      // A view of each page that stands alone would cost more than the page.
+      if (count === 1) {
+        this.#checksums[first] = checksums[next] as number;
+        this.#copied[first] = 1;
+      } else {
+        this.#checksums.set(checksums.subarray(next, next + count), first);
+        this.#copied.fill(1, first, first + count);
       }
       next += count;
     });
