@@ -211,6 +211,7 @@ void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
+void cr_crc32c_pages(const uint8_t *pages, size_t count, uint32_t *crcs); /* that of each page */
 /* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
 void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 
