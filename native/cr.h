@@ -160,7 +160,10 @@ CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges,
 CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
                        int32_t level, int32_t threads);
 
-/* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
+/*
+ * pagemap.c: fills runs of pages of a kind; *next gets where it stopped. Where it holds an address inside, a second thread
+ * takes what is from there on, in half of the room each: not for CR_SCAN_PROTECT, of which nothing may be asked twice.
+ */
 #define CR_SCAN_HELD 0      /* present, swapped or guards */
 #define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
 #define CR_SCAN_WRITTEN 2   /* of tracked mappings (UFFD_FEATURE_WP_ASYNC): written since it was protected */
@@ -168,6 +171,8 @@ CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *fra
 #define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
 #define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
 #define CR_SCAN_MARKED 6    /* with the mark of not having been written since some tracking protected it */
+#define CR_SCAN_APART 7     /* not present as above, of mappings that are not tracked */
+#define CR_SCAN_CHANGED 8   /* of tracked mappings: not present, or written since it was protected */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
@@ -202,7 +207,6 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
-void cr_stay_awake(void);
 void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);

@@ -137,7 +137,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
   using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
-  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
+  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace, memory };
   using copies = Copies.begin(before, output, beginning);
   collectGarbage();
   using urgency = Urgency.begin();

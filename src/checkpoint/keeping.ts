@@ -54,6 +54,20 @@ export class Keeping {
     return spans;
   }
 
+  /** What a process that stands has written and holds; where tracking goes on, from now on and with what is `untracked` of `own`. */
+  changes(
+    tracker: PageTracker,
+    own: readonly Vma[],
+    untracked: readonly Span[],
+  ): ReturnType<PageTracker["changes"]> {
+    if (!this.#isOn) return tracker.changes();
+    const written = this.noting(() => {
+      registerFresh(tracker, own, untracked);
+      return [...tracker.pages("protect"), ...untracked];
+    });
+    return { written, census: tracker.census() };
+  }
+
   /**
    * Pages that the first round has to copy besides those that were written: what an earlier attempt saw, and huge pages
    * of hugetlbfs, which come back as unwritten when they were given up (a marker of the old one stays in the page table).

@@ -166,13 +166,9 @@ export class MemoryCopy {
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
-    const touched = this.keeping.noting(() => {
-      const untracked = clip(this.#pages("untracked"), own);
-      if (!this.keeping.isOn) return [...this.#pages("written"), ...untracked];
-      registerFresh(tracker, own, untracked);
-      return [...this.#pages("protect"), ...untracked];
-    });
-    const census = tracker.census();
+    const untracked = clip(this.#pages("untracked"), own);
+    const { written, census } = this.keeping.changes(tracker, own, untracked);
+    const touched = [...written, ...untracked];
     phases.end("scan");
     this.#divide(merge([...touched, ...gone, ...others.stored.map(spanOf)]), vmas);
     this.#later = () => together(planPages(pid, own, { ...census, tight: true }), others);

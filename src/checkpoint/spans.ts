@@ -1,6 +1,6 @@
 /** Kinds of mappings for a copy in rounds, and arithmetic on spans of their pages: pure but for what it is given. */
 import type { Vma } from "../state/vma.js";
-import type { SpanSource } from "../tracee/pagemap.js";
+import type { SpanSource } from "../tracee/page-spans.js";
 import type { Span } from "../tracee/range-list.js";
 
 /** Memory that only this process can reach: its writes go through its page table, so they can be tracked. */

@@ -25,6 +25,8 @@ const MODE_WP = 2n;
 const ESRCH = 3;
 /** Bytes whose protection is taken away in one call: the process waits for no longer when it writes there. */
 const LIFT_BYTES = 32 << 20;
+/** Half of the memory, at least, for a scan by two threads. */
+const SPLIT_BYTES_MIN = 256 << 20;
 
 export class PageTracker {
   readonly #uffd: number;
@@ -102,6 +104,23 @@ export class PageTracker {
   /** What the tracked mappings hold now. */
   census(): ReturnType<Pagemap["census"]> {
     return this.#pagemap.census();
+  }
+
+  /** The same of a process that stands, and what it has written. Throws `NativeError`. */
+  changes(): ReturnType<Pagemap["changes"]> {
+    return this.#pagemap.changes(this.#half());
+  }
+
+  /** Where half of what is tracked lies below, roughly: worth a thread's start only where there is much. */
+  #half(): number {
+    const ranges = [...this.#tracked].sort(([a], [b]) => a - b);
+    let left = ranges.reduce((bytes, [start, end]) => bytes + end - start, 0) / 2;
+    if (left < SPLIT_BYTES_MIN) return 0;
+    for (const [start, end] of ranges) {
+      if (end - start >= left) return start + Math.floor(left / LIFT_BYTES) * LIFT_BYTES;
+      left -= end - start;
+    }
+    return 0;
   }
 
   #open(start: number, end: number): number {
