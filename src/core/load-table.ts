@@ -22,8 +22,13 @@ interface Piece {
 
 /** PT_LOADs in order of address, as they stand in the file. */
 export class LoadTable {
-  #words = new Uint32Array(256 * WORDS);
+  #words: Uint32Array;
   #count = 0;
+
+  /** Room for so many is made at once. */
+  constructor(room: number) {
+    this.#words = new Uint32Array(Math.max(room, 1) * WORDS);
+  }
 
   get count(): number {
     return this.#count;
@@ -60,7 +65,7 @@ export class LoadTable {
 
 /** Plans the segments of a core whose runs these are, in order; RangeError where a run is in no mapping. */
 export function planLoads(vmas: readonly Vma[], runs: RunTable, aliases: readonly Alias[]): LoadTable {
-  const loads = new LoadTable();
+  const loads = new LoadTable(runs.count + 2 * vmas.length);
   const others = vmas.filter(({ kind }) => kind !== "anonymous");
   const { segments } = planCore(others, rangesIn(others, runs));
   const shown = withAliases(segments, aliases);
