@@ -91,7 +91,7 @@ function parseJson(bytes: Buffer, path: string): unknown {
   }
 }
 
-function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): z.infer<T> {
+function parse<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -1,9 +1,8 @@
 /**
- * The one place that knows zod. State nouns declare their shape with `z`; bigint fields use `u64`, which
- * travels as a `0x` hex string in JSON notes. Code that only writes notes needs types alone
- * (`import type`), so that a checkpoint never pays for loading the validator.
+ * How state nouns declare their shape: with `z`; bigint fields use `u64`, which travels as a `0x` hex string in JSON notes.
+ * Code that only writes notes needs types alone (`import type`), so that a checkpoint never loads the schemas.
  */
-import { z } from "zod";
+import * as z from "./shapes.js";
 
 export { z };
 
