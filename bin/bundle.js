@@ -62,7 +62,12 @@ function bytecodeOf(filename) {
 function request(id) {
   if (id.startsWith("./")) return load(id.slice(2));
   if (id.startsWith("node:")) return require(id);
-  return require(require.resolve(id, { paths: [__dirname, dirname(require.resolve("ffi-rs"))] }));
+  try {
+    return require(id);
+  } catch (error) {
+    if (error.code !== "MODULE_NOT_FOUND") throw error;
+    return require(require.resolve(id, { paths: [dirname(require.resolve("ffi-rs"))] }));
+  }
 }
 
 module.exports = { BYTECODE, ENTRY, compile, isCurrent, load };

@@ -13,7 +13,10 @@ const DIST = join(ROOT, "dist");
 const FOLDER = join(DIST, "bundle");
 const ASIDE = `${FOLDER}.${process.pid}`;
 
-/** ffi-rs asks Node for a whole diagnostic report, 4 ms, to learn which C library it runs on; the maps of the process say so, too. */
+/**
+ * ffi-rs asks Node for a whole diagnostic report, 4 ms, to learn which C library it runs on: its library for the usual one,
+ * which it loads next, can be loaded with no other.
+ */
 const quickFfi = {
   name: "quick-ffi",
   transform(code, id) {
@@ -22,7 +25,8 @@ const quickFfi = {
     if (!report.test(code)) throw new Error("ffi-rs does not ask for a report any more: drop quick-ffi");
     return code.replace(
       report,
-      'const glibcVersionRuntime = readFileSync("/proc/self/maps", "latin1").includes("/libc.so.6")\n',
+      `let glibcVersionRuntime = true
+       try { require("@yuuang/ffi-rs-linux-x64-gnu") } catch { glibcVersionRuntime = false }\n`,
     );
   },
 };
@@ -32,7 +36,7 @@ const quickFfi = {
  * Together they are 4 ms.
  */
 const SELDOM =
-  /^\s*(?:let|const|var) (\w+) = require\("((?:node:)?(?:assert|child_process|readline|timers\/promises|v8|vm))"\);$/gm;
+  /^\s*(?:let|const|var) (\w+) = require\("((?:node:)?(?:assert|child_process|readline|timers\/promises|tty|v8|vm))"\);$/gm;
 
 function lateRequires(code) {
   let late = code;

@@ -17,10 +17,12 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   return ~crc >>> 0;
 }
 
+/** The entry of a value is that of its highest bit and that of the rest. */
 function makeTable(): Int32Array {
-  return Int32Array.from({ length: 256 }, (_, byte) => {
-    let crc = byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
-    return crc;
-  });
+  const table = new Int32Array(256);
+  for (let bit = 128, crc = 1; bit > 0; bit >>= 1) {
+    crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
+    for (let rest = 0; rest < 256; rest += 2 * bit) table[bit + rest] = crc ^ (table[rest] as number);
+  }
+  return table;
 }
