@@ -24,10 +24,17 @@ export type PageRun = z.infer<typeof runSchema>;
 
 const ADDRESS = /^0x[0-9a-f]{1,16}$/;
 
-/** By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
+/**
+ * By hand, and without iterators: there is a row for every MiB of memory, and a lazy restore waits for no other of its
+ * checks as long.
+ */
 function runOf(row: unknown): PageRun | null {
   if (!Array.isArray(row) || row.length !== 5) return null;
-  const [address, lengthBytes, fileOffset, crc32c, same] = row as readonly unknown[];
+  const address: unknown = row[0];
+  const lengthBytes: unknown = row[1];
+  const fileOffset: unknown = row[2];
+  const crc32c: unknown = row[3];
+  const same: unknown = row[4];
   if (typeof address !== "string" || !ADDRESS.test(address)) return null;
   if (!isInt(lengthBytes) || !isInt(fileOffset) || !isInt(crc32c) || !isInt(same)) return null;
   return { address: BigInt(address), lengthBytes, fileOffset, crc32c, sameAsFile: same === 1 };
@@ -39,13 +46,15 @@ function isInt(value: unknown): value is number {
 
 /** Note RECORE/PAGES. Runs are in order of address and do not overlap. Compact: five values a run. */
 export const pagesSchema = z.object({
-  runs: z.array(z.unknown()).transform((rows, context): PageRun[] =>
-    rows.flatMap((row, index) => {
-      const run = runOf(row);
+  runs: z.array(z.unknown()).transform((rows, context): PageRun[] => {
+    const runs: PageRun[] = [];
+    for (let index = 0; index < rows.length; index += 1) {
+      const run = runOf(rows[index]);
       if (run === null) context.addIssue({ code: "custom", path: [index], message: "no run of pages" });
-      return run === null ? [] : [run];
-    }),
-  ),
+      else runs.push(run);
+    }
+    return runs;
+  }),
 });
 
 /** A range of a tracee's memory and where it belongs in a file; what bulk copies work on. */

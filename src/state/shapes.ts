@@ -105,6 +105,7 @@ export function object<F extends Fields>(fields: F): ObjectShape<F> {
 export function array<T>(item: ZodType<T>): ArrayShape<T> {
   return new ArrayShape((value) => {
     if (!Array.isArray(value)) throw misfit(`${kindOf(value)}, a list is required`);
+    if (item instanceof AnyShape) return [...value];
     return value.map((one: unknown, index) => readAt(item, index, one));
   });
 }
@@ -165,9 +166,11 @@ export function boolean(): ZodType<boolean> {
   });
 }
 
+class AnyShape extends ZodType<unknown> {}
+
 /** Anything, also nothing. */
 export function unknown(): ZodType<unknown> {
-  return new ZodType(
+  return new AnyShape(
     (value) => value,
     () => undefined,
   );
