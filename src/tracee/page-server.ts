@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageSource } from "../state/frame.js";
 import type { PageRun } from "../state/pages.js";
 import { encodeSource, FRAME_LAYOUT } from "./frames.js";
-import { startOnLine } from "./on-line.js";
+import { startQuickly } from "./on-line.js";
 import { tryOwnCall } from "./own-call.js";
 
 const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
@@ -49,7 +49,7 @@ export class PageServer {
    * returns it serves; where it cannot, `trouble` says why.
    */
   static start(pid: number, uffd: number, serving: Serving): PageServer {
-    const { line } = startOnLine(SERVER, [String(pid)], [serving.source.fd, uffd]);
+    const line = startQuickly(SERVER, String(pid), [serving.source.fd, uffd]);
     const server = new PageServer(line);
     server.#tell(encodePlan(serving));
     return server;
