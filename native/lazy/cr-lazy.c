@@ -5,7 +5,8 @@
  * The kernel gives zeros where content is missing as soon as nobody holds the userfaultfd. So a second process, the
  * guardian, shares the server's table of descriptors (CLONE_FILES: what one holds the other holds, in every instant),
  * and if one of them is killed, the other ends the program. Descriptors: 0 the line to cr, 3 the core, 4 the
- * userfaultfd. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later.
+ * userfaultfd. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later. What
+ * is not touched it brings from when cr says `g`, or is gone.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -57,8 +57,8 @@ export const pagesSchema = z
       return runs === null ? refuse(["table"], "no table of runs") : { runs };
     }
     const runs: PageRun[] = [];
-    for (const [index, row] of (rows ?? []).entries()) {
-      const run = runOf(row);
+    for (let index = 0; index < (rows?.length ?? 0); index += 1) {
+      const run = runOf(rows?.[index]);
       if (run === null) return refuse(["runs", index], "no run of pages");
       runs.push(run);
     }
