@@ -88,9 +88,9 @@ function incrementalRows(found) {
 function restoreRows(found) {
   const lazy = found?.samples.lazy;
   return [
-    row("restore, lazy: first instruction", "50 ms after Node's own start", lazy, () => {
-      const after = median(lazy.firstLookMs) - median(found.nodeMs);
-      return [`${digits(after)} ms (Node: ${digits(median(found.nodeMs))} ms)`, after <= 50];
+    row("restore, lazy: first instruction", "50 ms after cr's first line of JavaScript", lazy, () => {
+      const after = median(lazy.sinceBegunMs);
+      return [`${digits(after)} ms (Node's own start: ${digits(median(found.nodeMs))} ms)`, after <= 50];
     }),
     row("restore, eager", "1.2 times reading the file into fresh memory", found, () =>
       times(median(found.samples.eager.restoreMs) / median(found.freshMs), 1.2),

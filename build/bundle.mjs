@@ -1,7 +1,7 @@
 // Joins the modules of dist/ into a few files, dist/bundle, each with V8's bytecode beside it: most of a short run of `cr`
 // was finding, reading and compiling two hundred modules. bin/cr loads it (bin/bundle.js); dist/ itself stays what the library
 // exports. The folder is made aside and renamed, so that code and bytecode always belong together.
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,10 @@ const DIST = join(ROOT, "dist");
 const FOLDER = join(DIST, "bundle");
 const ASIDE = `${FOLDER}.${process.pid}`;
 
-/** ffi-rs asks Node for a whole diagnostic report, 4 ms, to learn which C library it runs on; the maps of the process say so, too. */
+/**
+ * ffi-rs asks Node for a whole diagnostic report, 4 ms, to learn which C library it runs on: its library for the usual one,
+ * which it loads next, can be loaded with no other.
+ */
 const quickFfi = {
   name: "quick-ffi",
   transform(code, id) {
@@ -22,10 +25,37 @@ const quickFfi = {
     if (!report.test(code)) throw new Error("ffi-rs does not ask for a report any more: drop quick-ffi");
     return code.replace(
       report,
-      'const glibcVersionRuntime = readFileSync("/proc/self/maps", "latin1").includes("/libc.so.6")\n',
+      `let glibcVersionRuntime = true
+       try { require("@yuuang/ffi-rs-linux-x64-gnu") } catch { glibcVersionRuntime = false }\n`,
     );
   },
 };
+
+/**
+ * Modules of Node that are not loaded at its own start and seldom used: asked for where they are used instead of at the top.
+ * Together they are 4 ms.
+ */
+const SELDOM =
+  /^\s*(?:let|const|var) (\w+) = require\("((?:node:)?(?:assert|child_process|readline|timers\/promises|tty|v8|vm))"\);$/gm;
+
+function lateRequires(code) {
+  let late = code;
+  for (const [line, name, id] of code.matchAll(SELDOM)) {
+    late = late.replace(line, "");
+    const whole = new RegExp(`.*(?<![\\w$."])${name}(?![\\w$."]| = require).*`).exec(late);
+    if (whole) throw new Error(`${id} is asked for as a whole: ${whole[0]}`);
+    late = late.replaceAll(new RegExp(`(?<![\\w$."])${name}\\.`, "g"), `require("${id}").`);
+  }
+  return late;
+}
+
+/** Text of one byte a character is read and kept without being decoded. */
+function inAscii(code) {
+  return code.replace(
+    /[^\0-\x7f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
 
 /** What modules name by their own place must be found from the place of the bundle, too: one folder below dist, as they are. */
 function requireNeighbours(code) {
@@ -51,8 +81,11 @@ try {
   for (const { fileName, code } of output) {
     requireNeighbours(code);
     const file = join(ASIDE, fileName);
+    const parameters = "exports, require, module, __filename, __dirname";
+    const wrapped = `(function (${parameters}) {${inAscii(lateRequires(code))}\n})`;
+    writeFileSync(file, wrapped);
     // The name in stack traces is that of the final place.
-    const script = compile(readFileSync(file, "utf8"), { filename: join(FOLDER, fileName) });
+    const script = compile(wrapped, { filename: join(FOLDER, fileName) });
     writeFileSync(file + BYTECODE, script.createCachedData());
   }
   const modules = output.map(({ fileName, moduleIds }) => [

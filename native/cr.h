@@ -178,7 +178,10 @@ CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
-/* spawn.c */
+/* spawn.c: with CR_SPAWN_SERVER a server of ours that goes on without us: fds, or /dev/null for -1, are its 0, 1, 2, … and
+ * `clocks` is its argument; 0, also where it cannot be executed. */
+#define CR_SPAWN_SERVER 4
+#define CR_SPAWN_SERVER_FDS 8
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
                         int32_t fd_count, int32_t fd_base,
                         const char *clocks); /* lines for timens_offsets, or empty */
@@ -211,6 +214,7 @@ void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
+void cr_crc32c_pages(const uint8_t *pages, size_t count, uint32_t *crcs); /* that of each page */
 /* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
 void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 

@@ -2,6 +2,7 @@
  * Starts the process that becomes the restored one: the asked pid (clone3 set_tid), only the descriptors it is
  * to inherit, an empty environment, traced from its first instruction, dead if we die. With clocks it lives in a time
  * namespace of its own (time_namespaces(7)): a helper unshares one, sets it, makes our child in it and ends.
+ * Likewise a server of ours that is nobody's child, by vfork(2): our page tables are not copied for it.
  */
 #include "cr.h"
 
@@ -145,6 +146,42 @@ static long clone_with_clocks(const char *clocks, struct clone3_args args, struc
   return result;
 }
 
+/* In the server to be, which has our memory until it execs, but its own descriptors and signal handlers. */
+static _Noreturn void become_server(const char *exe, const char *arg, const int32_t *fds, int32_t count) {
+  char *const argv[] = {(char *)exe, (char *)arg, NULL};
+  int32_t above = count > 2 ? count : 3;
+  int moved[CR_SPAWN_SERVER_FDS];
+  default_signals();
+  setsid();
+  for (int32_t i = 0; i < count; i++) {
+    moved[i] = fds[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : fds[i];
+    moved[i] = fcntl(moved[i], F_DUPFD_CLOEXEC, above);
+    if (moved[i] < 0) _exit(127);
+  }
+  for (int32_t i = 0; i < count; i++) {
+    if (dup2(moved[i], i) < 0) _exit(127);
+  }
+  if (chdir("/") == 0) execve(exe, argv, environ);
+  _exit(127);
+}
+
+/* By way of a process that ends at once, so that it is left to whoever cares for orphans. That it could not start is not
+ * told here. */
+static int64_t spawn_server(const char *exe, const char *arg, const int32_t *fds, int32_t count) {
+  int status = 0;
+  pid_t between = vfork();
+  if (between == 0) {
+    pid_t pid = vfork();
+    if (pid == 0) become_server(exe, arg, fds, count);
+    _exit(pid < 0);
+  }
+  if (between < 0) return -errno;
+  while (waitpid(between, &status, 0) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+}
+
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
                         int32_t fd_count, int32_t fd_base, const char *clocks) {
   int report[2];
@@ -153,6 +190,15 @@ CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_
                              .set_tid = want_pid ? (uintptr_t)&set_tid : 0,
                              .set_tid_size = want_pid ? 1 : 0};
   if (fd_count < 0 || fd_base < 3) return -EINVAL;
+  if (flags & CR_SPAWN_SERVER) {
+    if (fd_count < 1 || fd_count > CR_SPAWN_SERVER_FDS) return -EINVAL;
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    int64_t done = spawn_server(exe, clocks, (const int32_t *)fds, fd_count);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return done;
+  }
   if (pipe2(report, O_CLOEXEC) < 0) return -errno;
   struct start start = {exe, flags, personality, fd_count, fd_base, report[1], (const int32_t *)fds};
   sigset_t all, old;

@@ -5,7 +5,8 @@
  * The kernel gives zeros where content is missing as soon as nobody holds the userfaultfd. So a second process, the
  * guardian, shares the server's table of descriptors (CLONE_FILES: what one holds the other holds, in every instant),
  * and if one of them is killed, the other ends the program. Descriptors: 0 the line to cr, 3 the core, 4 the
- * userfaultfd. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later.
+ * userfaultfd. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later. What
+ * is not touched it brings from when cr says `g`, or is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +18,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../guardian.h"
 #include "lazy.h"
 
 #define EVENTS                                                                                                       \
@@ -32,11 +33,7 @@ static const char GUARDIAN[] = "cr-guard";
 static void stand_apart(void) {
   static const int IGNORED[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP, SIGUSR1, SIGUSR2, SIGALRM};
   for (size_t i = 0; i < sizeof IGNORED / sizeof *IGNORED; i++) signal(IGNORED[i], SIG_IGN);
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  raise_files();
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
   ssize_t written = write(fd, "-1000", 5); /* not without CAP_SYS_RESOURCE */

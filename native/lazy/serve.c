@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lazy.h"
@@ -28,10 +29,10 @@ static const struct plan *plan;
 static struct common *common;
 static struct cr_source source;
 static struct space spaces[SPACES_MAX]; /* uffd -1: gone */
-static struct pollfd polled[SPACES_MAX + 3];
+static struct pollfd polled[SPACES_MAX + 4];
 static struct fault *faults;
 static size_t fault_count, fault_room;
-static int count, program, program_pid, guardian, has_ended, pace = -1;
+static int count, program, program_pid, guardian, has_ended, goes_on, pace = -1;
 
 __attribute__((noreturn)) static void lose(const char *code, const char *text) {
   report(code, text);
@@ -161,9 +162,17 @@ static int unfilled(void) {
   return -1;
 }
 
-/* Tests let single pieces through: a byte each, `g` for all. */
+/* cr says so by any byte, or by its end, when the program is on its way. */
+static void hear_cr(void) {
+  char byte;
+  if (recv(LINE_FD, &byte, 1, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR)) goes_on = 1;
+}
+
+/* Not while cr still works in the program and needs the processors itself. Tests let single pieces through: a byte each,
+ * `g` for all. */
 static int may_fill(void) {
   char letter;
+  if (!goes_on) return 0;
   if (pace < 0) return 1;
   if (read(pace, &letter, 1) != 1) return 0;
   if (letter == 'g') {
@@ -188,13 +197,15 @@ static void wait_for(int timeout) {
   polled[n++] = (struct pollfd){.fd = guardian, .events = POLLIN};
   polled[n++] = (struct pollfd){.fd = has_ended ? -1 : program, .events = POLLIN};
   polled[n++] = (struct pollfd){.fd = pace, .events = POLLIN};
+  polled[n++] = (struct pollfd){.fd = goes_on ? -1 : LINE_FD, .events = POLLIN};
   for (int i = 0; i < count; i++) polled[n++] = (struct pollfd){.fd = spaces[i].uffd, .events = POLLIN};
   if (poll(polled, (nfds_t)n, has_ended && (timeout < 0 || timeout > ENDED_MS) ? ENDED_MS : timeout) < 0) return;
   if (polled[0].revents) lose("PAGE_SERVER_LOST", "the guardian of its page server was killed");
   if (polled[1].revents) has_ended = 1;
+  if (polled[3].revents) hear_cr();
   int before = count;
   for (int i = 0; i < before; i++)
-    if (spaces[i].uffd >= 0 && polled[i + 3].revents) drain(i);
+    if (spaces[i].uffd >= 0 && polled[i + 4].revents) drain(i);
   if (has_ended) drop_gone(NULL);
 }
 
@@ -220,7 +231,7 @@ void serve(const struct plan *the_plan, const struct watched *of, struct common 
     if (index < 0 && fault_count == 0) break;
     int may = !again && index >= 0 && may_fill();
     if (may) again = fill_one(index);
-    wait_for(again ? PAUSE_MS : may || (pace < 0 && index >= 0) ? 0 : -1);
+    wait_for(again ? PAUSE_MS : may || (goes_on && pace < 0 && index >= 0) ? 0 : -1);
   }
   common->done = 1;
   _exit(0);

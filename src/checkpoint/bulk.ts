@@ -24,11 +24,11 @@ const WRITE = 2;
 
 /** Whether ranges are better written past the page cache (O_DIRECT); `running`: nobody stands still meanwhile. */
 export function isForDisk(
-  { totalBytes, count }: Pick<RangeList, "totalBytes" | "count">,
+  { totalBytes, stretches }: Pick<RangeList, "totalBytes" | "stretches">,
   running: boolean,
 ): boolean {
   const least = running ? DIRECT_BYTES_MIN : totalmem() / DIRECT_MEMORY_SHARE;
-  return totalBytes >= least && totalBytes / count >= DIRECT_PIECE_BYTES;
+  return totalBytes >= least && totalBytes / stretches >= DIRECT_PIECE_BYTES;
 }
 
 /** Room on the disk of a file that everybody may take (statfs(2)); none where it is not told. */
@@ -61,7 +61,7 @@ export class BulkFile implements Disposable {
    * little data or small pieces, or on a file system without it, by the ordinary one. The file will reach to
    * `endOffset`: writes that make it longer would go one by one (ext4_dio_write_checks() of fs/ext4/file.c).
    */
-  wayOf(list: Pick<RangeList, "totalBytes" | "count">, endOffset: number, running: boolean): BulkWay {
+  wayOf(list: Pick<RangeList, "totalBytes" | "stretches">, endOffset: number, running: boolean): BulkWay {
     const fd = isForDisk(list, running) ? this.#openDirect() : null;
     if (fd === null) return { fd: this.#fd, direct: false, isReserved: false };
     // With the zeros it may be too much for the disk, for a moment; then room is made page by page.

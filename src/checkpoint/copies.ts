@@ -218,11 +218,11 @@ export class Copies {
     if (tracker === null) return;
     const { pid, startTicks } = state.process;
     const link = linkOf(output.path, { written, takenMs: state.host.takenMs, bytes });
-    const chain = copied.inherited.length === 0 ? [link] : [...memory.keeping.chain, link];
+    const chain = copied.delta === null ? [link] : [...memory.keeping.chain, link];
     const subject = { pid: state.process.hostPid ?? pid, startTicks, auxv: state.auxv };
     this.#lineage?.keep({
       ...{ subject, tracker, chain, owed: [] },
-      base: memory.baseFor(copied, chain.length - 1),
+      base: memory.baseFor(copied),
     });
   }
 

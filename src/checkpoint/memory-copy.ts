@@ -3,23 +3,23 @@
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
 import { DATA_OFFSET } from "../core/layout.js";
+import type { Ancestor } from "../state/delta.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { type CopyManner, copyPages } from "../tracee/memory.js";
-import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
-import { threadsOf } from "../tracee/tasks.js";
 import { startWriting } from "./bulk.js";
-import type { BasePiece, CopiedMemory } from "./copied-memory.js";
+import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
+import { doubtfulPages, Keeping, registerFresh, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
+import type { BasePiece } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
@@ -76,8 +76,13 @@ export class MemoryCopy {
     return tracker;
   }
 
-  /** Where the pages stand once this core is the one of that number in its chain. */
-  readonly baseFor = (copied: CopiedMemory, level: number) => baseOf(this.#book, copied, level);
+  /** Where the pages stand once this core is the last one of its chain. */
+  readonly baseFor = (copied: CopiedMemory) => baseOf(this.#book, copied);
+
+  /** The cores that this one may build on, the whole one first. */
+  get chain(): readonly Ancestor[] {
+    return this.parent?.chain ?? this.keeping.chain;
+  }
 
   /** Whether rounds are possible. */
   get isTracking(): boolean {
@@ -104,14 +109,8 @@ export class MemoryCopy {
     return { copiedBytes: spanBytes(spans), scannedMs };
   }
 
-  /** Tracked pages; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
-  #pages(kind: "written" | "protect" | "untracked"): Span[] {
-    try {
-      return this.#tracker?.pages(kind) ?? [];
-    } catch (error) {
-      const isGone = !isNativeError(error, "ESRCH") || threadsOf(this.#pid).length === 0;
-      throw isGone ? error : changed(this.#pid, new OtherProgram());
-    }
+  #pages(kind: TrackedKind): Span[] {
+    return this.#tracker === null ? [] : trackedPages(this.#tracker, this.#pid, kind);
   }
 
   /** Copies spans into the file now. */
@@ -222,7 +221,7 @@ export class MemoryCopy {
     for (const { start, end } of this.#book.leftovers(planned.stored.map(spanOf))) {
       punchHole(this.#output.fd, start, end - start);
     }
-    return planMemory(this.#book, { ...planned, base });
+    return planMemory(this.#book, planned, base && { base, levels: this.chain.length });
   }
 
   #writeStash(): void {

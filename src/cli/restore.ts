@@ -4,6 +4,7 @@ import { parseCpuList } from "../cpus/cpu-list.js";
 import type { FdPlacement } from "../restore/fd-placement.js";
 import type { Restored } from "../restore/restore.js";
 import type { TcpPolicy } from "../state/tcp.js";
+import { begunMs } from "./begun.js";
 import { printJson, runVerb, say } from "./report.js";
 import { skipOption } from "./skip.js";
 
@@ -106,7 +107,7 @@ function tell(restored: Restored, flags: Flags): void {
   const { pid, innerPid, processes, softErrors, totalMs, foreground } = restored;
   if (flags.json) {
     printJson(
-      { pid, innerPid, ...(processes && { processes }), totalMs, softErrors },
+      { pid, innerPid, ...(processes && { processes }), begunMs: begunMs(), totalMs, softErrors },
       foreground === null ? process.stdout : process.stderr,
     );
     return;

@@ -4,14 +4,19 @@
  */
 import { CommanderError } from "commander";
 import { VERSION } from "../version.js";
+import { noteBegun } from "./begun.js";
 import { buildProgram, VERBS } from "./program.js";
 import { failUsage } from "./report.js";
 
 /** Node's own status for a program that waits for what can no longer come. */
 const UNSETTLED = 13;
 
-/** Runs a command line; the process ends with its exit status. Never 0 when it got stuck. */
-export function runToEnd(argv: readonly string[]): void {
+/**
+ * Runs a command line; the process ends with its exit status. Never 0 when it got stuck. `begunNs` is when the launcher
+ * began, on CLOCK_MONOTONIC.
+ */
+export function runToEnd(argv: readonly string[], begunNs = process.hrtime.bigint()): void {
+  noteBegun(begunNs);
   const stuck = (): void => {
     process.exitCode ??= UNSETTLED;
   };

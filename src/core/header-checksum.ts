@@ -59,7 +59,6 @@ export function checkHeaderChecksum(
 
 /** Puts zeros where the digits stand, which may reach into the chunk from either side. */
 function blank(bytes: Buffer, at: number): void {
-  for (let index = 0; index < NO_CHECKSUM.length; index += 1) {
-    if (at + index >= 0 && at + index < bytes.length) bytes.write("0", at + index, "latin1");
-  }
+  const [start, end] = [Math.max(at, 0), Math.min(at + NO_CHECKSUM.length, bytes.length)];
+  if (start < end) bytes.fill("0", start, end, "latin1");
 }

@@ -47,7 +47,7 @@ const RANGES_AT_ONCE = 256;
 /** A range of the data, what it should sum up to, and what it is. */
 interface Expected extends FileRange {
   readonly crc32c: number;
-  readonly what: string;
+  readonly what: () => string;
 }
 
 /**
@@ -104,7 +104,7 @@ function inParts(ranges: readonly FileRange[], checksum: (part: readonly FileRan
 }
 
 function expectRun({ address, lengthBytes, fileOffset, crc32c }: PageRun): Expected {
-  return { fileOffset, lengthBytes, crc32c, what: `the pages at ${hex(address)}` };
+  return { fileOffset, lengthBytes, crc32c, what: () => `the pages at ${hex(address)}` };
 }
 
 function expectContent({ content, path }: Contained): Expected[] {
@@ -112,7 +112,12 @@ function expectContent({ content, path }: Contained): Expected[] {
   return content.crc32c.map((crc32c, index) => {
     const done = index * RUN_BYTES_MAX;
     const lengthBytes = Math.min(RUN_BYTES_MAX, content.lengthBytes - done);
-    return { fileOffset: content.fileOffset + done, lengthBytes, crc32c, what: `the content of ${path}` };
+    return {
+      fileOffset: content.fileOffset + done,
+      lengthBytes,
+      crc32c,
+      what: () => `the content of ${path}`,
+    };
   });
 }
 
@@ -121,7 +126,7 @@ function compare(core: CoreFile, expected: readonly Expected[], checksum: Checks
   const found = inParts(expected, (part) => checksum(core.pages, part));
   for (const [index, { crc32c, what, fileOffset }] of expected.entries()) {
     if (found[index] === crc32c) continue;
-    problems.push(corrupt(core.path, `${what} (file offset ${fileOffset}) do not match their checksum`));
+    problems.push(corrupt(core.path, `${what()} (file offset ${fileOffset}) do not match their checksum`));
   }
   return problems;
 }

@@ -5,11 +5,12 @@
 import type { BigIntStats } from "node:fs";
 import { CrError } from "../errors.js";
 import { formatDevice } from "../host/device-number.js";
-import { type FileUser, otherUsersOfAll } from "../host/file-users.js";
+import type { FileUser } from "../host/file-users.js";
 import type { FileDescription } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { describeKind, type FileLook, foundFile } from "./file-look.js";
+import { otherWriters } from "./file-writers.js";
 import {
   type FileChanges,
   type FilesPolicy,
@@ -52,9 +53,10 @@ export function decideFiles(files: readonly OpenFile[], options: DecisionOptions
       if (look !== undefined) requireKind(description, look);
     });
   }
-  const written = files.filter(({ descriptions }) => descriptions.some(isWritable));
-  const ids = written.flatMap(({ looks }) => looks.slice(0, 1).map(({ stat }) => foundFile(stat)));
-  const writers = otherUsersOfAll(ids, [process.pid]);
+  const written = files.filter(({ descriptions }) =>
+    descriptions.some((one) => isWritable(one) && !isDevice(one)),
+  );
+  const writers = otherWriters(written.flatMap(({ looks }) => looks.slice(0, 1)));
   const decided = files.map((file) => decideOne(file, writers, options));
   return {
     cuts: decided.flatMap(({ cuts }) => cuts),

@@ -73,6 +73,11 @@ export class LazyMemory implements Disposable {
     return now;
   }
 
+  /** The program was let go: the rest is brought meanwhile. */
+  letFill(): void {
+    this.#server?.letFill();
+  }
+
   /** Why the server has ended the program, in the user's words; null when it has not. */
   failure(): CrError | null {
     const trouble = this.#server?.trouble() ?? null;

@@ -235,6 +235,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     parts.ipc.keep();
     parts.madeAgain.name();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
+    parts.lazy?.letFill();
     if (detach) parts.lazy?.[Symbol.dispose]();
     for (const feed of prepared.feeds) feed.start({ follow: !detach });
   } catch (error) {

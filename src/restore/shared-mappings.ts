@@ -5,13 +5,12 @@
 import { closeSync, constants, fstatSync } from "node:fs";
 import { CrError } from "../errors.js";
 import { readPadded, writeAll } from "../file-bytes.js";
-import { formatDevice } from "../host/device-number.js";
-import { otherUsersOfAll } from "../host/file-users.js";
 import { reopenDescriptor } from "../host/own-descriptors.js";
 import type { PageRun } from "../state/pages.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
 import { describeKind, type FileLook, lookAt, openFailed } from "./file-look.js";
+import { otherWriters } from "./file-writers.js";
 import type { FilesPolicy } from "./regular-file.js";
 
 export interface SharedMapping {
@@ -105,7 +104,8 @@ function openOne(vma: Vma, wasPutBack: boolean): { fd: number; changes: string[]
 }
 
 /** Device numbers in maps are not those of stat(2) on overlayfs and btrfs, so only the inode is compared. */
-function findChanges(vma: Vma, { path, stat }: FileLook): string[] {
+function findChanges(vma: Vma, look: FileLook): string[] {
+  const { path, stat } = look;
   if (!stat.isFile()) throw changed(path, `is ${describeKind(stat)} now, a regular file is required`);
   const changes: string[] = [];
   if (stat.ino !== vma.ino && vma.ino !== 0n)
@@ -114,8 +114,7 @@ function findChanges(vma: Vma, { path, stat }: FileLook): string[] {
   if (wasBytes !== null && stat.size < BigInt(wasBytes)) {
     changes.push(`shrank from ${wasBytes} to ${stat.size} bytes`);
   }
-  const id = { dev: formatDevice(stat.dev), ino: stat.ino };
-  for (const { pid, comm, how } of otherUsersOfAll([id], [process.pid])) {
+  for (const { pid, comm, how } of otherWriters([look])) {
     const what = how === "write" ? "has it open for writing" : "has it mapped for writing";
     changes.push(`is not the program's alone: process ${pid} (${comm}) ${what}`);
   }

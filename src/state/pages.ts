@@ -5,7 +5,8 @@
  * In cores of others offsets are not page-aligned, and a run may end inside a page, whose rest is then zero.
  */
 import type { Address } from "./address.js";
-import { u64, z } from "./schema.js";
+import { decodeRunTable } from "./run-table.js";
+import { bytes, u64, z } from "./schema.js";
 
 export { RUN_BYTES_MAX } from "./address.js";
 
@@ -37,16 +38,32 @@ function isInt(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Note RECORE/PAGES. Runs are in order of address and do not overlap. Compact: five values a run. */
-export const pagesSchema = z.object({
-  runs: z.array(z.unknown()).transform((rows, context): PageRun[] =>
-    rows.flatMap((row, index) => {
-      const run = runOf(row);
-      if (run === null) context.addIssue({ code: "custom", path: [index], message: "no run of pages" });
-      return run === null ? [] : [run];
-    }),
-  ),
-});
+/** Note RECORE/PAGES: runs in order of address that do not overlap. Compact: five values a run, or a table of them. */
+export const pagesSchema = z
+  .object({ runs: z.array(z.unknown()).optional(), table: bytes.optional() })
+  .transform(({ runs: rows, table }, context): { runs: PageRun[] } => {
+    const refuse = (path: (string | number)[], message: string) => {
+      context.addIssue({ code: "custom", path, message });
+      return { runs: [] };
+    };
+    if ((rows === undefined) === (table === undefined))
+      return refuse(["runs"], "either runs or a table of them");
+    if (table !== undefined) {
+      const runs = decodeRunTable(table, (address, { tag, ...row }) => ({
+        address,
+        ...row,
+        sameAsFile: tag === 1,
+      }));
+      return runs === null ? refuse(["table"], "no table of runs") : { runs };
+    }
+    const runs: PageRun[] = [];
+    for (let index = 0; index < (rows?.length ?? 0); index += 1) {
+      const run = runOf(rows?.[index]);
+      if (run === null) return refuse(["runs", index], "no run of pages");
+      runs.push(run);
+    }
+    return { runs };
+  });
 
 /** A range of a tracee's memory and where it belongs in a file; what bulk copies work on. */
 export interface CopyRange {

@@ -7,6 +7,9 @@ import { z } from "zod";
 
 export { z };
 
+/** For checking: most schemas are used once in the life of a command, and to compile one takes longer than that. */
+export const INTERPRETED = { jitless: true } as const;
+
 /** A 64-bit number: `0x…` in JSON, `bigint` in memory. */
 export const u64 = z
   .string()

@@ -3,7 +3,7 @@
  * namespace where the recorded pids are to be had, or the identity of the core's owner where root restores for him.
  */
 import { execFileSync } from "node:child_process";
-import { fstatSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { openBundle } from "../core/bundle.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
@@ -43,9 +43,13 @@ export interface SurroundingsWish {
  */
 export function planSurroundings(path: string, wish: SurroundingsWish): Surroundings | null {
   const namespaced = wantsNamespace(wish);
+  const isForOwner = ({ uid }: Stats) => process.geteuid?.() === 0 && uid !== 0 && !wish.trust;
+  const file = fileAt(path);
+  // Where nothing else is asked of it, it is read once: the restore checks the owner of what it opens.
+  if (!namespaced && file !== null && !isForOwner(file)) return null;
   using saved = openSaved(path);
   const stat = fstatSync(saved.core.fileFd);
-  const forOwner = process.geteuid?.() === 0 && stat.uid !== 0 && !wish.trust;
+  const forOwner = isForOwner(stat);
   if (!namespaced && !forOwner) return null;
   if (forOwner) checkMode({ path: saved.core.path, stat });
   const { state, pids, members } = saved.read();
@@ -56,6 +60,16 @@ export function planSurroundings(path: string, wish: SurroundingsWish): Surround
   if (hasCapability("CAP_SYS_ADMIN")) return { namespace: "pid", owner, lastPid };
   requireUserNamespaces(state);
   return { namespace: "user", owner, lastPid };
+}
+
+/** Null when it is no file, or cannot be looked at: opening it says why. */
+function fileAt(path: string): Stats | null {
+  try {
+    const found = statSync(path);
+    return found.isFile() ? found : null;
+  } catch {
+    return null;
+  }
 }
 
 /** A core, or that of the root of a tree. */

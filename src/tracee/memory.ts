@@ -27,6 +27,8 @@ export function writeMemory(pid: number, address: Address, bytes: Buffer): void 
 /** How much of the machine a copy takes. */
 export interface CopyManner {
   readonly threads: number;
+  /** The same for writes past the page cache; default: `threads`. */
+  readonly diskThreads?: number;
   /** Other threads of the machine come first. */
   readonly gently?: boolean;
   /** Copies in parts of about so many bytes, and calls `before` ahead of each, with its bytes and all that are left. */
@@ -56,7 +58,8 @@ export function copyPages(
   fd: number,
   copy: PageCopy,
 ): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
-  const { list, threads, over, direct, loose, gently, stash = Buffer.alloc(0) } = copy;
+  const { list, over, direct, loose, gently, stash = Buffer.alloc(0) } = copy;
+  const threads = direct ? (copy.diskThreads ?? copy.threads) : copy.threads;
   const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
   const flags = (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0) | (direct ? DIRECT : 0);
   let writtenBytes = 0;

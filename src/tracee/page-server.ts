@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageSource } from "../state/frame.js";
 import type { PageRun } from "../state/pages.js";
 import { encodeSource, FRAME_LAYOUT } from "./frames.js";
-import { startOnLine } from "./on-line.js";
+import { startQuickly } from "./on-line.js";
 import { tryOwnCall } from "./own-call.js";
 
 const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
@@ -16,8 +16,7 @@ const ANSWER_BYTES = 512;
 /** `struct lazy_head`, `lazy_area` and `lazy_run` of native/lazy/lazy.h. */
 const MAGIC = 0x797a_616c_6572_6f63n;
 const HEAD_BYTES = 32;
-const AREA_BYTES = 16;
-const RUN_BYTES = 32;
+const RUN_WORDS = 4;
 
 export interface Serving {
   /** Mappings whose memory is brought on demand, whole; every one is private and anonymous. */
@@ -50,7 +49,7 @@ export class PageServer {
    * returns it serves; where it cannot, `trouble` says why.
    */
   static start(pid: number, uffd: number, serving: Serving): PageServer {
-    const { line } = startOnLine(SERVER, [String(pid)], [serving.source.fd, uffd]);
+    const line = startQuickly(SERVER, String(pid), [serving.source.fd, uffd]);
     const server = new PageServer(line);
     server.#tell(encodePlan(serving));
     return server;
@@ -72,6 +71,11 @@ export class PageServer {
     const rest = Buffer.alloc(ANSWER_BYTES);
     const more = got === 0 ? 0 : readSync(this.#line, rest, 0, ANSWER_BYTES, null);
     return parseTrouble(answer.toString("latin1", 0, got) + rest.toString("latin1", 0, more)) ?? lost();
+  }
+
+  /** The program is on its way: what it has not touched is brought, too, from now on. So it is when cr is gone. */
+  letFill(): void {
+    if (this.#open) tryOwnCall("sendto", this.#line, Buffer.from("g"), 1, MSG_NOSIGNAL, 0, 0);
   }
 
   /** Why it has ended the program; null when it has not. Told before the program is killed. */
@@ -115,20 +119,26 @@ function encodePlan({ areas, runs, source, corePath, pace }: Serving): Buffer {
   counts.forEach((count, index) => {
     head.writeUInt32LE(count, 8 + index * 4);
   });
-  const packedAreas = Buffer.alloc(areas.length * AREA_BYTES);
-  areas.forEach(({ start, end }, index) => {
-    packedAreas.writeBigUInt64LE(start, index * AREA_BYTES);
-    packedAreas.writeBigUInt64LE(end, index * AREA_BYTES + 8);
-  });
-  const packedRuns = Buffer.alloc(runs.length * RUN_BYTES);
-  runs.forEach(({ address, lengthBytes, fileOffset, crc32c }, index) => {
-    const at = index * RUN_BYTES;
-    packedRuns.writeBigUInt64LE(address, at);
-    packedRuns.writeBigUInt64LE(BigInt(lengthBytes), at + 8);
-    packedRuns.writeBigUInt64LE(BigInt(fileOffset), at + 16);
-    packedRuns.writeUInt32LE(crc32c, at + 24);
-  });
-  return Buffer.concat([head, packedAreas, packedRuns, frames, ...names]);
+  const packedAreas = BigUint64Array.from(areas.flatMap(({ start, end }) => [start, end]));
+  return Buffer.concat([head, bytesOf(packedAreas), bytesOf(packRuns(runs)), frames, ...names]);
+}
+
+/** A row is written for every MiB, so by whole words. */
+function packRuns(runs: readonly PageRun[]): BigUint64Array {
+  const words = new BigUint64Array(runs.length * RUN_WORDS);
+  let at = 0;
+  for (const { address, lengthBytes, fileOffset, crc32c } of runs) {
+    words[at] = address;
+    words[at + 1] = BigInt(lengthBytes);
+    words[at + 2] = BigInt(fileOffset);
+    words[at + 3] = BigInt(crc32c);
+    at += RUN_WORDS;
+  }
+  return words;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: BigUint64Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** The process that still brings the memory of process `pid`, or of an ancestor it was forked from; null when none does. */

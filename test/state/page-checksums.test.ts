@@ -12,3 +12,12 @@ test.each([0, 1, 2, 7])("%i pages", (count) => {
   );
   expect(joinChecksums(Uint32Array.from(pages))).toBe(crc32c(bytes));
 });
+
+test("each bit of the checksum of one page is shifted by another", () => {
+  const checksums = Array.from({ length: 32 }, (_, bit) => (1 << bit) >>> 0);
+  const zeros = crc32c(Buffer.alloc(PAGE_BYTES));
+  for (const checksum of checksums) {
+    const shifted = joinChecksums(Uint32Array.of(checksum, zeros));
+    expect(shifted).toBe(crc32c(Buffer.alloc(PAGE_BYTES), checksum));
+  }
+});
