@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #define PAGE 4096u
-#define BATCH 128 /* ranges that are read in one call into the stash, where they stand one behind the other */
+#define BATCH 128  /* ranges that are read in one call into the stash, where they stand one behind the other */
+#define GATHER 512 /* the same on their way into a file; IOV_MAX is 1024 */
 
 struct job {
   int32_t pid, fd, mem, count, batch, flags;
+  uint64_t batch_bytes;
   const struct cr_range *ranges;
   uint32_t *crcs;
   int32_t *first; /* number of each range's first page */
@@ -27,41 +29,8 @@ struct job {
   uint64_t stash_len;
   _Atomic int32_t next;
   _Atomic int64_t written, error;
-  int64_t (*some)(struct job *job, int32_t index, uint8_t *buffer);
+  int64_t (*some)(struct job *job, int32_t index, int32_t end, uint8_t *buffer);
 };
-
-static int is_zero(const uint8_t *page) {
-  uint64_t first;
-  memcpy(&first, page, 8);
-  return first == 0 && memcmp(page, page + 8, PAGE - 8) == 0;
-}
-
-/* Zeros where something may stand; as a hole, where the file system has them. */
-static int64_t write_zeros(int fd, const uint8_t *zeros, size_t len, uint64_t off) {
-  if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) == 0) return 0;
-  return errno == EOPNOTSUPP || errno == ENOSYS ? cr_write_whole(fd, zeros, len, off) : -errno;
-}
-
-/* Writes the pages that are not all zero; the bytes written or -errno. */
-static int64_t write_pages(struct job *job, const uint8_t *data, const struct cr_range *r) {
-  int64_t written = 0;
-  for (size_t at = 0; at < r->len;) {
-    size_t end = at;
-    while (end < r->len && !is_zero(data + end)) end += PAGE;
-    if (end > at) {
-      int64_t err = cr_write_whole(job->fd, data + at, end - at, r->off + at);
-      if (err < 0) return err;
-      written += (int64_t)(end - at);
-    }
-    at = end;
-    while (at < r->len && is_zero(data + at)) at += PAGE;
-    if (at > end && job->flags & CR_COPY_OVER) {
-      int64_t err = write_zeros(job->fd, data + end, at - end, r->off + end);
-      if (err < 0) return err;
-    }
-  }
-  return written;
-}
 
 static int64_t read_all(int fd, uint8_t *data, size_t len, uint64_t off) {
   int64_t err = cr_read_whole(fd, data, len, off);
@@ -78,49 +47,82 @@ static int64_t read_tracee(struct job *job, const struct cr_range *r, uint8_t *b
   return err == -EIO ? -EFAULT : err; /* EIO is kept for the disk */
 }
 
-/* The same page by page; how many are gone, which read as zeros and get a mark for a checksum. */
+/* The same page by page, summed up; what is gone reads as zeros and gets a mark for a checksum. */
 static int64_t read_loosely(struct job *job, const struct cr_range *r, uint8_t *buffer, uint32_t *crcs) {
-  int64_t gone = 0;
   for (size_t at = 0; at < r->len; at += PAGE) {
     struct cr_range page = {r->addr + at, PAGE, 0};
     int64_t err = read_tracee(job, &page, buffer + at);
     if (err < 0 && err != -EFAULT) return err;
-    crcs[at / PAGE] = err < 0 ? CR_COPY_GONE : 0;
     if (err < 0) memset(buffer + at, 0, PAGE);
-    gone += err < 0;
+    crcs[at / PAGE] = err < 0 ? CR_COPY_GONE : cr_crc32c(0, buffer + at, PAGE);
   }
-  return gone;
+  return 0;
 }
 
-static int64_t copy_one(struct job *job, int32_t index, uint8_t *buffer) {
+/* Small ranges in one call, one behind the other; 0, or -errno with nothing to rely on in the buffer. */
+static int64_t read_together(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
+  struct iovec local = {buffer, 0}, remote[GATHER];
+  for (int32_t i = index; i < end; i++) {
+    remote[i - index] = (struct iovec){(void *)(uintptr_t)job->ranges[i].addr, job->ranges[i].len};
+    local.iov_len += job->ranges[i].len;
+  }
+  ssize_t n = process_vm_readv(job->pid, &local, 1, remote, (unsigned long)(end - index), 0);
+  return n == (ssize_t)local.iov_len ? 0 : -EFAULT;
+}
+
+/* Reads one range, unless that is done, and sums up its pages. */
+static int64_t sum_one(struct job *job, int32_t index, uint8_t *data, int is_read) {
   const struct cr_range *r = &job->ranges[index];
   uint32_t *crcs = job->crcs + job->first[index];
-  const uint8_t *data = job->pid == 0 ? job->stash + r->addr : buffer;
-  int64_t gone = 0, err = job->pid == 0 ? 0 : read_tracee(job, r, buffer);
-  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) err = gone = read_loosely(job, r, buffer, crcs);
-  if (err < 0) return err;
-  for (size_t at = 0; at < r->len; at += PAGE) {
-    if (gone == 0 || crcs[at / PAGE] != CR_COPY_GONE) crcs[at / PAGE] = cr_crc32c(0, data + at, PAGE);
-  }
-  return write_pages(job, data, r);
+  int64_t err = is_read ? 0 : read_tracee(job, r, data);
+  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) return read_loosely(job, r, data, crcs);
+  if (err == 0) cr_crc32c_pages(data, r->len / PAGE, crcs);
+  return err;
 }
 
-static int64_t stash_some(struct job *job, int32_t index, uint8_t *buffer) {
+/* What stands together, in memory and in the file, is written together. */
+static int64_t copy_some(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
+  const int is_together = job->pid != 0 && end - index > 1 && read_together(job, index, end, buffer) == 0;
+  const int32_t last = end - 1;
+  if (is_together)
+    cr_crc32c_pages(buffer, (size_t)(job->first[last] - job->first[index]) + job->ranges[last].len / PAGE,
+                    job->crcs + job->first[index]);
+  int64_t written = 0;
+  uint8_t *from = NULL;
+  struct cr_range whole = {0, 0, 0};
+  for (int32_t i = index; i <= end; i++) {
+    const struct cr_range *r = &job->ranges[i];
+    uint8_t *data = i == end ? NULL : job->pid == 0 ? job->stash + r->addr : buffer;
+    int64_t err = i == end || is_together ? 0 : sum_one(job, i, data, job->pid == 0);
+    if (err < 0) return err;
+    if (i < end && from && data == from + whole.len && r->off == whole.off + whole.len) {
+      whole.len += r->len;
+    } else {
+      int64_t bytes = from ? cr_write_sparse(job->fd, from, &whole, job->flags) : 0;
+      if (bytes < 0) return bytes;
+      written += bytes;
+      from = data;
+      if (i < end) whole = *r;
+    }
+    if (i < end && job->pid != 0) buffer += r->len;
+  }
+  return written;
+}
+
+static int64_t stash_some(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
   struct iovec local = {job->stash + job->ranges[index].off, 0}, remote[BATCH];
-  int32_t count = 0;
+  int32_t i = index;
   (void)buffer;
-  for (; count < BATCH && index + count < job->count; count++) {
-    const struct cr_range *r = &job->ranges[index + count];
+  for (; i < end; i++) {
+    const struct cr_range *r = &job->ranges[i];
     if (r->off != job->ranges[index].off + local.iov_len) break;
-    remote[count] = (struct iovec){(void *)(uintptr_t)r->addr, r->len};
+    remote[i - index] = (struct iovec){(void *)(uintptr_t)r->addr, r->len};
     local.iov_len += r->len;
   }
-  ssize_t n = count == BATCH || index + count == job->count
-                  ? process_vm_readv(job->pid, &local, 1, remote, (unsigned long)count, 0)
-                  : -1;
+  ssize_t n = i == end ? process_vm_readv(job->pid, &local, 1, remote, (unsigned long)(end - index), 0) : -1;
   if (n == (ssize_t)local.iov_len) return (int64_t)n;
   int64_t copied = 0;
-  for (int32_t i = index; i < job->count && i < index + BATCH; i++) {
+  for (i = index; i < end; i++) {
     int64_t err = read_tracee(job, &job->ranges[i], job->stash + job->ranges[i].off);
     if (err < 0) return err;
     copied += (int64_t)job->ranges[i].len;
@@ -128,12 +130,26 @@ static int64_t stash_some(struct job *job, int32_t index, uint8_t *buffer) {
   return copied;
 }
 
-static int64_t checksum_one(struct job *job, int32_t index, uint8_t *buffer) {
+static int64_t checksum_one(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
+  (void)end;
   const struct cr_range *r = &job->ranges[index];
   int64_t err = read_all(job->fd, buffer, r->len, r->off);
   if (err < 0) return err;
   job->crcs[index] = cr_crc32c(0, buffer, r->len);
   return (int64_t)r->len;
+}
+
+/* Takes what comes next: as many ranges as one turn may have. None when it returns `*end`. */
+static int32_t take(struct job *job, int32_t *end) {
+  int32_t index = atomic_load(&job->next);
+  do {
+    uint64_t bytes = 0;
+    for (*end = index; *end < job->count && *end < index + job->batch; ++*end) {
+      bytes += job->ranges[*end].len;
+      if (*end > index && bytes > job->batch_bytes) break;
+    }
+  } while (!atomic_compare_exchange_weak(&job->next, &index, *end));
+  return index;
 }
 
 static void *work(void *arg) {
@@ -144,9 +160,9 @@ static void *work(void *arg) {
     return NULL;
   }
   while (atomic_load(&job->error) == 0) {
-    int32_t index = atomic_fetch_add(&job->next, job->batch);
-    if (index >= job->count) break;
-    int64_t got = job->some(job, index, buffer);
+    int32_t end, index = take(job, &end);
+    if (index == end) break;
+    int64_t got = job->some(job, index, end, buffer);
     if (got < 0) {
       int64_t none = 0;
       atomic_compare_exchange_strong(&job->error, &none, got);
@@ -180,13 +196,14 @@ CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t cou
                     .fd = fd,
                     .mem = -1,
                     .count = count,
-                    .batch = fd < 0 ? BATCH : 1,
+                    .batch = fd < 0 ? BATCH : GATHER,
+                    .batch_bytes = fd < 0 ? UINT64_MAX : CR_RUN_MAX,
                     .flags = flags,
                     .ranges = (const struct cr_range *)ranges,
                     .crcs = (uint32_t *)crcs,
                     .stash = pid == 0 || fd < 0 ? stash : NULL,
                     .stash_len = (uint64_t)stash_len,
-                    .some = fd < 0 ? stash_some : copy_one};
+                    .some = fd < 0 ? stash_some : copy_some};
   if (count < 0 || stash_len < 0 || (pid == 0 && fd < 0)) return -EINVAL;
   if (pid != 0) {
     char path[32];

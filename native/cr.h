@@ -139,9 +139,10 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
  * out of the stash (addr is a place in it), to their places in a file, or with fd -1 in the stash; bytes written. For
  * a file crcs gets a uint32_t (CRC32C) for each page. cr_checksum tells that of each range of a file.
  */
-#define CR_COPY_OVER 1  /* there may be something in the file: zero pages become holes */
+#define CR_COPY_OVER 1  /* there may be something in the file, or room be reserved: zero pages become holes */
 #define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
 #define CR_COPY_GENTLY 4 /* lets the other threads of the machine come first */
+#define CR_COPY_DIRECT 8 /* past the page cache, where a write takes long: a few zeros are written with what is around them */
 #define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
@@ -159,13 +160,19 @@ CR_API int64_t cr_fill(int32_t pid, int32_t out_fd, int32_t fd, uint8_t *ranges,
 CR_API int64_t cr_pack(int32_t fd, int32_t out_fd, int64_t out_off, uint8_t *frames, int32_t count,
                        int32_t level, int32_t threads);
 
-/* pagemap.c: fills runs of pages of a kind; *next gets where it stopped. */
+/*
+ * pagemap.c: fills runs of pages of a kind; *next gets where it stopped. Where it holds an address inside, a second thread
+ * takes what is from there on, in half of the room each: not for CR_SCAN_PROTECT, of which nothing may be asked twice.
+ */
 #define CR_SCAN_HELD 0      /* present, swapped or guards */
 #define CR_SCAN_WORDS 1     /* the same on kernels before 6.7 */
 #define CR_SCAN_WRITTEN 2   /* of tracked mappings (UFFD_FEATURE_WP_ASYNC): written since it was protected */
 #define CR_SCAN_PROTECT 3   /* the same, and protects them again in the same instant */
 #define CR_SCAN_UNTRACKED 4 /* of other mappings: its own */
 #define CR_SCAN_ABSENT 5    /* not present, of which some may be swapped or guards */
+#define CR_SCAN_MARKED 6    /* with the mark of not having been written since some tracking protected it */
+#define CR_SCAN_APART 7     /* not present as above, of mappings that are not tracked */
+#define CR_SCAN_CHANGED 8   /* of tracked mappings: not present, or written since it was protected */
 CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *out, int32_t size,
                        uint8_t *next, int32_t kind);
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
@@ -203,11 +210,11 @@ CR_API int64_t cr_xcr0(void);
 
 /* Inside the library: one owner each, shared by the .c files. */
 int64_t cr_wait_stop(int32_t tid, int *status);
-void cr_stay_awake(void);
 void cr_set_options(int32_t tid, uint32_t more);
 int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *thread, uint8_t *image, uint64_t *rsp);
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
+void cr_crc32c_pages(const uint8_t *pages, size_t count, uint32_t *crcs); /* that of each page */
 /* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
 void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 

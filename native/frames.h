@@ -19,5 +19,7 @@ int64_t cr_source_read(struct cr_source *source, uint8_t *data, size_t len, uint
 
 int64_t cr_read_whole(int fd, uint8_t *data, size_t len, uint64_t off);
 int64_t cr_write_whole(int fd, const uint8_t *data, size_t len, uint64_t off);
+/* sparse.c: writes the pages that are not all zero, by flags of cr_copy_out; the bytes written or -errno. */
+int64_t cr_write_sparse(int fd, const uint8_t *data, const struct cr_range *to, int flags);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cr.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -30,11 +31,20 @@ static void ask_for(struct pm_scan_arg *arg, int32_t kind) {
   if (kind == CR_SCAN_WRITTEN || kind == CR_SCAN_PROTECT) yes = IS_WPALLOWED | IS_WRITTEN, no = IS_GUARD;
   if (kind == CR_SCAN_UNTRACKED) no = IS_WPALLOWED | IS_FILE | IS_GUARD;
   if (kind == CR_SCAN_ABSENT) no = IS_PRESENT;
+  if (kind == CR_SCAN_MARKED) no = IS_WRITTEN;
+  if (kind == CR_SCAN_APART) no = IS_PRESENT | IS_WPALLOWED;
+  if (kind == CR_SCAN_CHANGED) yes = IS_WPALLOWED;
   arg->category_inverted = no;
   arg->category_mask = yes | no;
-  if (kind != CR_SCAN_ABSENT) arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;
+  if (kind == CR_SCAN_CHANGED) {
+    arg->category_inverted |= IS_PRESENT;
+    arg->category_anyof_mask = IS_PRESENT | IS_WRITTEN; /* not the first, or the second */
+    arg->return_mask = IS_PRESENT | IS_WRITTEN | IS_SWAPPED | IS_GUARD;
+  } else if (kind != CR_SCAN_ABSENT && kind != CR_SCAN_APART) {
+    arg->category_anyof_mask = IS_PRESENT | IS_SWAPPED;
+  }
   if (kind == CR_SCAN_HELD) arg->return_mask = IS_FILE | IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_GUARD;
-  if (kind == CR_SCAN_ABSENT) arg->return_mask = IS_SWAPPED | IS_GUARD;
+  if (kind == CR_SCAN_ABSENT || kind == CR_SCAN_APART) arg->return_mask = IS_SWAPPED | IS_GUARD;
   if (kind == CR_SCAN_PROTECT) arg->flags = PM_SCAN_WP_MATCHING;
 }
 
@@ -98,13 +108,59 @@ static int64_t scan_words(int fd, uint64_t start, uint64_t end, struct cr_pages 
   return (int64_t)count;
 }
 
+struct piece {
+  struct cr_range at; /* `off` is the room */
+  struct cr_pages *out;
+  uint64_t stopped;
+  int64_t count;
+};
+
+struct pieces {
+  int fd;
+  int32_t kind;
+  struct piece piece[2];
+  atomic_int taken;
+};
+
+static void *scan_pieces(void *arg) {
+  struct pieces *all = arg;
+  for (int i; (i = atomic_fetch_add(&all->taken, 1)) < 2;) {
+    struct piece *piece = &all->piece[i];
+    piece->count = scan(all->fd, piece->at, all->kind, piece->out, &piece->stopped);
+  }
+  return NULL;
+}
+
+/* The walk waits for nobody: two threads halve it. What is behind a first piece that was cut short is asked for again. */
+static int64_t scan_split(struct pieces *all, uint64_t *next) {
+  struct piece *first = &all->piece[0], *second = &all->piece[1];
+  cr_in_threads(scan_pieces, all, 2, 0);
+  if (first->count < 0) return first->count;
+  *next = first->stopped;
+  if (first->stopped < second->at.addr) return first->count;
+  if (second->count < 0) return second->count;
+  memmove(first->out + first->count, second->out, (size_t)second->count * sizeof *second->out);
+  *next = second->stopped;
+  return first->count + second->count;
+}
+
 CR_API int64_t cr_scan(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next,
                        int32_t kind) {
   struct cr_pages *pages = (struct cr_pages *)out;
   size_t cap = size > 0 ? (size_t)size / sizeof *pages : 0;
-  uint64_t stopped = (uint64_t)end;
+  uint64_t stopped = (uint64_t)end, split = 0;
   if (cap == 0 || start < 0 || end < start || start % PAGE || end % PAGE) return -EINVAL;
   struct cr_range at = {(uint64_t)start, (uint64_t)(end - start), cap};
+  memcpy(&split, next, sizeof split);
+  if (split > at.addr && split < (uint64_t)end) {
+    if (split % PAGE || cap < 2 || kind == CR_SCAN_PROTECT || kind == CR_SCAN_WORDS) return -EINVAL;
+    struct pieces pieces = {.fd = fd, .kind = kind};
+    pieces.piece[0] = (struct piece){.at = {at.addr, split - at.addr, cap / 2}, .out = pages};
+    pieces.piece[1] = (struct piece){.at = {split, (uint64_t)end - split, cap / 2}, .out = pages + cap / 2};
+    int64_t both = scan_split(&pieces, &stopped);
+    memcpy(next, &stopped, sizeof stopped);
+    return both;
+  }
   int64_t count = kind == CR_SCAN_WORDS ? scan_words(fd, (uint64_t)start, (uint64_t)end, pages, cap, &stopped)
                                         : scan(fd, at, kind, pages, &stopped);
   memcpy(next, &stopped, sizeof stopped);

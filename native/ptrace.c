@@ -18,7 +18,7 @@
 #endif
 #define CR_GET_RSEQ_CONFIGURATION 0x420f /* PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13 */
 #define PEEK_BATCH 32
-#define AWAKE_US 8
+#define AWAKE_US 300
 #define CR_TLS_FIRST 12 /* GDT_ENTRY_TLS_MIN of a 64-bit kernel */
 #define CR_TLS_ENTRIES 3
 #define CR_NT_IOPERM 0x201 /* NT_386_IOPERM */
@@ -63,19 +63,21 @@ static int64_t elapsed_us(const struct timespec *from) {
   return (now.tv_sec - from->tv_sec) * 1000000 + (now.tv_nsec - from->tv_nsec) / 1000;
 }
 
-/* Waits without end for the next stop or the end of a tracee. */
+/*
+ * Waits without end for the next stop or the end of a tracee. A stop mostly comes within microseconds, and whoever sleeps
+ * meanwhile takes longer to wake than that, more so where his CPU went idle. The tracee may have been put behind us on the
+ * CPU we are on: so give way, again and again.
+ */
 int64_t cr_wait_stop(int32_t tid, int *status) {
-  for (;;) {
-    if (waitpid(tid, status, __WALL) >= 0) return 0;
-    if (errno != EINTR) return -errno;
-  }
-}
-
-/* A stop mostly comes within microseconds, and a thread that sleeps for it takes longer to wake than that. */
-void cr_stay_awake(void) {
   struct timespec begin;
   clock_gettime(CLOCK_MONOTONIC, &begin);
-  while (elapsed_us(&begin) < AWAKE_US) __builtin_ia32_pause();
+  for (;;) {
+    const int awake = elapsed_us(&begin) < AWAKE_US;
+    const pid_t found = waitpid(tid, status, __WALL | (awake ? WNOHANG : 0));
+    if (found > 0) return 0;
+    if (found < 0 && errno != EINTR) return -errno;
+    if (awake) sched_yield();
+  }
 }
 
 /* One look at every tracee that has not reported yet; how many are still to come. */
@@ -107,7 +109,7 @@ CR_API int64_t cr_wait(uint8_t *tids, int32_t count, uint8_t *statuses, int32_t 
     if (left == 0) return 0;
     int64_t us = elapsed_us(&begin);
     if (us > (int64_t)timeout_ms * 1000) return left;
-    if (us < 300) {
+    if (us < AWAKE_US) {
       sched_yield();
     } else {
       struct timespec nap = {0, us < 20000 ? 50000 : 1000000};

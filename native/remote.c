@@ -69,7 +69,6 @@ static void step_all(struct run *runs, int32_t count, int32_t call) {
   for (struct run *r = runs; r < runs + count; r++) {
     if (has_call(r, call) && ptrace(PTRACE_SYSCALL, r->batch->tid, NULL, NULL) < 0) r->err = -errno;
   }
-  cr_stay_awake();
   for (struct run *r = runs; r < runs + count; r++) {
     if (has_call(r, call)) r->err = call_stop(r->batch);
   }

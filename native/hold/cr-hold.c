@@ -26,13 +26,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../guardian.h"
 #include "nft.h"
 
 #define REPAIR_ON 1
@@ -214,13 +214,8 @@ int main(int argc, char **argv) {
   if (argc < 4) return 2;
   /* Until the end is known nothing but SIGKILL may end it. */
   sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, NULL);
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  block_signals(&all);
+  raise_files();
   int hold_ms = atoi(argv[1]);
   held = calloc((size_t)argc, sizeof *held);
   if (held == NULL) return 2;

@@ -22,10 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "../guardian.h"
 
 #define MESSAGE_MAX (1 << 22)
 #define NAME_MAX_BYTES 128
@@ -215,13 +216,8 @@ __attribute__((noreturn)) static void end(void) {
 int main(int argc, char **argv) {
   /* Until the end is known nothing but SIGKILL may end it. */
   sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, NULL);
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  block_signals(&all);
+  raise_files();
   targets = calloc((size_t)argc, sizeof *targets);
   if (targets == NULL) return 1;
   for (int i = 1; i < argc; i++) targets[count++] = take(argv[i]);

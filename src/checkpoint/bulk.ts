@@ -1,5 +1,8 @@
-/** How bulk data gets to the disk: past the page cache or through it, and how soon. */
+/** How bulk data gets to the disk: past the page cache or through it, with room made for it, and how soon. */
+import { closeSync, constants } from "node:fs";
 import { totalmem } from "node:os";
+import { isErrno } from "../errors.js";
+import { reopenDescriptor } from "../host/own-descriptors.js";
 import { tryOwnCall } from "../tracee/own-call.js";
 import type { RangeList } from "../tracee/range-list.js";
 
@@ -12,16 +15,73 @@ const DIRECT_MEMORY_SHARE = 8;
 const DIRECT_BYTES_MIN = 64 << 20;
 /** What is worth a wait for the disk, in bytes. */
 const DIRECT_PIECE_BYTES = 128 << 10;
+/** struct statfs: f_bsize, f_bavail. */
+const STATFS_BYTES = 120;
+const BLOCK_BYTES_AT = 8;
+const BLOCKS_AT = 32;
 /** SYNC_FILE_RANGE_WRITE. */
 const WRITE = 2;
 
 /** Whether ranges are better written past the page cache (O_DIRECT); `running`: nobody stands still meanwhile. */
 export function isForDisk(
-  { totalBytes, count }: Pick<RangeList, "totalBytes" | "count">,
+  { totalBytes, stretches }: Pick<RangeList, "totalBytes" | "stretches">,
   running: boolean,
 ): boolean {
   const least = running ? DIRECT_BYTES_MIN : totalmem() / DIRECT_MEMORY_SHARE;
-  return totalBytes >= least && totalBytes / count >= DIRECT_PIECE_BYTES;
+  return totalBytes >= least && totalBytes / stretches >= DIRECT_PIECE_BYTES;
+}
+
+/** Room on the disk of a file that everybody may take (statfs(2)); none where it is not told. */
+function freeBytes(fd: number): number {
+  const told = Buffer.alloc(STATFS_BYTES);
+  if (tryOwnCall("fstatfs", fd, told) < 0) return 0;
+  return Number(told.readBigUInt64LE(BLOCK_BYTES_AT) * told.readBigUInt64LE(BLOCKS_AT));
+}
+
+/** How ranges are to be written. */
+export interface BulkWay {
+  readonly fd: number;
+  /** Past the page cache. */
+  readonly direct: boolean;
+  /** Room was made for all: what stays zero has to give it back. */
+  readonly isReserved: boolean;
+}
+
+/** The ways that bulk data can take into one file. */
+export class BulkFile implements Disposable {
+  readonly #fd: number;
+  #direct: number | null = null;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /**
+   * By a second descriptor, past the page cache (O_DIRECT): sooner durable, and other programs keep their cache. For
+   * little data or small pieces, or on a file system without it, by the ordinary one. The file will reach to
+   * `endOffset`: writes that make it longer would go one by one (ext4_dio_write_checks() of fs/ext4/file.c).
+   */
+  wayOf(list: Pick<RangeList, "totalBytes" | "stretches">, endOffset: number, running: boolean): BulkWay {
+    const fd = isForDisk(list, running) ? this.#openDirect() : null;
+    if (fd === null) return { fd: this.#fd, direct: false, isReserved: false };
+    // With the zeros it may be too much for the disk, for a moment; then room is made page by page.
+    const isReserved = endOffset <= freeBytes(fd) / 2 && tryOwnCall("fallocate", fd, 0, 0, endOffset) === 0;
+    return { fd, direct: true, isReserved };
+  }
+
+  #openDirect(): number | null {
+    try {
+      this.#direct ??= reopenDescriptor(this.#fd, constants.O_WRONLY | constants.O_DIRECT);
+      return this.#direct;
+    } catch (error) {
+      if (isErrno(error, "EINVAL", "EOPNOTSUPP", "ENOTSUP")) return null;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#direct !== null) closeSync(this.#direct);
+  }
 }
 
 /** Lets the disk begin with what is in the page cache, without a wait, so that the last fsync finds less. */

@@ -15,8 +15,8 @@ import { vdsoCrc32c } from "../tracee/vdso.js";
 import { Output } from "./bundle.js";
 import { hostFacts } from "./capture.js";
 import { type HeldConnections, holdConnections, TCP_HOLD_MS, tcpPolicy } from "./connections.js";
-import { CopyGap } from "./copied-memory.js";
 import { Copies } from "./copies.js";
+import { CopyGap } from "./copy-gap.js";
 import { type Copied, type Finished, finishCore } from "./copy-out.js";
 import { Family } from "./family.js";
 import { FarEnds } from "./far-ends.js";
@@ -137,7 +137,7 @@ function attemptCheckpoint(
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
   using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
-  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace };
+  const beginning = { ...options, gadgets, timeoutMs, ledger, isExact, pace, memory };
   using copies = Copies.begin(before, output, beginning);
   collectGarbage();
   using urgency = Urgency.begin();

@@ -8,8 +8,8 @@ import { isErrno } from "../errors.js";
 import { cloneFile } from "../tracee/clone-file.js";
 import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
-import type { BasePiece } from "./copied-memory.js";
 import { identityOf, type Kept } from "./lineage.js";
+import type { BasePiece } from "./page-base.js";
 
 /** Room in the file that pages have left behind, besides as much as they take: then a new one is laid out. */
 const GAPS_BYTES_MAX = 64 << 20;
@@ -20,6 +20,7 @@ const GAPS_BYTES_MAX = 64 << 20;
  */
 export function cloneLast({ chain, base, owed }: Kept, fd: number): readonly BasePiece[] | null {
   const [last, ...more] = chain;
+  if (last === undefined || more.length > 0 || !last.isPlain) return null;
   // What is owed is copied anew: it must not be found in the clone.
   const { pieces } = base.without(owed);
   const end = pieces.reduce(
@@ -27,7 +28,7 @@ export function cloneLast({ chain, base, owed }: Kept, fd: number): readonly Bas
     DATA_OFFSET,
   );
   const isCompact = end <= 2 * spanBytes(pieces) + GAPS_BYTES_MAX;
-  if (last === undefined || more.length > 0 || !last.isPlain || !isCompact) return null;
+  if (!isCompact) return null;
   const source = openLast(last.path);
   if (source === null) return null;
   try {

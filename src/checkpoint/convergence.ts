@@ -34,6 +34,16 @@ export function wantsRound(round: Round): boolean {
   return expectedBytes(round) < round.copiedBytes * SHRINKING;
 }
 
+/** What was left for the last round may have taken long to copy, and the flags of mappings before it to read. */
+const LAST_ROUNDS_MAX = 3;
+
+/** Whether another round is worth it right before the stop, after rounds that copied so many bytes each. */
+export function wantsLastRound(copiedBytes: readonly number[]): boolean {
+  const [last = Number.POSITIVE_INFINITY, before = Number.POSITIVE_INFINITY] = copiedBytes.toReversed();
+  if (copiedBytes.length === LAST_ROUNDS_MAX || last <= LITTLE_BYTES) return false;
+  return copiedBytes.length === 0 || last < before * SHRINKING;
+}
+
 /** Memory of cr that is filled in the stop, for all members of a tree. */
 export const STASH_BYTES = 48 << 20;
 

@@ -3,21 +3,24 @@
  * while it runs, as far as that goes, and goes on from there in the stop. A lone process is a tree of one.
  */
 import { CrError } from "../errors.js";
+import { collectGarbage } from "../host/urgency.js";
+import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
-import { STASH_BYTES } from "./convergence.js";
+import { STASH_BYTES, wantsLastRound } from "./convergence.js";
 import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
-import type { TreeLook } from "./look.js";
-import { type KnownFlags, mappingsLater, mappingsOf } from "./mapping-flags.js";
+import type { Memory, TreeLook } from "./look.js";
+import { type KnownFlags, mappingsLater, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
+import { rehearse } from "./rehearsal.js";
 import type { RestartLedger } from "./restarted-calls.js";
 import { attempt } from "./target.js";
 
@@ -31,6 +34,8 @@ export interface CopiesOptions extends LendOptions {
   /** Read the flags of mappings in the stop. */
   readonly isExact: boolean;
   readonly pace: Pace;
+  /** Of looks, of which another one is taken right before the last rounds (rehearsal.ts). */
+  readonly memory: Memory;
 }
 
 /** One member's. */
@@ -39,6 +44,8 @@ export interface Copy {
   readonly memory: MemoryCopy;
   readonly begun: Begun;
   readonly known: KnownFlags;
+  /** Rounds since these are known. */
+  readonly lastRounds?: number;
   /** Of the program that it is: random addresses tell it from one that exec brings, also of a child of vfork(2). */
   readonly auxv: Buffer;
 }
@@ -75,7 +82,13 @@ export class Copies {
         options.maxStopMs,
       );
       copies.#prepare();
-      for (const pid of looks.keys()) copies.#lastRound(pid, options.isExact);
+      // Before the last round: what takes long after it is more to copy in the stop.
+      const isTracking = () => [...copies.#copies.values()].some(({ memory }) => memory.isTracking);
+      if (isTracking()) collectGarbage({ onlyMuch: true });
+      for (const [pid, { facts }] of looks) copies.#findFlags(pid, options.isExact ? null : facts.vmas);
+      const known = (pid: number) => copies.known(pid);
+      if (isTracking() && options.lineage === undefined) rehearse(root, { ...options.memory, known });
+      for (const pid of looks.keys()) copies.#lastRounds(pid);
       return copies;
     } catch (error) {
       copies[Symbol.dispose]();
@@ -130,20 +143,29 @@ export class Copies {
     }
   }
 
-  /** Reads the flags of mappings and makes up for the time that took; they are read in the stop otherwise. */
-  #lastRound(pid: number, isExact: boolean): void {
+  /** Finds the flags of mappings, unless they are to be read in the stop. */
+  #findFlags(pid: number, before: readonly Vma[] | null): void {
     const copy = this.#copies.get(pid);
     if (!copy?.memory.isTracking) return;
-    const { memory, begun } = copy;
-    const known = this.#unlessGoneOn(pid, () => {
-      const flags = isExact ? null : attempt(pid, () => mappingsOf(pid));
-      if (begun.mode === "fork" || flags === null) return { flags };
-      memory.round(flags);
-      if (!attempt(pid, () => hasDirectDescriptor(pid))) return { flags };
-      memory.untrack();
-      return { flags: undefined };
+    const found = this.#unlessGoneOn(pid, () => ({
+      known: before && attempt(pid, () => mappingsSince(pid, before)),
+    }));
+    if (found !== null) this.#copies.set(pid, { ...copy, ...found });
+  }
+
+  /** Makes up for the time that took. */
+  #lastRounds(pid: number): void {
+    const copy = this.#copies.get(pid);
+    const { known } = copy ?? {};
+    if (!copy?.memory.isTracking || !known || copy.begun.mode === "fork") return;
+    const done = this.#unlessGoneOn(pid, () => {
+      const copied: number[] = [];
+      while (wantsLastRound(copied)) copied.push(copy.memory.round(known).copiedBytes);
+      if (!attempt(pid, () => hasDirectDescriptor(pid))) return { lastRounds: copied.length };
+      copy.memory.untrack();
+      return { known: undefined };
     });
-    if (known !== null) this.#copies.set(pid, { ...copy, known: known.flags });
+    if (done !== null) this.#copies.set(pid, { ...copy, ...done });
   }
 
   /** What is known of a member's mappings. */
@@ -158,8 +180,8 @@ export class Copies {
 
   /** How often it was copied, the stop included. */
   rounds(pid: number): number {
-    const { begun, known } = this.#copies.get(pid) ?? { begun: NOT_BEGUN, known: undefined };
-    return begun.rounds + (known && begun.mode === "live" ? 2 : 1);
+    const { begun, lastRounds = 0 } = this.#copies.get(pid) ?? { begun: NOT_BEGUN };
+    return begun.rounds + lastRounds + 1;
   }
 
   /** The copy of a member that stands: a new one for who has come, or called exec, since. */
@@ -196,11 +218,11 @@ export class Copies {
     if (tracker === null) return;
     const { pid, startTicks } = state.process;
     const link = linkOf(output.path, { written, takenMs: state.host.takenMs, bytes });
-    const chain = copied.inherited.length === 0 ? [link] : [...memory.keeping.chain, link];
+    const chain = copied.delta === null ? [link] : [...memory.keeping.chain, link];
     const subject = { pid: state.process.hostPid ?? pid, startTicks, auxv: state.auxv };
     this.#lineage?.keep({
       ...{ subject, tracker, chain, owed: [] },
-      base: memory.baseFor(copied, chain.length - 1),
+      base: memory.baseFor(copied),
     });
   }
 

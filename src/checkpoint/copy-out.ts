@@ -12,7 +12,8 @@ import { isNativeError } from "../tracee/native-error.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
-import { type CopiedMemory, CopyGap } from "./copied-memory.js";
+import type { CopiedMemory } from "./copied-memory.js";
+import { CopyGap } from "./copy-gap.js";
 import { changed } from "./freeze.js";
 import { deltaOf } from "./lineage.js";
 import type { MemoryCopy } from "./memory-copy.js";
@@ -183,10 +184,10 @@ export interface Finished {
 export function finishCore({ pid, output, memory, state, files, end }: Copied): Finished {
   return copying(pid, output, () => {
     const copied = memory.finish(end);
-    const { vmas, runs, layout, bytes, pages } = copied;
-    const delta = deltaOf(memory.parent?.chain ?? memory.keeping.chain, copied.inherited);
+    const { vmas, runs, segments, bytes, pages } = copied;
+    const delta = deltaOf(memory.chain, copied);
     const whole = { ...state, vmas, runs, files, ...(delta !== undefined && { delta }) };
-    const tail = { layout, state: whole, tailOffset: memory.endOffset };
+    const tail = { layout: { segments }, state: whole, tailOffset: memory.endOffset };
     return { written: writeCoreTail(output.fd, tail), bytes, pages, copied };
   });
 }

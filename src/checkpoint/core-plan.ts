@@ -1,34 +1,44 @@
 /** The plan of a core from what is to be in it and what has been copied: places, runs with checksums, segments. */
 import { withAliases } from "../core/alias-segments.js";
 import { planCore } from "../core/layout.js";
+import { planLoads } from "../core/load-table.js";
 import { PAGE_BYTES } from "../state/address.js";
+import { RunTable } from "../state/run-table.js";
 import type { Vma } from "../state/vma.js";
-import type { Span } from "../tracee/range-list.js";
-import type { BasePiece, CopiedMemory } from "./copied-memory.js";
+import type { CopiedMemory } from "./copied-memory.js";
 import { aliasesOf } from "./object-contents.js";
 import { PageBase } from "./page-base.js";
 import type { StoredRange } from "./pages.js";
-import type { PlaceBook } from "./places.js";
+import { type PlaceBook, ZERO_CHECKSUM } from "./places.js";
 import { spanOf } from "./spans.js";
 
-/** What is to be in the core; `base` is where pages stand that were not copied because nobody wrote them. */
+/** What is to be in the core. */
 export interface Planned {
   readonly vmas: Vma[];
   readonly stored: readonly StoredRange[];
-  readonly base: PageBase | null;
 }
 
-/** Plans the core. CopyGap where a page is neither copied nor in the base. */
-export function planMemory(book: PlaceBook, { vmas, stored, base }: Planned): CopiedMemory {
-  if (base === null) book.cover(stored.map(spanOf));
+/** Where pages stand that were not copied because nobody wrote them, in so many earlier cores. */
+export interface Earlier {
+  readonly base: PageBase;
+  readonly levels: number;
+}
+
+/** Plans the core, on its own or as a delta. CopyGap where a page is neither copied nor in an earlier core. */
+export function planMemory(book: PlaceBook, planned: Planned, earlier: Earlier | null): CopiedMemory {
+  if (earlier !== null) {
+    const delta = planDelta(book, planned, earlier);
+    if (delta !== null) return delta;
+  }
+  const { vmas, stored } = planned;
+  book.cover(stored.map(spanOf));
   const placed = stored.flatMap((range) => placesOf(book, range));
-  const planned = planCore(vmas, placed);
-  const layout = { ...planned, segments: withAliases(planned.segments, aliasesOf(vmas)) };
+  const layout = planCore(vmas, placed);
   const runs = layout.runs.map((run) => ({ ...run, crc32c: book.checksum(spanOf(run)) }));
   const zero = book.zeroPages(runs.map(spanOf));
   const pages = runs.reduce((sum, run) => sum + run.lengthBytes, 0) / PAGE_BYTES;
-  const inherited = base === null ? [] : stored.flatMap((range) => inheritedOf(book, base, spanOf(range)));
-  return { vmas, layout, runs, pages, bytes: (pages - zero) * PAGE_BYTES, inherited };
+  const segments = withAliases(layout.segments, aliasesOf(vmas));
+  return { vmas, segments, runs, pages, bytes: (pages - zero) * PAGE_BYTES, delta: null };
 }
 
 function placesOf(book: PlaceBook, range: StoredRange): (StoredRange & { readonly fileOffset: number })[] {
@@ -40,21 +50,35 @@ function placesOf(book: PlaceBook, range: StoredRange): (StoredRange & { readonl
   }));
 }
 
-/** What of a span has no place in this core. */
-function inheritedOf(book: PlaceBook, base: PageBase, span: Span): BasePiece[] {
-  const pieces: BasePiece[] = [];
-  let at = span.start;
-  for (const { start, end } of [...book.placed(span), { start: span.end, end: span.end }]) {
-    if (start > at) pieces.push(...base.within({ start: at, end: start }));
-    at = end;
-  }
-  return pieces;
+/** Null when all pages are in the book, so that the core builds on no other. */
+function planDelta(book: PlaceBook, { vmas, stored }: Planned, earlier: Earlier): CopiedMemory | null {
+  const base = PageBase.over(stored.map(spanOf));
+  base.inherit(earlier.base);
+  base.lay(book, earlier.levels);
+  const [runs, inherited] = [new RunTable(), new RunTable()];
+  let zero = 0;
+  base.eachRun((first, end, stretch) => {
+    const level = base.levelOf(first);
+    const [lengthBytes, fileOffset] = [(end - first) * PAGE_BYTES, base.placeOf(first)];
+    const crc32c = base.checksumOf(first, end);
+    const address = base.addressOf(first, stretch);
+    if (level < earlier.levels) {
+      inherited.add(address, { lengthBytes, fileOffset, crc32c, tag: earlier.levels - 1 - level });
+      return;
+    }
+    runs.add(address, { lengthBytes, fileOffset, crc32c, tag: stored[stretch]?.sameAsFile ? 1 : 0 });
+    zero += base.countOf(ZERO_CHECKSUM, first, end);
+  });
+  if (inherited.count === 0) return null;
+  const pages = runs.totalBytes / PAGE_BYTES;
+  const segments = planLoads(vmas, runs, aliasesOf(vmas));
+  return { vmas, segments, runs, pages, bytes: (pages - zero) * PAGE_BYTES, delta: { inherited, base } };
 }
 
-/** What the core of this plan is to the next checkpoint, as the core of that number in its chain. */
-export function baseOf(book: PlaceBook, { runs, inherited }: CopiedMemory, level: number): PageBase {
-  const own = runs.flatMap((run) =>
-    book.placed(spanOf(run)).map((piece) => ({ ...piece, level, checksums: book.checksums(piece) })),
-  );
-  return new PageBase([...own, ...inherited]);
+/** What the core of this plan is to the next checkpoint; a whole one is the first of its chain. */
+export function baseOf(book: PlaceBook, { runs, delta }: CopiedMemory): PageBase {
+  if (delta !== null) return delta.base;
+  const base = PageBase.over(runs instanceof RunTable ? [] : runs.map(spanOf));
+  base.lay(book, 0);
+  return base;
 }

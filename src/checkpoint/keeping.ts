@@ -3,8 +3,11 @@
  * tracking says, and a note of all that was seen written, should the checkpoint come to nothing.
  */
 import type { Vma } from "../state/vma.js";
+import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import type { Span } from "../tracee/range-list.js";
+import { threadsOf } from "../tracee/tasks.js";
+import { changed, OtherProgram } from "./freeze.js";
 import type { Kept, Link } from "./lineage.js";
 import type { PageBase } from "./page-base.js";
 import { clip, isTracked, merge, ownPages } from "./spans.js";
@@ -49,6 +52,20 @@ export class Keeping {
     this.#kept = kept;
     if (kept !== null) this.#seen = merge([...this.#seen, ...spans]);
     return spans;
+  }
+
+  /** What a process that stands has written and holds; where tracking goes on, from now on and with what is `untracked` of `own`. */
+  changes(
+    tracker: PageTracker,
+    own: readonly Vma[],
+    untracked: readonly Span[],
+  ): ReturnType<PageTracker["changes"]> {
+    if (!this.#isOn) return tracker.changes();
+    const written = this.noting(() => {
+      registerFresh(tracker, own, untracked);
+      return [...tracker.pages("protect"), ...untracked];
+    });
+    return { written, census: tracker.census() };
   }
 
   /**
@@ -96,4 +113,16 @@ export function registerFresh(
   untracked: readonly Span[],
 ): readonly Vma[] {
   return vmas.filter((vma) => isTracked(vma) && clip(untracked, [vma]).length > 0 && tracker.register(vma));
+}
+
+export type TrackedKind = "written" | "protect" | "untracked";
+
+/** Tracked pages of a kind; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
+export function trackedPages(tracker: PageTracker, pid: number, kind: TrackedKind): Span[] {
+  try {
+    return tracker.pages(kind);
+  } catch (error) {
+    const isGone = !isNativeError(error, "ESRCH") || threadsOf(pid).length === 0;
+    throw isGone ? error : changed(pid, new OtherProgram());
+  }
 }

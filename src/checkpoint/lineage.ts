@@ -4,13 +4,14 @@
  * another process, a core that is gone), the next core is a whole one.
  */
 import { type BigIntStats, fstatSync, statSync } from "node:fs";
+import type { WrittenState } from "../core/recore-notes.js";
 import type { WrittenCore } from "../core/writer.js";
-import type { Ancestor, Delta } from "../state/delta.js";
+import type { Ancestor } from "../state/delta.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import type { Span } from "../tracee/range-list.js";
-import type { BasePiece } from "./copied-memory.js";
+import type { CopiedMemory } from "./copied-memory.js";
 import type { KnownFlags } from "./mapping-flags.js";
-import { inheritedRuns, type PageBase } from "./page-base.js";
+import type { PageBase } from "./page-base.js";
 
 /** Cores that build on a whole one, at most: each costs a restore one more file. */
 const DELTAS_MAX = 15;
@@ -94,10 +95,9 @@ export function linkOf(
 }
 
 /** What a core inherits from the cores of its chain, as its note tells it; undefined for a whole core. */
-export function deltaOf(chain: readonly Ancestor[], inherited: readonly BasePiece[]): Delta | undefined {
-  if (inherited.length === 0) return undefined;
-  const ancestors = [...chain].reverse().map(ancestorOf);
-  return { ancestors, inherited: inheritedRuns(inherited, chain.length) };
+export function deltaOf(chain: readonly Ancestor[], { delta }: CopiedMemory): WrittenState["delta"] {
+  if (delta === null) return undefined;
+  return { ancestors: [...chain].reverse().map(ancestorOf), inherited: delta.inherited };
 }
 
 function ancestorOf({ name, path, checksum, takenMs }: Ancestor): Ancestor {

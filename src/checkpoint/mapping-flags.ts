@@ -23,6 +23,14 @@ export function mappingsNow(pid: number, known: KnownFlags): Vma[] {
   return (known && readMappingsAsKnown(pid, known)) ?? mappingsOf(pid);
 }
 
+/**
+ * Mappings of now with the flags that they had a while ago, which are compared with those after the stop; all are read
+ * where there is a new one. Throws errno errors of /proc.
+ */
+export function mappingsSince(pid: number, before: readonly Vma[]): Vma[] {
+  return readMappingsAsKnown(pid, before) ?? mappingsOf(pid);
+}
+
 /** Mappings of a process that may have ended since it was let go: then nothing speaks against what was read before. */
 export function mappingsLater(pid: number): Vma[] {
   try {

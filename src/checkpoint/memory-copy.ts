@@ -3,23 +3,23 @@
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
 import { DATA_OFFSET } from "../core/layout.js";
+import type { Ancestor } from "../state/delta.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { type CopyManner, copyPages } from "../tracee/memory.js";
-import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
 import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
-import { threadsOf } from "../tracee/tasks.js";
 import { startWriting } from "./bulk.js";
-import type { BasePiece, CopiedMemory } from "./copied-memory.js";
+import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { doubtfulPages, Keeping, registerFresh } from "./keeping.js";
+import { doubtfulPages, Keeping, registerFresh, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
+import type { BasePiece } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
@@ -76,8 +76,13 @@ export class MemoryCopy {
     return tracker;
   }
 
-  /** Where the pages stand once this core is the one of that number in its chain. */
-  readonly baseFor = (copied: CopiedMemory, level: number) => baseOf(this.#book, copied, level);
+  /** Where the pages stand once this core is the last one of its chain. */
+  readonly baseFor = (copied: CopiedMemory) => baseOf(this.#book, copied);
+
+  /** The cores that this one may build on, the whole one first. */
+  get chain(): readonly Ancestor[] {
+    return this.parent?.chain ?? this.keeping.chain;
+  }
 
   /** Whether rounds are possible. */
   get isTracking(): boolean {
@@ -97,30 +102,24 @@ export class MemoryCopy {
     const spans = this.keeping.noting(() => {
       const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
       scannedMs = performance.now();
-      const written = this.#pages("protect");
-      return merge([...written, ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
+      return merge([...this.#pages("protect"), ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
     });
     this.#copy(this.#pid, spans, { ...this.pace.running, loose: true });
     startWriting(this.#output.fd);
     return { copiedBytes: spanBytes(spans), scannedMs };
   }
 
-  /** Tracked pages; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
-  #pages(kind: "written" | "protect" | "untracked"): Span[] {
-    try {
-      return this.#tracker?.pages(kind) ?? [];
-    } catch (error) {
-      const isGone = !isNativeError(error, "ESRCH") || threadsOf(this.#pid).length === 0;
-      throw isGone ? error : changed(this.#pid, new OtherProgram());
-    }
+  #pages(kind: TrackedKind): Span[] {
+    return this.#tracker === null ? [] : trackedPages(this.#tracker, this.#pid, kind);
   }
 
   /** Copies spans into the file now. */
   #copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
     this.#book.cover(spans);
     const list = this.#book.ranges(spans);
-    const fd = this.#output.bulkFd(list, manner.gently === true);
-    this.#book.note(spans, copyPages(pid, fd, { ...manner, list, over: this.#isOver }).checksums);
+    const way = this.#output.bulk.wayOf(list, this.#book.endOffset, manner.gently === true);
+    this.#isOver ||= way.isReserved;
+    this.#book.note(spans, copyPages(pid, way.fd, { ...manner, ...way, list, over: this.#isOver }).checksums);
     this.#isOver = true;
   }
 
@@ -167,13 +166,9 @@ export class MemoryCopy {
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
     const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
-    const touched = this.keeping.noting(() => {
-      const untracked = clip(this.#pages("untracked"), own);
-      if (!this.keeping.isOn) return [...this.#pages("written"), ...untracked];
-      registerFresh(tracker, own, untracked);
-      return [...this.#pages("protect"), ...untracked];
-    });
-    const census = tracker.census();
+    const untracked = clip(this.#pages("untracked"), own);
+    const { written, census } = this.keeping.changes(tracker, own, untracked);
+    const touched = [...written, ...untracked];
     phases.end("scan");
     this.#divide(merge([...touched, ...gone, ...others.stored.map(spanOf)]), vmas);
     this.#later = () => together(planPages(pid, own, { ...census, tight: true }), others);
@@ -226,14 +221,14 @@ export class MemoryCopy {
     for (const { start, end } of this.#book.leftovers(planned.stored.map(spanOf))) {
       punchHole(this.#output.fd, start, end - start);
     }
-    return planMemory(this.#book, { ...planned, base });
+    return planMemory(this.#book, planned, base && { base, levels: this.chain.length });
   }
 
   #writeStash(): void {
-    const { spans } = this.#stash;
+    const { spans, bytes: stash } = this.#stash;
     this.#book.cover(spans);
-    const from = { list: this.#book.ranges(spans, this.#stash.placeOf), stash: this.#stash.bytes };
-    const options = { ...this.pace.later, ...from, over: this.#isOver };
+    const list = this.#book.ranges(spans, this.#stash.placeOf);
+    const options = { ...this.pace.later, list, stash, over: this.#isOver };
     this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
     this.#stash = new Stash(0);
   }

@@ -5,12 +5,10 @@
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
-import { reopenDescriptor } from "../host/own-descriptors.js";
 import { call } from "../tracee/native.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { RangeList } from "../tracee/range-list.js";
 import { openUnnamed } from "../tracee/unnamed-file.js";
-import { isForDisk } from "./bulk.js";
+import { BulkFile } from "./bulk.js";
 import { Pace } from "./pace.js";
 import { packCore } from "./pack.js";
 import { isBundle, moveIntoPlace, RENAME_NEW } from "./place.js";
@@ -28,16 +26,18 @@ export interface OutputOptions {
 
 export class OutputFile {
   readonly path: string;
+  /** How bulk data gets into the unfinished core. */
+  readonly bulk: BulkFile;
   #fd: number;
   readonly #options: OutputOptions;
   /** Name of the unfinished file in the folder; null while it has none. */
   #temporary: string | null;
   #done = false;
-  #direct: number | null = null;
 
   private constructor(path: string, opened: Unfinished, options: OutputOptions) {
     this.path = path;
     this.#fd = opened.fd;
+    this.bulk = new BulkFile(opened.fd);
     this.#temporary = opened.temporary;
     this.#options = options;
   }
@@ -61,21 +61,6 @@ export class OutputFile {
   /** A file that never gets a name: a core is sent from it (`send`). OUTPUT_FAILED. */
   static spool(options: OutputOptions): OutputFile {
     return new OutputFile("-", { fd: openUnnamed(), temporary: null }, options);
-  }
-
-  /**
-   * A second descriptor for bulk data that bypasses the page cache (O_DIRECT): sooner durable, and other programs keep
-   * their cache. For little data or small pieces, or on a file system without it (tmpfs), the ordinary descriptor.
-   */
-  bulkFd(list: Pick<RangeList, "totalBytes" | "count">, running: boolean): number {
-    if (!isForDisk(list, running)) return this.fd;
-    try {
-      this.#direct ??= reopenDescriptor(this.fd, constants.O_WRONLY | constants.O_DIRECT);
-      return this.#direct;
-    } catch (error) {
-      if (isErrno(error, "EINVAL", "EOPNOTSUPP", "ENOTSUP")) return this.fd;
-      throw error;
-    }
   }
 
   /** One more unfinished file in the same folder. */
@@ -146,7 +131,7 @@ export class OutputFile {
 
   /** Closes the file; an unfinished one is gone. */
   [Symbol.dispose](): void {
-    if (this.#direct !== null) closeSync(this.#direct);
+    this.bulk[Symbol.dispose]();
     discard({ fd: this.#fd, temporary: this.#done ? null : this.#temporary });
   }
 }

@@ -21,6 +21,8 @@ export interface PaceOptions {
 
 /** The copying is CPU work: no more threads than CPUs. */
 const THREADS = Math.min(4, availableParallelism());
+/** Unless so many were asked for: who writes past the page cache waits for the disk more than it works. */
+const DISK_THREADS = 2 * THREADS;
 /** With a limit the copy goes on so often. */
 const PARTS_A_SECOND = 20;
 /** What is copied in a stop between two looks at the clock, in bytes. */
@@ -29,6 +31,7 @@ const MIB = 1 << 20;
 
 export class Pace {
   readonly #threads: number;
+  readonly #diskThreads: number;
   readonly #limit: number | undefined;
   readonly #maxStopMs: number | undefined;
   readonly #pid: number;
@@ -41,6 +44,7 @@ export class Pace {
   constructor(options: PaceOptions & { readonly pid?: number; readonly goesOn?: boolean } = {}) {
     const { threads = THREADS, limitBytesPerS, maxStopMs, pid = 0, goesOn = true } = options;
     this.#threads = threads;
+    this.#diskThreads = options.threads ?? DISK_THREADS;
     this.#limit = limitBytesPerS;
     this.#maxStopMs = maxStopMs;
     this.#pid = pid;
@@ -49,7 +53,7 @@ export class Pace {
 
   /** While the program runs, before its stop. */
   get running(): CopyManner {
-    const manner = { threads: this.#threads, gently: true };
+    const manner = { threads: this.#threads, diskThreads: this.#diskThreads, gently: true };
     const limit = this.#limit;
     if (limit === undefined) return manner;
     return { ...manner, partBytes: limit / PARTS_A_SECOND, before: (bytes) => this.#wait(bytes, limit) };

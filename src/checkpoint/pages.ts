@@ -11,7 +11,7 @@ import { dataSpans } from "../tracee/data-spans.js";
 import { mapFile } from "../tracee/maps.js";
 import { readMemory } from "../tracee/memory.js";
 import { isNativeError } from "../tracee/native-error.js";
-import type { PageSpan, SpanSource } from "../tracee/pagemap.js";
+import type { PageSpan, SpanSource } from "../tracee/page-spans.js";
 import { showsObject } from "./object-contents.js";
 import { isSharedMemory } from "./shared-memory.js";
 
@@ -195,8 +195,17 @@ function elfHeader({ start }: Vma): StoredRange {
   return { address: start, lengthBytes: PAGE_BYTES, sameAsFile: true };
 }
 
+/** Of files that have been looked at; one that changed is identified anew (MappedFiles). */
+const elfFiles = new WeakMap<NonNullable<Vma["file"]>, boolean>();
+
 function beginsAsElf(pid: number, vma: Vma): boolean {
   if (vma.offset !== 0n || vma.prot[0] !== "r") return false;
+  const isElf = (vma.file && elfFiles.get(vma.file)) ?? showsElf(pid, vma);
+  if (vma.file) elfFiles.set(vma.file, isElf);
+  return isElf;
+}
+
+function showsElf(pid: number, vma: Vma): boolean {
   try {
     return readMemory(pid, vma.start, ELF_MAGIC.length).equals(ELF_MAGIC);
   } catch (error) {

@@ -17,9 +17,8 @@ import type { ProcessState } from "../state/process.js";
 import { punchHole } from "../tracee/punch.js";
 import type { Span } from "../tracee/range-list.js";
 import { unpack } from "../tracee/unpack.js";
-import type { BasePiece } from "./copied-memory.js";
 import type { Planned } from "./core-plan.js";
-import { PageBase } from "./page-base.js";
+import { type BasePiece, PageBase } from "./page-base.js";
 import type { PlaceBook, Placed } from "./places.js";
 import { clip, isTracked, spanOf } from "./spans.js";
 
@@ -39,7 +38,7 @@ export interface ParentCore extends Disposable {
    * Compares what was copied of private memory with the parent, in the file behind `fd`, and takes what is the same out of
    * the book and the file. Where it stands.
    */
-  baseFor(book: PlaceBook, planned: Omit<Planned, "base">, fd: number): PageBase;
+  baseFor(book: PlaceBook, planned: Planned, fd: number): PageBase;
 }
 
 /** Opens the core at `path` for a child of it. PARENT_OTHER, USAGE, and what opening a core and its chain throws. */
@@ -115,7 +114,7 @@ function parentOf(
         for (const { start, end, fileOffset } of book.placed(span)) punchHole(fd, fileOffset, end - start);
       }
       book.drop(same);
-      return new PageBase(same);
+      return PageBase.of(same);
     },
     [Symbol.dispose]: close,
   };

@@ -63,10 +63,10 @@ export function resultOf(pid: number, { copied, finished, copies }: Results) {
 
 /** What a core that is not whole builds on. */
 function parentOf([first]: readonly Copied[], [last]: readonly Finished[]) {
-  const inherited = last?.copied.inherited ?? [];
-  const parent = (first?.memory.parent ?? first?.memory.keeping)?.chain.at(-1)?.path;
-  if (inherited.length === 0 || parent === undefined) return {};
-  return { parent, inheritedBytes: inherited.reduce((sum, { start, end }) => sum + end - start, 0) };
+  const inherited = last?.copied.delta?.inherited;
+  const parent = first?.memory.chain.at(-1)?.path;
+  if (inherited === undefined || parent === undefined) return {};
+  return { parent, inheritedBytes: inherited.totalBytes };
 }
 
 /** How the members were copied. */

@@ -1,6 +1,6 @@
 /** Kinds of mappings for a copy in rounds, and arithmetic on spans of their pages: pure but for what it is given. */
 import type { Vma } from "../state/vma.js";
-import type { SpanSource } from "../tracee/pagemap.js";
+import type { SpanSource } from "../tracee/page-spans.js";
 import type { Span } from "../tracee/range-list.js";
 
 /** Memory that only this process can reach: its writes go through its page table, so they can be tracked. */
@@ -68,13 +68,21 @@ export function clip(spans: readonly Span[], vmas: readonly Vma[]): Span[] {
   });
 }
 
-/** In order, without overlaps. */
+/** In order, without overlaps. Those that stay as they are, most of tens of thousands, are not made anew. */
 export function merge(spans: readonly Span[]): Span[] {
-  const merged: { start: number; end: number }[] = [];
-  for (const { start, end } of [...spans].sort((a, b) => a.start - b.start)) {
-    const last = merged.at(-1);
-    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
-    else merged.push({ start, end });
+  const isInOrder = (span: Span, index: number) =>
+    index === 0 || (spans[index - 1] as Span).start <= span.start;
+  const sorted = spans.every(isInOrder) ? spans : [...spans].sort((a, b) => a.start - b.start);
+  const merged: Span[] = [];
+  let last: Span | null = null;
+  for (const span of sorted) {
+    if (last === null || span.start > last.end) last = span;
+    else if (span.end <= last.end) continue;
+    else {
+      last = { start: last.start, end: span.end };
+      merged.pop();
+    }
+    merged.push(last);
   }
   return merged;
 }

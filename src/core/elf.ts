@@ -14,7 +14,7 @@ export const PN_XNUM = 0xffff;
 
 const ET_CORE = 4;
 const EM_X86_64 = 62;
-const PT_LOAD = 1;
+export const PT_LOAD = 1;
 const PT_NOTE = 4;
 
 /** What Recore needs to know of an ELF header. */
@@ -59,10 +59,11 @@ export function encodeCoreHeader(phoff: number, phnum: number): Buffer {
   return bytes;
 }
 
-/** The program headers, and behind them section header 0 where their number asks for it. */
-export function encodeProgramHeaders(segments: readonly Segment[]): Buffer {
-  const extended = segments.length >= PN_XNUM;
-  const tableBytes = segments.length * PROGRAM_HEADER_BYTES;
+/** The program headers, with `more` that are encoded already, and behind them section header 0 where their number asks for it. */
+export function encodeProgramHeaders(segments: readonly Segment[], more: Buffer = Buffer.alloc(0)): Buffer {
+  const count = segments.length + more.length / PROGRAM_HEADER_BYTES;
+  const extended = count >= PN_XNUM;
+  const tableBytes = count * PROGRAM_HEADER_BYTES;
   const bytes = Buffer.alloc(tableBytes + (extended ? SECTION_HEADER_BYTES : 0));
   for (const [index, segment] of segments.entries()) {
     const at = index * PROGRAM_HEADER_BYTES;
@@ -74,14 +75,15 @@ export function encodeProgramHeaders(segments: readonly Segment[]): Buffer {
     bytes.writeBigUInt64LE(BigInt(segment.memoryBytes), at + 40);
     bytes.writeBigUInt64LE(segment.kind === "note" ? 4n : 4096n, at + 48);
   }
+  bytes.set(more, segments.length * PROGRAM_HEADER_BYTES);
   if (extended) {
     bytes.writeBigUInt64LE(1n, tableBytes + 32);
-    bytes.writeUInt32LE(segments.length, tableBytes + 44);
+    bytes.writeUInt32LE(count, tableBytes + 44);
   }
   return bytes;
 }
 
-/** PF_X 1, PF_W 2, PF_R 4. */
-function encodeProt(prot: string): number {
+/** The flags of a segment: PF_X 1, PF_W 2, PF_R 4. */
+export function encodeProt(prot: string): number {
   return (prot[0] === "r" ? 4 : 0) | (prot[1] === "w" ? 2 : 0) | (prot[2] === "x" ? 1 : 0);
 }

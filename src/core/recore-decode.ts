@@ -17,7 +17,14 @@ import { timersSchema } from "../state/timer.js";
 import { mmSchema, vmasSchema } from "../state/vma.js";
 import { badCore } from "./byte-source.js";
 import type { Note } from "./note.js";
-import { DELTA_NOTE, FORMAT, RECORE_NOTES, RECORE_OWNER, type RecoreNoteName } from "./recore-notes.js";
+import {
+  DELTA_NOTE,
+  FORMAT,
+  RECORE_NOTES,
+  RECORE_OWNER,
+  type RecoreNoteName,
+  TABLE_FORMAT,
+} from "./recore-notes.js";
 
 const SCHEMAS = {
   HOST: hostSchema,
@@ -42,6 +49,9 @@ const envelopeSchema = z.object({
   required: z.boolean(),
   body: z.unknown(),
 });
+
+/** Notes whose runs may stand in a table. */
+const TABLES: ReadonlySet<string> = new Set(["PAGES", "DELTA"]);
 
 /** Every noun of a core of ours; BAD_CORE names the note that is missing, doubled or malformed, FORMAT_VERSION
  * the one this version does not know. */
@@ -105,7 +115,7 @@ function openEnvelope(note: Note, known: RecoreNoteName | undefined, path: strin
 }
 
 function requireMajor([major, minor]: readonly [number, number], name: string, path: string): void {
-  if (major === FORMAT[0]) return;
+  if (major === FORMAT[0] || (major === TABLE_FORMAT[0] && TABLES.has(name))) return;
   throw unknownFormat(path, `the note RECORE/${name} has format ${major}.${minor}`);
 }
 

@@ -7,6 +7,7 @@ import type { Delta, InheritedRun } from "../state/delta.js";
 import { encodeNoteJson } from "../state/note-json.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
+import { RunTable } from "../state/run-table.js";
 import type { ThreadNote, ThreadState } from "../state/thread.js";
 import { encodeNote, noteDescOffset } from "./note.js";
 
@@ -14,6 +15,8 @@ export const RECORE_OWNER = "RECORE";
 
 /** Major and minor version of the notes: a reader refuses another major, and ignores what a minor added. */
 export const FORMAT = [1, 0] as const;
+/** That of PAGES and DELTA where their runs stand in a table (state/run-table.ts). */
+export const TABLE_FORMAT = [2, 0] as const;
 
 /**
  * Type numbers, never reused: `RC` in the high half, because BFD (gdb, objdump) reads small numbers of any owner
@@ -46,8 +49,14 @@ const OPTIONAL: ReadonlySet<RecoreNoteName> = new Set(["HOST", "SOFT", "CHECKSUM
 /** The digits of a checksum that is not known yet; they count as this when it is computed. */
 export const NO_CHECKSUM = "00000000";
 
+/** A process as a core tells it; a delta has its runs in tables. */
+export type WrittenState = Omit<ProcessState, "runs" | "delta"> & {
+  readonly runs: readonly PageRun[] | RunTable;
+  readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunTable };
+};
+
 /** All notes of a process but CHECKSUM, encoded. */
-export function encodeRecoreNotes(state: ProcessState): Buffer[] {
+export function encodeRecoreNotes(state: WrittenState): Buffer[] {
   return [
     encodeRecoreNote("HOST", state.host),
     encodeRecoreNote("PROCESS", state.process),
@@ -59,15 +68,28 @@ export function encodeRecoreNotes(state: ProcessState): Buffer[] {
     encodeRecoreNote("FILES", state.files),
     encodeRecoreNote("LIMITS", state.limits),
     encodeRecoreNote("CREDENTIALS", state.credentials),
-    encodeRecoreNote("PAGES", { runs: state.runs.map(rowOfRun) }),
+    encodePagesNote(state.runs),
     encodeRecoreNote("SOFT", state.softErrors),
     ...(state.delta === undefined ? [] : [encodeDeltaNote(state.delta)]),
   ];
 }
 
-function encodeDeltaNote({ ancestors, inherited }: Delta): Buffer {
-  const body = { ancestors, inherited: inherited.map(rowOfInherited) };
-  const desc = encodeNoteJson({ format: FORMAT, required: true, body });
+function encodePagesNote(runs: WrittenState["runs"]): Buffer {
+  if (!(runs instanceof RunTable)) return encodeRecoreNote("PAGES", { runs: runs.map(rowOfRun) });
+  const desc = encodeNoteJson({
+    format: TABLE_FORMAT,
+    required: true,
+    body: { table: runs.encode().toString("base64") },
+  });
+  return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES.PAGES, desc });
+}
+
+function encodeDeltaNote({ ancestors, inherited }: NonNullable<WrittenState["delta"]>): Buffer {
+  const isTable = inherited instanceof RunTable;
+  const body = isTable
+    ? { ancestors, table: inherited.encode().toString("base64") }
+    : { ancestors, inherited: inherited.map(rowOfInherited) };
+  const desc = encodeNoteJson({ format: isTable ? TABLE_FORMAT : FORMAT, required: true, body });
   return encodeNote({ owner: RECORE_OWNER, type: DELTA_NOTE, desc });
 }
 

@@ -40,8 +40,11 @@ export interface StandardNotes {
   readonly siginfo: Buffer | null;
 }
 
+/** A process without its memory. */
+type Described = Omit<ProcessState, "runs" | "delta">;
+
 /** All standard notes of a process, encoded. */
-export function encodeStandardNotes(state: ProcessState): Buffer[] {
+export function encodeStandardNotes(state: Described): Buffer[] {
   const core = (type: number, desc: Buffer) => encodeNote({ owner: "CORE", type, desc });
   const about = [
     core(NT.PRPSINFO, encodePrpsinfo(infoOf(state))),
@@ -88,7 +91,7 @@ export function decodeStandardNotes(notes: readonly Note[], path: string): Stand
   return { threads, ...found };
 }
 
-function statusOf(thread: ThreadState, { process, siginfo, threads }: ProcessState): Prstatus {
+function statusOf(thread: ThreadState, { process, siginfo, threads }: Described): Prstatus {
   return {
     tid: thread.tid,
     ppid: process.ppid,
@@ -101,7 +104,7 @@ function statusOf(thread: ThreadState, { process, siginfo, threads }: ProcessSta
   };
 }
 
-function infoOf({ process, credentials, threads }: ProcessState): Prpsinfo {
+function infoOf({ process, credentials, threads }: Described): Prpsinfo {
   const { pid, ppid, pgid, sid, comm, args } = process;
   const nice = threads[0]?.scheduling.nice ?? 0;
   return { nice, uid: credentials.uid.real, gid: credentials.gid.real, pid, ppid, pgid, sid, comm, args };

@@ -7,17 +7,18 @@
 import { ftruncateSync } from "node:fs";
 import { writeAll } from "../file-bytes.js";
 import { PAGE_BYTES } from "../state/address.js";
-import type { ProcessState } from "../state/process.js";
 import { crc32c } from "./crc32c.js";
 import { encodeCoreHeader, encodeProgramHeaders, type Segment } from "./elf.js";
 import type { CoreLayout } from "./layout.js";
-import { encodeChecksumNote, encodeRecoreNotes } from "./recore-notes.js";
+import { LoadTable } from "./load-table.js";
+import { encodeChecksumNote, encodeRecoreNotes, type WrittenState } from "./recore-notes.js";
 import { encodeStandardNotes } from "./standard-notes.js";
 
 export interface CoreTail {
-  readonly layout: Pick<CoreLayout, "segments">;
+  /** What debuggers are shown, of a delta in a table. */
+  readonly layout: { readonly segments: CoreLayout["segments"] | LoadTable };
   /** The process with its runs and their checksums. */
-  readonly state: ProcessState;
+  readonly state: WrittenState;
   /** Page-aligned offset behind all data, in bytes. */
   readonly tailOffset: number;
 }
@@ -41,11 +42,15 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   const noteBytes = sizeOf(parts);
   const tableAt = Math.ceil(noteBytes / 8) * 8;
   parts.push(Buffer.alloc(tableAt - noteBytes));
-  const segments = [noteSegment(tailOffset, noteBytes), ...layout.segments];
-  parts.push(encodeProgramHeaders(segments));
+  const own = noteSegment(tailOffset, noteBytes);
+  const { segments } = layout;
+  const isTable = segments instanceof LoadTable;
+  parts.push(
+    isTable ? encodeProgramHeaders([own], segments.bytes) : encodeProgramHeaders([own, ...segments]),
+  );
   const tail = Buffer.concat(parts);
   const headerPage = Buffer.alloc(PAGE_BYTES);
-  encodeCoreHeader(tailOffset + tableAt, segments.length).copy(headerPage);
+  encodeCoreHeader(tailOffset + tableAt, 1 + (isTable ? segments.count : segments.length)).copy(headerPage);
   const checksum = checksumDigits(crc32c(tail, crc32c(headerPage)));
   tail.write(checksum, digitsAt, "latin1");
   writeAll(fd, tail, tailOffset);

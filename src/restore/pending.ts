@@ -1,18 +1,18 @@
 /** Connections of the program to itself that nobody had accepted: made again in their order, and left waiting. */
-import { CrError } from "../errors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
-import { describeAddress } from "../state/socket-address.js";
 import { asUser } from "../tracee/as-user.js";
 import { removeLeftover } from "../tracee/inet-diag.js";
-import { errnoName } from "../tracee/native.js";
-import { ownCall, tryOwnCall } from "../tracee/own-call.js";
+import { ownCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
+import { placeSocket } from "./socket-place.js";
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+/** For the user. */
+const WAITING = "a socket of the program that waited to be accepted";
 
 type Described = FileDescription & { readonly object: ObjectOf<"socket"> };
 
@@ -36,7 +36,7 @@ export function connectPending(
       bindOnce(fd, one.object);
     }
     // Whoever accepts is told who has connected.
-    asUser(one, () => must("connect", fd, remote));
+    asUser(one, () => placeSocket("connect", fd, [WAITING, remote]));
   }
 }
 
@@ -46,18 +46,6 @@ function bindOnce(fd: number, { local, options }: ObjectOf<"socket">): void {
     setOption(fd, { level: SOL_SOCKET, name: SO_REUSEADDR, value: on ? "01000000" : "00000000" });
   const isKept = options.some(({ level, name }) => level === SOL_SOCKET && name === SO_REUSEADDR);
   if (!isKept) reuse(true);
-  must("bind", fd, local);
+  placeSocket("bind", fd, [WAITING, local]);
   if (!isKept) reuse(false);
-}
-
-function must(what: "bind" | "connect", fd: number, address: string): void {
-  const bytes = Buffer.from(address, "hex");
-  const result = tryOwnCall(what, fd, bytes, bytes.length);
-  if (result >= 0) return;
-  const where = describeAddress(bytes);
-  throw new CrError(
-    "RESTORE_FAILED",
-    `cannot ${what} a socket of the program that waited to be accepted to ${where}: ${errnoName(-result)}`,
-    { hint: "end what uses the address (ss -lnp shows it), and try again", data: { address: where } },
-  );
 }

@@ -4,10 +4,8 @@ import { CrError } from "../errors.js";
 import { nameOf } from "../host/own-descriptors.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
-import { describeAddress } from "../state/socket-address.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { asUser } from "../tracee/as-user.js";
-import { errnoName } from "../tracee/native.js";
 import { ownCall, tryOwnCall } from "../tracee/own-call.js";
 import { setOption } from "../tracee/socket-options.js";
 import {
@@ -21,6 +19,7 @@ import { lookAt } from "./file-look.js";
 import { fillQueues, type Opened, OtherEnds } from "./fill-queues.js";
 import { connectAgain, connectWidowed, isConnected, isWidowed } from "./named-pairs.js";
 import { connectPending } from "./pending.js";
+import { placeSocket } from "./socket-place.js";
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
@@ -29,7 +28,8 @@ const SHUT_WRITE = 2;
 const F_SETFL = 4;
 /** O_APPEND and O_NONBLOCK: what F_SETFL of fcntl(2) can set of a socket besides O_ASYNC. */
 const SETTABLE = 0o2000 | 0o4000;
-const EADDRNOTAVAIL = 99;
+/** For the user. */
+const OWN = "a socket of the program";
 const ECONNREFUSED = 111;
 const MODE_BITS = 0o7777;
 const ASIDE = ".cr-aside";
@@ -156,36 +156,18 @@ function bindAgain(fd: number, socket: Socket, made: (path: string, aside: strin
   const { local, remote, file, backlog, peerUser } = socket;
   if (isBound(socket)) {
     if (file !== null) made(file.path, moveAside(file, socket));
-    call("bind", fd, local);
+    placeSocket("bind", fd, [OWN, local]);
     if (file !== null) giveBack(file);
   }
   // Whoever connects is told who has begun to listen.
   if (backlog !== null) asUser(peerUser, () => ownCall("listen", fd, backlog));
-  if (backlog === null && remote !== "") call("connect", fd, remote);
+  if (backlog === null && remote !== "") placeSocket("connect", fd, [OWN, remote]);
 }
 
 /** An internet socket with port 0 and a unix socket without a name were never bound. */
 function isBound({ family, local }: Socket): boolean {
   const address = Buffer.from(local, "hex");
   return family === AF_UNIX ? address.length > 2 : address.length >= 4 && address.readUInt16BE(2) !== 0;
-}
-
-function call(what: "bind" | "connect", fd: number, address: string): void {
-  const bytes = Buffer.from(address, "hex");
-  const result = tryOwnCall(what, fd, bytes, bytes.length);
-  if (result >= 0) return;
-  const where = describeAddress(bytes);
-  throw new CrError(
-    "RESTORE_FAILED",
-    `cannot ${what} a socket of the program to ${where}: ${errnoName(-result)}`,
-    {
-      hint:
-        result === -EADDRNOTAVAIL
-          ? "give this host the address first: ip address add"
-          : "end what uses the address (ss -lnp shows it), and try again",
-      data: { address: where },
-    },
-  );
 }
 
 /**

@@ -2,7 +2,10 @@
  * A core that holds only what changed: which earlier cores of the same process hold the rest, and where. Pages of a
  * mapping that are in no run and are not inherited are absent, as in any other core.
  */
-import { u64, z } from "./schema.js";
+import { decodeRunTable } from "./run-table.js";
+import { bytes, u64, z } from "./schema.js";
+
+const NO_ROWS = Buffer.alloc(0);
 
 /** An earlier core, and what tells that it is still the one that was meant. */
 export const ancestorSchema = z.object({
@@ -25,22 +28,41 @@ export interface InheritedRun {
   readonly crc32c: number;
 }
 
-/** Note RECORE/DELTA. Runs are in order of address and overlap neither one another nor the core's own. */
-export const deltaSchema = z.object({
-  /** The parent first, then its parent, down to a whole core. */
-  ancestors: z.array(ancestorSchema).min(1).readonly(),
-  inherited: z
-    .array(
-      z.tuple([u64, z.int().positive(), z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]),
-    )
-    .transform((rows): readonly InheritedRun[] =>
-      rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
-        address,
-        lengthBytes,
-        ancestor,
-        fileOffset,
-        crc32c,
-      })),
-    ),
-});
+const rowsSchema = z
+  .array(z.tuple([u64, z.int().positive(), z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]))
+  .transform((rows): InheritedRun[] =>
+    rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
+      address,
+      lengthBytes,
+      ancestor,
+      fileOffset,
+      crc32c,
+    })),
+  );
+
+/** Note RECORE/DELTA: runs in order of address that overlap neither one another nor the core's own; rows or a table. */
+export const deltaSchema = z
+  .object({
+    /** The parent first, then its parent, down to a whole core. */
+    ancestors: z.array(ancestorSchema).min(1).readonly(),
+    inherited: rowsSchema.optional(),
+    table: bytes.optional(),
+  })
+  .transform(({ ancestors, inherited: rows, table }, context) => {
+    const tabled = decodeRunTable(table ?? NO_ROWS, (address, { tag: ancestor, ...row }) => ({
+      address,
+      ...row,
+      ancestor,
+    }));
+    const isOne = (rows === undefined) !== (table === undefined);
+    if (tabled === null || !isOne) {
+      context.addIssue({
+        code: "custom",
+        path: ["table"],
+        message: "either rows of inherited pages or a table of them",
+      });
+    }
+    const inherited: readonly InheritedRun[] = rows ?? tabled ?? [];
+    return { ancestors, inherited };
+  });
 export type Delta = z.infer<typeof deltaSchema>;

@@ -14,10 +14,10 @@ const PAGE_SHIFT = [
 /** The shift by one page of each value of each byte of a checksum. */
 const SHIFTS = makeShifts();
 
-/** CRC32C of pages that stand one behind the other, from theirs; 0 of none. */
-export function joinChecksums(pages: Uint32Array): number {
+/** CRC32C of pages that stand one behind the other, from theirs, or from some of them; 0 of none. */
+export function joinChecksums(pages: Uint32Array, first = 0, end = pages.length): number {
   let sum = 0;
-  for (const page of pages) sum = (shift(sum) ^ page) >>> 0;
+  for (let page = first; page < end; page += 1) sum = (shift(sum) ^ (pages[page] as number)) >>> 0;
   return sum;
 }
 

@@ -5,7 +5,8 @@
  * In cores of others offsets are not page-aligned, and a run may end inside a page, whose rest is then zero.
  */
 import type { Address } from "./address.js";
-import { u64, z } from "./schema.js";
+import { decodeRunTable } from "./run-table.js";
+import { bytes, u64, z } from "./schema.js";
 
 export { RUN_BYTES_MAX } from "./address.js";
 
@@ -24,10 +25,7 @@ export type PageRun = z.infer<typeof runSchema>;
 
 const ADDRESS = /^0x[0-9a-f]{1,16}$/;
 
-/**
- * By hand, and without iterators: there is a row for every MiB of memory, and a lazy restore waits for no other of its
- * checks as long.
- */
+/** By hand, and without iterators: there is a row for every MiB of memory. */
 function runOf(row: unknown): PageRun | null {
   if (!Array.isArray(row) || row.length !== 5) return null;
   const address: unknown = row[0];
@@ -44,18 +42,32 @@ function isInt(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Note RECORE/PAGES. Runs are in order of address and do not overlap. Compact: five values a run. */
-export const pagesSchema = z.object({
-  runs: z.array(z.unknown()).transform((rows, context): PageRun[] => {
-    const runs: PageRun[] = [];
-    for (let index = 0; index < rows.length; index += 1) {
-      const run = runOf(rows[index]);
-      if (run === null) context.addIssue({ code: "custom", path: [index], message: "no run of pages" });
-      else runs.push(run);
+/** Note RECORE/PAGES: runs in order of address that do not overlap. Compact: five values a run, or a table of them. */
+export const pagesSchema = z
+  .object({ runs: z.array(z.unknown()).optional(), table: bytes.optional() })
+  .transform(({ runs: rows, table }, context): { runs: PageRun[] } => {
+    const refuse = (path: (string | number)[], message: string) => {
+      context.addIssue({ code: "custom", path, message });
+      return { runs: [] };
+    };
+    if ((rows === undefined) === (table === undefined))
+      return refuse(["runs"], "either runs or a table of them");
+    if (table !== undefined) {
+      const runs = decodeRunTable(table, (address, { tag, ...row }) => ({
+        address,
+        ...row,
+        sameAsFile: tag === 1,
+      }));
+      return runs === null ? refuse(["table"], "no table of runs") : { runs };
     }
-    return runs;
-  }),
-});
+    const runs: PageRun[] = [];
+    for (const [index, row] of (rows ?? []).entries()) {
+      const run = runOf(row);
+      if (run === null) return refuse(["runs", index], "no run of pages");
+      runs.push(run);
+    }
+    return { runs };
+  });
 
 /** A range of a tracee's memory and where it belongs in a file; what bulk copies work on. */
 export interface CopyRange {

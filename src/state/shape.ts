@@ -11,7 +11,7 @@ export interface Issue {
 }
 
 export type Outcome<T> =
-  | { readonly success: true; readonly data: T }
+  | { readonly success: true; readonly data: T; readonly error?: undefined }
   | { readonly success: false; readonly error: { readonly issues: readonly [Issue] } };
 
 /** The first place that does not fit; `path` grows from the inside. */

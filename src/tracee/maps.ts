@@ -1,6 +1,7 @@
 /** The mappings of a process from /proc/PID/smaps: one Vma each, with VmFlags (proc_pid_smaps(5)). */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Vma } from "../state/vma.js";
+import { readCountedList } from "./proc-file.js";
 
 /** A name may hold any byte, line separators of JavaScript among them. */
 const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/s;
@@ -10,7 +11,7 @@ export const HUGE_PAGES = "/anon_hugepage";
 
 /** All mappings in order of address, [vsyscall] left out: it is the same in every process. */
 export function readMappings(pid: number): Vma[] {
-  const vmas = parseSmaps(readFileSync(`/proc/${pid}/smaps`, "utf8"));
+  const vmas = parseSmaps(readCountedList(`/proc/${pid}/smaps`, "utf8"));
   return vmas.map((vma) => (vma.deleted && isThere(pid, vma) ? undelete(vma) : vma));
 }
 

@@ -7,6 +7,7 @@ import type { RangeList, RangePart } from "./range-list.js";
 const OVER = 1;
 const LOOSE = 2;
 const GENTLY = 4;
+const DIRECT = 8;
 
 /** The checksum of a page that was gone when a running process was copied. */
 export const GONE_CHECKSUM = 0xffff_ffff;
@@ -26,6 +27,8 @@ export function writeMemory(pid: number, address: Address, bytes: Buffer): void 
 /** How much of the machine a copy takes. */
 export interface CopyManner {
   readonly threads: number;
+  /** The same for writes past the page cache; default: `threads`. */
+  readonly diskThreads?: number;
   /** Other threads of the machine come first. */
   readonly gently?: boolean;
   /** Copies in parts of about so many bytes, and calls `before` ahead of each, with its bytes and all that are left. */
@@ -35,8 +38,10 @@ export interface CopyManner {
 
 export interface PageCopy extends CopyManner {
   readonly list: RangeList;
-  /** Something may stand in the file already: zero pages are made holes. */
+  /** Something may stand in the file already, or room is reserved: zero pages are made holes. */
   readonly over?: boolean;
+  /** The descriptor goes past the page cache: a few zero pages are written with what is around them. */
+  readonly direct?: boolean;
   /** The process runs: a page that is gone counts as zeros and gets GONE_CHECKSUM. */
   readonly loose?: boolean;
   /** The ranges are places in this stash, not addresses (`pid` is 0 then). */
@@ -53,9 +58,10 @@ export function copyPages(
   fd: number,
   copy: PageCopy,
 ): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
-  const { list, threads, over, loose, gently, stash = Buffer.alloc(0) } = copy;
+  const { list, over, direct, loose, gently, stash = Buffer.alloc(0) } = copy;
+  const threads = direct ? (copy.diskThreads ?? copy.threads) : copy.threads;
   const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
-  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0);
+  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0) | (direct ? DIRECT : 0);
   let writtenBytes = 0;
   inParts(list, copy, ({ packed, count }, doneBytes) => {
     const crcs = Buffer.from(checksums.buffer, (doneBytes / PAGE_BYTES) * checksums.BYTES_PER_ELEMENT);

@@ -1,8 +1,8 @@
 /** Memory policies of single mappings as /proc/PID/numa_maps prints them (mbind(2), numa(7)). */
-import { readFileSync } from "node:fs";
 import { isErrno } from "../errors.js";
 import type { Address } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
+import { readCountedList } from "./proc-file.js";
 
 export type MemoryPolicy = NonNullable<Vma["policy"]>;
 
@@ -22,7 +22,7 @@ const LINE =
 /** By the start of a mapping, where it is not the default; empty on a kernel without NUMA. */
 export function readPolicies(pid: number): ReadonlyMap<Address, MemoryPolicy> {
   try {
-    return parseNumaMaps(readFileSync(`/proc/${pid}/numa_maps`, "latin1"));
+    return parseNumaMaps(readCountedList(`/proc/${pid}/numa_maps`, "latin1"));
   } catch (error) {
     if (isErrno(error, "ENOENT")) return new Map();
     throw error;

@@ -42,6 +42,7 @@ const NUMBER = {
   setresuid: 117,
   setresgid: 119,
   setfsuid: 122,
+  fstatfs: 138,
   prctl: 157,
   epoll_ctl: 233,
   gettid: 186,

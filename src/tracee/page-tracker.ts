@@ -25,6 +25,8 @@ const MODE_WP = 2n;
 const ESRCH = 3;
 /** Bytes whose protection is taken away in one call: the process waits for no longer when it writes there. */
 const LIFT_BYTES = 32 << 20;
+/** Half of the memory, at least, for a scan by two threads. */
+const SPLIT_BYTES_MIN = 256 << 20;
 
 export class PageTracker {
   readonly #uffd: number;
@@ -78,8 +80,10 @@ export class PageTracker {
     request.writeBigUInt64LE(MODE_WP, 16);
     const isDone = tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
     if (!isDone) return false;
-    this.#tracked.set(Number(start), Number(end));
-    this.#lift(Number(start), Number(end));
+    const span = { start: Number(start), end: Number(end) };
+    this.#tracked.set(span.start, span.end);
+    // Seldom, and much quicker to find out than to take marks away where there are none.
+    if (this.#pagemap.pages("marked", span).length > 0) this.#lift(span.start, span.end);
     return true;
   }
 
@@ -100,6 +104,23 @@ export class PageTracker {
   /** What the tracked mappings hold now. */
   census(): ReturnType<Pagemap["census"]> {
     return this.#pagemap.census();
+  }
+
+  /** The same of a process that stands, and what it has written. Throws `NativeError`. */
+  changes(): ReturnType<Pagemap["changes"]> {
+    return this.#pagemap.changes(this.#half());
+  }
+
+  /** Where half of what is tracked lies below, roughly: worth a thread's start only where there is much. */
+  #half(): number {
+    const ranges = [...this.#tracked].sort(([a], [b]) => a - b);
+    let left = ranges.reduce((bytes, [start, end]) => bytes + end - start, 0) / 2;
+    if (left < SPLIT_BYTES_MIN) return 0;
+    for (const [start, end] of ranges) {
+      if (end - start >= left) return start + Math.floor(left / LIFT_BYTES) * LIFT_BYTES;
+      left -= end - start;
+    }
+    return 0;
   }
 
   #open(start: number, end: number): number {

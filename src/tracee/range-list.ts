@@ -25,6 +25,8 @@ export class RangeList {
   #words: Uint32Array;
   #count = 0;
   #bytes = 0;
+  #stretches = 0;
+  #placeEnd = -1;
 
   /** Room for so many ranges is made at once. */
   constructor(room = 1024) {
@@ -39,6 +41,11 @@ export class RangeList {
   /** Their length in bytes. */
   get totalBytes(): number {
     return this.#bytes;
+  }
+
+  /** In how many stretches of places they stand: what is added for a place behind the last one lengthens that. */
+  get stretches(): number {
+    return this.#stretches;
   }
 
   /** Adds the pages of [start, end) with their place, in a file or in the stash. */
@@ -61,6 +68,8 @@ export class RangeList {
     this.#words[at + 3] = 0;
     this.#words[at + 4] = place % WORD;
     this.#words[at + 5] = Math.floor(place / WORD);
+    if (place !== this.#placeEnd) this.#stretches += 1;
+    this.#placeEnd = place + lengthBytes;
     this.#count += 1;
     this.#bytes += lengthBytes;
   }

@@ -1,6 +1,11 @@
 /** Rates in, decision out: when a program that is copied while it runs is stopped, and for how long about. */
 import { expect, test } from "vitest";
-import { estimateStops, expectedBytes, wantsRound } from "../../src/checkpoint/convergence.js";
+import {
+  estimateStops,
+  expectedBytes,
+  wantsLastRound,
+  wantsRound,
+} from "../../src/checkpoint/convergence.js";
 
 const MIB = 1 << 20;
 const round = (rounds: number, copiedMib: number, rates: { copyMs: number; dirtiedMs?: number }) => ({
@@ -21,6 +26,17 @@ test.each([
   ["a small program", round(1, 1, { copyMs: 1 }), false],
 ])("another round when %s: %o is %s", (_what, rates, wants) => {
   expect(wantsRound(rates)).toBe(wants);
+});
+
+test.each([
+  ["none was made yet", [], true],
+  ["much was left for the last one", [10], true],
+  ["it leaves less and less", [10, 3], true],
+  ["little was left", [0.5], false],
+  ["it writes as fast as it is copied", [10, 9], false],
+  ["there were three", [100, 30, 10], false],
+])("another round right before the stop when %s: %o is %s", (_what, copiedMib, wants) => {
+  expect(wantsLastRound(copiedMib.map((mib) => mib * MIB))).toBe(wants);
 });
 
 test("what the next round would find grows with the time this one took", () => {

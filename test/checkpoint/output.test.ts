@@ -109,19 +109,4 @@ describe("OutputFile", () => {
       output.commit();
       expect(listing(folder)).toEqual([name]);
     }));
-
-  test("writes bulk data past the page cache where that works, and into the same file", () =>
-    inFolder((folder) => {
-      const path = join(folder, "core");
-      using output = OutputFile.create(path, { force: false });
-      const ranges = (totalBytes: number, count: number) => ({ totalBytes, count });
-      expect(output.bulkFd(ranges(1000, 1), true)).toBe(output.fd);
-      expect(output.bulkFd(ranges(1 << 30, 1 << 18), true)).toBe(output.fd);
-      expect(output.bulkFd(ranges(1 << 28, 1 << 8), false)).toBe(output.fd);
-      const bulk = output.bulkFd(ranges(1 << 28, 1 << 8), true);
-      expect(output.bulkFd(ranges(2 ** 40, 1 << 20), false)).toBe(bulk);
-      writeSync(output.fd, "head", 0);
-      output.commit();
-      expect(readFileSync(path, "utf8")).toBe("head");
-    }));
 });

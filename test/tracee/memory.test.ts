@@ -1,5 +1,5 @@
 /** Memory of a process: small reads and writes whatever the protection, and bulk copies with holes and checksums. */
-import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { crc32c } from "../../src/core/crc32c.js";
@@ -190,6 +190,28 @@ test("what was stashed is written out; over something else zero pages become hol
     outside.add(4 * page, 5 * page, 0);
     expect(errnoOf(() => copyPages(0, 1, { list: outside, threads: 1, stash }))).toBe("EINVAL");
   }));
+
+test.each([
+  { direct: false, written: 3 },
+  { direct: true, written: 9 },
+])("zeros become holes, past the page cache ($direct) only where there are many", ({ direct, written }) =>
+  withScene(async (scene) => {
+    const page = Number(PAGE);
+    const path = join(scene.folder, "copy");
+    writeFileSync(path, Buffer.alloc(64 * page, 0xff));
+    const fd = openSync(path, "r+");
+    // Pages 0 and 7, then page 40 behind more zeros than are written along.
+    const stash = Buffer.alloc(64 * page);
+    for (const number of [0, 7, 40]) filledPage(BigInt(number + 1)).copy(stash, number * page);
+    const list = new RangeList();
+    list.add(0, stash.length, 0);
+    const copied = copyPages(0, fd, { list, threads: 1, over: true, direct, stash });
+    expect(copied.writtenBytes).toBe(written * page);
+    expect(readFileSync(path)).toEqual(stash);
+    expect(fstatSync(fd).blocks * 512).toBe(written * page);
+    closeSync(fd);
+  }),
+);
 
 test("CRC32C of the native library is that of RFC 3720 and of TypeScript, for every length", () =>
   withScene(async (scene) => {

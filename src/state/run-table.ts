@@ -1,0 +1,149 @@
+/**
+ * Runs of pages by the ten thousands, as a delta has them: columns of numbers, and their form in a note, which takes a few
+ * bytes a run instead of a row of JSON. Free of schemas, because checkpoints load it.
+ */
+import { PAGE_BYTES } from "./address.js";
+
+/** What stands at an address: bytes of a file with their checksum, and a number that the note gives a meaning to. */
+export interface TableRow {
+  readonly lengthBytes: number;
+  readonly fileOffset: number;
+  readonly crc32c: number;
+  /** PAGES: 1 for bytes that are those of the mapped file; DELTA: the ancestor. */
+  readonly tag: number;
+}
+
+/** Bytes of a row of four varints (of 5, 5, 5 and 3 bytes at most) and a checksum. */
+const ROW_BYTES_MAX = 22;
+const TAG_MAX = 0xffff;
+/** A page number of user space, and twice that of a file of 16 TiB with its sign, have less. */
+const VARINT_BITS_MAX = 35;
+
+export class RunTable {
+  #addresses = new Float64Array(256);
+  #offsets = new Float64Array(256);
+  #lengths = new Uint32Array(256);
+  #checksums = new Uint32Array(256);
+  #tags = new Uint16Array(256);
+  #count = 0;
+  #bytes = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Of all runs, in bytes. */
+  get totalBytes(): number {
+    return this.#bytes;
+  }
+
+  /** One more, behind the others; whole pages. */
+  add(address: number, { lengthBytes, fileOffset, crc32c, tag }: TableRow): void {
+    if (this.#count === this.#tags.length) this.#grow();
+    const at = this.#count;
+    this.#addresses[at] = address;
+    this.#lengths[at] = lengthBytes;
+    this.#offsets[at] = fileOffset;
+    this.#checksums[at] = crc32c;
+    this.#tags[at] = tag;
+    this.#count += 1;
+    this.#bytes += lengthBytes;
+  }
+
+  #grow(): void {
+    const room = this.#count * 2;
+    const [addresses, offsets] = [new Float64Array(room), new Float64Array(room)];
+    const [lengths, checksums, tags] = [new Uint32Array(room), new Uint32Array(room), new Uint16Array(room)];
+    addresses.set(this.#addresses);
+    offsets.set(this.#offsets);
+    lengths.set(this.#lengths);
+    checksums.set(this.#checksums);
+    tags.set(this.#tags);
+    [this.#addresses, this.#offsets] = [addresses, offsets];
+    [this.#lengths, this.#checksums, this.#tags] = [lengths, checksums, tags];
+  }
+
+  /** Address of a run. */
+  addressAt(row: number): number {
+    return this.#addresses[row] as number;
+  }
+
+  lengthAt(row: number): number {
+    return this.#lengths[row] as number;
+  }
+
+  offsetAt(row: number): number {
+    return this.#offsets[row] as number;
+  }
+
+  tagAt(row: number): number {
+    return this.#tags[row] as number;
+  }
+
+  /**
+   * The runs, which are in order of address and apart, as a note has them: of each the pages between it and the one before,
+   * its pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of 7 bits
+   * a byte, lowest first; then the checksum, 4 bytes, little-endian.
+   */
+  encode(): Buffer {
+    const out = Buffer.allocUnsafe(this.#count * ROW_BYTES_MAX);
+    let [at, end, place] = [0, 0, 0];
+    for (let row = 0; row < this.#count; row += 1) {
+      const [first, pages] = [this.addressAt(row) / PAGE_BYTES, this.lengthAt(row) / PAGE_BYTES];
+      const there = this.offsetAt(row) / PAGE_BYTES;
+      at = putVarint(out, at, first - end);
+      at = putVarint(out, at, pages);
+      at = putVarint(out, at, there >= place ? (there - place) * 2 : (place - there) * 2 - 1);
+      at = putVarint(out, at, this.tagAt(row));
+      const checksum = this.#checksums[row] as number;
+      for (let byte = 0; byte < 4; byte += 1) out[at + byte] = checksum >>> (8 * byte);
+      at += 4;
+      [end, place] = [first + pages, there + pages];
+    }
+    return out.subarray(0, at);
+  }
+}
+
+/** Below 2^31 in whole numbers, which most are. */
+function putVarint(out: Buffer, at: number, value: number): number {
+  let next = at;
+  let left = value;
+  for (; left >= 2 ** 31; next += 1) {
+    out[next] = (left % 0x80) | 0x80;
+    left = Math.floor(left / 0x80);
+  }
+  for (; left >= 0x80; next += 1) {
+    out[next] = (left & 0x7f) | 0x80;
+    left >>>= 7;
+  }
+  out[next] = left;
+  return next + 1;
+}
+
+/** The rows of `encode`, each made by `make`; null when the bytes are none that it writes. */
+export function decodeRunTable<T>(bytes: Buffer, make: (address: bigint, row: TableRow) => T): T[] | null {
+  const rows: T[] = [];
+  let [at, end, place] = [0, 0, 0];
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; shift < VARINT_BITS_MAX; shift += 7) {
+      const byte = bytes[at] ?? Number.NaN;
+      at += 1;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    return Number.NaN;
+  };
+  while (at < bytes.length) {
+    const [gap, pages, moved, tag] = [varint(), varint(), varint(), varint()];
+    const [first, there] = [end + gap, place + (moved % 2 === 0 ? moved / 2 : -(moved + 1) / 2)];
+    const isRow = pages > 0 && there >= 0 && tag <= TAG_MAX && first + pages <= 2 ** VARINT_BITS_MAX;
+    if (!isRow || at + 4 > bytes.length) return null;
+    const crc32c = bytes.readUInt32LE(at);
+    at += 4;
+    const row = { lengthBytes: pages * PAGE_BYTES, fileOffset: there * PAGE_BYTES, crc32c, tag };
+    rows.push(make(BigInt(first * PAGE_BYTES), row));
+    [end, place] = [first + pages, there + pages];
+  }
+  return rows;
+}
