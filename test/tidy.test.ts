@@ -41,6 +41,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   elfy: /^src\/core\//,
   commander: /^src\/cli\//,
   cron: /^src\/supervise\//,
+  zod: /^src\/state\/schema\.ts$/,
 };
 
 function folderOf(path: string): string {

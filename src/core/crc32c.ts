@@ -6,33 +6,40 @@
 /** The polynomial 0x1EDC6F41 with its bits reversed. */
 const POLYNOMIAL = 0x82f63b78;
 
-/** What a byte does to the checksum, and what it does when it has 1, 2 or 3 bytes behind it. */
-const [TABLE, TABLE_1, TABLE_2, TABLE_3] = makeTables();
+/** What a byte becomes by itself and by one, two and three bytes of zeros behind it: four bytes are taken at once. */
+const TABLES = makeTables();
 
 /** Checksum of `bytes` as an unsigned 32-bit number; `previous` continues a checksum over earlier bytes. */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
+  const [table, table1, table2, table3] = TABLES;
+  const fours = bytes.length & ~3;
   let crc = ~previous;
-  let index = 0;
-  for (; index + 4 <= bytes.length; index += 4) {
-    const low = (bytes[index] as number) | ((bytes[index + 1] as number) << 8);
-    crc ^= low | ((bytes[index + 2] as number) << 16) | ((bytes[index + 3] as number) << 24);
+  let at = 0;
+  for (; at < fours; at += 4) {
+    const four =
+      (bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24);
+    crc ^= four;
     crc =
-      (TABLE_3[crc & 0xff] as number) ^
-      (TABLE_2[(crc >>> 8) & 0xff] as number) ^
-      (TABLE_1[(crc >>> 16) & 0xff] as number) ^
-      (TABLE[crc >>> 24] as number);
+      (table3[crc & 0xff] as number) ^
+      (table2[(crc >>> 8) & 0xff] as number) ^
+      (table1[(crc >>> 16) & 0xff] as number) ^
+      (table[crc >>> 24] as number);
   }
-  for (; index < bytes.length; index += 1) {
-    crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[index] as number)) & 0xff] as number);
+  for (; at < bytes.length; at += 1) {
+    crc = (crc >>> 8) ^ (table[(crc ^ (bytes[at] as number)) & 0xff] as number);
   }
   return ~crc >>> 0;
 }
 
-function makeTables(): [Int32Array, Int32Array, Int32Array, Int32Array] {
+function makeTables(): readonly [Int32Array, Int32Array, Int32Array, Int32Array] {
   const first = makeTable();
-  const behind = (table: Int32Array) => table.map((crc) => (crc >>> 8) ^ (first[crc & 0xff] as number));
-  const [second, third] = [behind(first), behind(behind(first))];
-  return [first, second, third, behind(third)];
+  const next = (table: Int32Array) => table.map((crc) => (crc >>> 8) ^ (first[crc & 0xff] as number));
+  const second = next(first);
+  const third = next(second);
+  return [first, second, third, next(third)];
 }
 
 /** The entry of a value is that of its highest bit and that of the rest. */

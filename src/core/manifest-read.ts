@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { CrError, isErrno } from "../errors.js";
-import { z } from "../state/schema.js";
+import { INTERPRETED, z } from "../state/schema.js";
 import { type Tree, type TreeMember, treeSchema } from "../state/tree.js";
 import { badCore } from "./byte-source.js";
 import { CHECKSUM_KEY, MANIFEST_NAME, manifestChecksum } from "./manifest.js";
@@ -91,8 +91,8 @@ function parseJson(bytes: Buffer, path: string): unknown {
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
-  const result = schema.safeParse(value);
+function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): z.infer<T> {
+  const result = schema.safeParse(value, INTERPRETED);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw badCore(

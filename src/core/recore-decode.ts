@@ -9,7 +9,7 @@ import { filesSchema } from "../state/fd.js";
 import { type FramesNote, framesSchema } from "../state/frame.js";
 import { pagesSchema } from "../state/pages.js";
 import { hostSchema, limitsSchema, processSchema } from "../state/process.js";
-import { z } from "../state/schema.js";
+import { INTERPRETED, z } from "../state/schema.js";
 import { signalsSchema } from "../state/signal.js";
 import { softErrorsSchema } from "../state/soft-error.js";
 import { threadsSchema } from "../state/thread.js";
@@ -129,7 +129,7 @@ function readJson(note: Note, { name, path }: { name: string; path: string }): u
 }
 
 function parse(schema: z.ZodType, value: unknown, { name, path }: { name: string; path: string }): unknown {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, INTERPRETED);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const where = issue?.path.join(".") || "its body";

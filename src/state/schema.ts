@@ -1,10 +1,14 @@
 /**
- * How state nouns declare their shape: with `z`; bigint fields use `u64`, which travels as a `0x` hex string in JSON notes.
- * Code that only writes notes needs types alone (`import type`), so that a checkpoint never loads the schemas.
+ * The one place that knows zod. State nouns declare their shape with `z`; bigint fields use `u64`, which
+ * travels as a `0x` hex string in JSON notes. Code that only writes notes needs types alone
+ * (`import type`), so that a checkpoint never pays for loading the validator.
  */
-import * as z from "./shapes.js";
+import { z } from "zod";
 
 export { z };
+
+/** For checking: most schemas are used once in the life of a command, and to compile one takes longer than that. */
+export const INTERPRETED = { jitless: true } as const;
 
 /** A 64-bit number: `0x…` in JSON, `bigint` in memory. */
 export const u64 = z
