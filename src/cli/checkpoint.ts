@@ -6,7 +6,7 @@ import { CrError } from "../errors.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { addCopyOptions, type CopyFlags, copyOptionsOf } from "./copy-options.js";
 import { parseDurationMs, parsePid } from "./duration.js";
-import { printJson, runVerb, say } from "./report.js";
+import { type Output, printJson, runVerb, say, write } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
 import { skipOption } from "./skip.js";
 
@@ -110,7 +110,7 @@ async function run(pid: number, flags: Flags): Promise<void> {
   const { checkpoint } = await import("../checkpoint/checkpoint.js");
   const result = await checkpoint(pid, options);
   // Where standard output is the stream, news are not.
-  const news = isStream ? process.stderr : process.stdout;
+  const news = isStream ? 2 : 1;
   if (flags.json) printJson(result, news);
   else tell(result, { after: options.after, news });
 }
@@ -142,15 +142,16 @@ const OUTCOMES = { kill: "and killed it", stop: "and left it stopped", continue:
 
 function tell(
   result: CheckpointResult,
-  { after, news }: { readonly after: CheckpointOptions["after"]; readonly news: NodeJS.WriteStream },
+  { after, news }: { readonly after: CheckpointOptions["after"]; readonly news: Output },
 ): void {
   const others = result.processes - 1;
   const family = others === 0 ? "" : ` and ${others} ${others === 1 ? "descendant" : "descendants"}`;
   const where = result.core === "-" ? "to standard output" : `in ${result.core}`;
-  news.write(
+  write(
     `saved ${result.name} (process ${result.pid}${family}) ${where}: ${formatBytes(result.bytes)}, ` +
       `stopped for ${formatMs(result.stopMs)} (${result.mode}), ${formatMs(result.totalMs)} in all; ` +
       `${OUTCOMES[after ?? "continue"]}\n`,
+    news,
   );
   for (const soft of result.softErrors) say(`warning: ${soft.message}`);
 }

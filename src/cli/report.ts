@@ -2,9 +2,10 @@
  * What every verb says on success and failure: one JSON object with --json, plain sentences otherwise, and an
  * exit status (0 done, 1 failed, 2 wrong usage, 125 where a program's own status is passed through).
  */
+import { writeSync } from "node:fs";
 import { styleText } from "node:util";
 import type { CommanderError } from "commander";
-import { knownError } from "../errors.js";
+import { isErrno, knownError } from "../errors.js";
 
 export interface ReportOptions {
   /** One object on standard output instead of text. */
@@ -23,12 +24,30 @@ export async function runVerb(options: ReportOptions, action: () => Promise<void
   }
 }
 
+/** Standard output and standard error. */
+export type Output = 1 | 2;
+
+/** Those that did not take all at once: the rest is on its way, and everything else goes behind it. */
+const slow = new Set<Output>();
+
+/** Writes text at once. Node's streams do so, too, after 2 ms of making them: they are for who does not take it. */
+export function write(text: string, output: Output = 1): void {
+  let rest: Uint8Array = Buffer.from(text);
+  try {
+    while (rest.length > 0 && !slow.has(output)) rest = rest.subarray(writeSync(output, rest));
+  } catch (error) {
+    if (!isErrno(error, "EAGAIN")) throw error;
+    slow.add(output);
+  }
+  if (rest.length > 0) (output === 1 ? process.stdout : process.stderr).write(rest);
+}
+
 /** Prints the object with --json, with bigint as hex strings. */
-export function printJson(value: unknown, stream: NodeJS.WriteStream = process.stdout): void {
+export function printJson(value: unknown, output: Output = 1): void {
   const text = JSON.stringify(value, (_key, item) =>
     typeof item === "bigint" ? `0x${item.toString(16)}` : item,
   );
-  stream.write(`${text}\n`);
+  write(`${text}\n`, output);
 }
 
 /** A line of news for a person: standard error, so that standard output stays the result's. */
@@ -42,8 +61,8 @@ export function reportError(error: unknown, options: ReportOptions): void {
   if (options.json) {
     const { code, message, hint, data } = known;
     // Where the status is the program's, standard output is, too.
-    const stream = options.failureStatus === 125 ? process.stderr : process.stdout;
-    printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } }, stream);
+    const output = options.failureStatus === 125 ? 2 : 1;
+    printJson({ error: { code, message, ...(hint && { hint }), ...(data && { data }) } }, output);
     return;
   }
   say(`${paint("red", known.code)}: ${known.message}`);

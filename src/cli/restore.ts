@@ -5,7 +5,7 @@ import type { FdPlacement } from "../restore/fd-placement.js";
 import type { Restored } from "../restore/restore.js";
 import type { TcpPolicy } from "../state/tcp.js";
 import { begunMs } from "./begun.js";
-import { printJson, runVerb, say } from "./report.js";
+import { printJson, runVerb, say, write } from "./report.js";
 import { skipOption } from "./skip.js";
 
 interface Flags {
@@ -108,10 +108,10 @@ function tell(restored: Restored, flags: Flags): void {
   if (flags.json) {
     printJson(
       { pid, innerPid, ...(processes && { processes }), begunMs: begunMs(), totalMs, softErrors },
-      foreground === null ? process.stdout : process.stderr,
+      foreground === null ? 1 : 2,
     );
     return;
   }
   for (const soft of softErrors) say(`warning: ${soft.message}`);
-  if (foreground === null) process.stdout.write(`${pid}\n`);
+  if (foreground === null) write(`${pid}\n`);
 }
