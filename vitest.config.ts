@@ -1,13 +1,13 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-/** Programs that compute for some seconds and are to be caught in the middle of it: they have the machine to themselves. */
-const ALONE = ["test/e2e/programs.test.ts"];
+/** Programs that are to be caught in the middle of some seconds of work or waiting: they have the machine to themselves. */
+const ALONE = ["test/e2e/programs.test.ts", "test/e2e/blocked.test.ts"];
 
 export default defineConfig({
   test: {
     pool: "forks",
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     reporters: ["default", "./test/summary-reporter.ts"],
     projects: [
