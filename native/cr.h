@@ -178,9 +178,10 @@ CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
 /* list.c: a list of /proc, behind a word that is 0 until it is there, then its length plus 1, or -errno; -ENOSPC: out is too
- * small. May run in any thread. */
+ * small. May run in any thread; gently in a new one, which lets the others of the machine come first. */
 #define CR_LIST_HEAD 8
-CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size);
+#define CR_LIST_GENTLY 1
+CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size, int32_t flags);
 
 /* spawn.c: with CR_SPAWN_SERVER a server of ours that goes on without us: fds, or /dev/null for -1, are its 0, 1, 2, … and
  * `clocks` is its argument; 0, also where it cannot be executed. */

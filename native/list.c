@@ -12,25 +12,33 @@
 
 #define ENTRIES 2048u /* bytes of two entries of smaps and a half */
 
-static int64_t read_list(const char *path, uint8_t *out, size_t size) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -errno;
+struct reading {
+  const char *path;
+  uint8_t *out;
+  size_t size;
+  int64_t result;
+};
+
+static void *read_list(void *arg) {
+  struct reading *list = arg;
+  int fd = open(list->path, O_RDONLY | O_CLOEXEC);
   size_t len = 0;
-  ssize_t n = 1;
-  while (n > 0 && size - len >= ENTRIES) {
-    n = read(fd, out + len, ENTRIES);
+  ssize_t n = fd < 0 ? -1 : 1;
+  while (n > 0 && list->size - len >= ENTRIES) {
+    n = read(fd, list->out + len, ENTRIES);
     if (n > 0) len += (size_t)n;
     if (n < 0 && errno == EINTR) n = 1;
   }
-  int64_t err = n < 0 ? -errno : n > 0 ? -ENOSPC : 0;
-  close(fd);
-  return err < 0 ? err : (int64_t)len;
+  list->result = n < 0 ? -errno : n > 0 ? -ENOSPC : (int64_t)len;
+  if (fd >= 0) close(fd);
+  return NULL;
 }
 
-CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size) {
+CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size, int32_t flags) {
   if (size < CR_LIST_HEAD) return -EINVAL;
-  int64_t result = read_list(path, out + CR_LIST_HEAD, (size_t)size - CR_LIST_HEAD);
-  int64_t told = result < 0 ? result : result + 1;
+  struct reading list = {path, out + CR_LIST_HEAD, (size_t)size - CR_LIST_HEAD, 0};
+  cr_in_threads(read_list, &list, 1, flags & CR_LIST_GENTLY);
+  int64_t told = list.result < 0 ? list.result : list.result + 1;
   __atomic_store_n((int64_t *)(void *)out, told, __ATOMIC_RELEASE);
-  return result;
+  return list.result;
 }

@@ -44,7 +44,7 @@ export class FlagsCheck implements Disposable {
   /** Of processes that run again, by what was taken to be so. */
   constructor(known: ReadonlyMap<number, readonly Vma[]>) {
     this.#known = known;
-    for (const [pid, { length }] of known) this.#lists.set(pid, beginMappings(pid, length));
+    for (const [pid, vmas] of known) this.#lists.set(pid, beginMappings(pid, vmas));
   }
 
   /** Waits for them. Of a process that has ended since nothing speaks against what was read before. */

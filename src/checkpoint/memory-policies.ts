@@ -7,7 +7,6 @@ import type { Vma } from "../state/vma.js";
 import type { CountedList } from "../tracee/counted-list.js";
 import { beginPolicies, type MemoryPolicy, readPolicies } from "../tracee/numa-maps.js";
 import type { CapturedState } from "./capture.js";
-import { isSmall } from "./live.js";
 import { type TreeLook, unlessEnded } from "./look.js";
 
 /** By member, and by the start of a mapping; null for a member that has just ended. */
@@ -20,9 +19,7 @@ export class PolicyLists implements Disposable {
 
   constructor(look: TreeLook) {
     this.#look = look;
-    for (const [pid, one] of look.looks) {
-      if (!isSmall(one)) this.#lists.set(pid, beginPolicies(pid, one.facts.vmas.length));
-    }
+    for (const [pid, { facts }] of look.looks) this.#lists.set(pid, beginPolicies(pid, facts.vmas));
   }
 
   /** All of them, as of some time since. Throws as `unlessEnded`. */

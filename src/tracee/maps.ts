@@ -11,9 +11,9 @@ export const HUGE_PAGES = "/anon_hugepage";
 
 const smapsOf = (pid: number) => `/proc/${pid}/smaps`;
 
-/** Mappings that are read while something else is done, of a process with so many; to be disposed of. */
-export function beginMappings(pid: number, count: number): CountedList {
-  return CountedList.begin(smapsOf(pid), count);
+/** Mappings that are read while something else is done, of a process with about these; to be disposed of. */
+export function beginMappings(pid: number, known: readonly Vma[]): CountedList {
+  return CountedList.begin(smapsOf(pid), known);
 }
 
 /** All mappings in order of address, [vsyscall] left out: it is the same in every process. Errors of reading. */

@@ -36,7 +36,7 @@ const SIGNATURES = {
   cr_pack: [I32, I32, I64, BYTES, I32, I32, I32],
   cr_scan: [I32, I64, I64, BYTES, I32, BYTES, I32],
   cr_data_spans: [I32, I64, I64, BYTES, I32, BYTES],
-  cr_read_list: [TEXT, BYTES, I64],
+  cr_read_list: [TEXT, BYTES, I64, I32],
   cr_spawn: [TEXT, I32, I32, I32, BYTES, I32, I32, TEXT],
   cr_wait_child: [I32],
   cr_own_call: [I64, BYTES, I32, BYTES, I32],

@@ -21,8 +21,8 @@ const LINE =
 
 const listOf = (pid: number) => `/proc/${pid}/numa_maps`;
 
-/** Policies that are read while something else is done, of a process with so many mappings; to be disposed of. */
-export function beginPolicies(pid: number, mappings: number): CountedList {
+/** Policies that are read while something else is done, of a process with these mappings; to be disposed of. */
+export function beginPolicies(pid: number, mappings: readonly Vma[]): CountedList {
   return CountedList.begin(listOf(pid), mappings);
 }
 
