@@ -39,6 +39,8 @@ export class MemoryCopy {
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
+  /** How long the last round looked for what was written, in ms; 0 where there was none but the first. */
+  scanMs = 0;
   /** What goes into the core of memory that others may reach too. */
   shown: readonly StoredRange[] = [];
   #later: (() => { vmas: Vma[]; stored: StoredRange[] }) | null = null;
@@ -96,7 +98,9 @@ export class MemoryCopy {
     const spans = this.keeping.noting(() => {
       const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
       scannedMs = performance.now();
-      return merge([...this.#pages("protect"), ...due, ...doubtfulPages(fresh, tracker)]);
+      const written = this.#pages("protect");
+      this.scanMs = performance.now() - scannedMs;
+      return merge([...written, ...due, ...doubtfulPages(fresh, tracker)]);
     });
     this.#copyRunning(spans);
     return { copiedBytes: spanBytes(spans), scannedMs };
