@@ -44,7 +44,7 @@ void report_to(const struct plan *plan, int pid) {
 
 /* To cr if it is there, else to a file beside the core. Nothing can be done where that fails, too. */
 void report(const char *code, const char *text) {
-  char line[400];
+  char line[TEXT_MAX + 40];
   int len = snprintf(line, sizeof line, "error %s %s\n", code, text);
   if (send(LINE_FD, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) == len || folder < 0) return;
   int fd = openat(folder, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
