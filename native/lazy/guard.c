@@ -149,6 +149,6 @@ void guard(const struct watched *of, struct common *common) {
   struct pollfd server = {.fd = of->other, .events = POLLIN};
   while (poll(&server, 1, -1) < 0 && errno == EINTR) continue;
   if (common->done) _exit(0);
-  report("PAGE_SERVER_LOST", "its page server (cr-lazy) was killed");
+  if (!common->told) report("PAGE_SERVER_LOST", "its page server (cr-lazy) was killed");
   end_program(of->pidfd, of->pid, common);
 }

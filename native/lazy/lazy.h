@@ -72,7 +72,7 @@ struct space {
 
 /* Shared with the guardian; the descriptors in it are those of both (CLONE_FILES). */
 struct common {
-  _Atomic int done;
+  _Atomic int done, told; /* that all is in place; what went wrong */
   _Atomic int spaces;
   _Atomic int uffds[SPACES_MAX]; /* -1: gone */
 };

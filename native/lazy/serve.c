@@ -35,6 +35,7 @@ static int count, program, program_pid, guardian, has_ended, goes_on, pace = -1;
 
 __attribute__((noreturn)) static void lose(const char *code, const char *text) {
   report(code, text);
+  common->told = 1;
   end_program(program, program_pid, common);
 }
 

@@ -86,6 +86,11 @@ export class LazyMemory implements Disposable {
     return now;
   }
 
+  /** Nobody will wait for the program: what goes wrong from here on is told beside the core. */
+  leave(): void {
+    this.#server?.tellBeside();
+  }
+
   /** The program was let go: the rest is brought meanwhile. */
   letFill(): void {
     this.#server?.letFill();
@@ -122,7 +127,7 @@ export class LazyMemory implements Disposable {
     });
   }
 
-  /** From here on the server tells what goes wrong beside the core. */
+  /** The server goes on by itself. */
   [Symbol.dispose](): void {
     this.#server?.[Symbol.dispose]();
   }

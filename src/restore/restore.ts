@@ -234,6 +234,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     parts.segments.keep();
     parts.ipc.keep();
     parts.madeAgain.name();
+    if (detach) parts.lazy?.leave();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     parts.lazy?.letFill();
     if (detach) parts.lazy?.[Symbol.dispose]();

@@ -12,6 +12,7 @@ import { tryOwnCall } from "./own-call.js";
 
 const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
 const MSG_DONTWAIT = 0x40;
+const SHUT_RD = 0;
 /** More than it ever tells (TEXT_MAX of native/lazy/lazy.h). */
 const ANSWER_BYTES = 8192;
 /** `struct lazy_head` and `lazy_run` of native/lazy/lazy.h. */
@@ -98,7 +99,11 @@ export class PageServer {
     return got > 0 ? parseTrouble(text.toString("latin1", 0, got)) : null;
   }
 
-  /** From here on it tells trouble beside the core. */
+  /** From here on it tells trouble beside the core; `trouble` gives what it has told before. */
+  tellBeside(): void {
+    if (this.#open) tryOwnCall("shutdown", this.#line, SHUT_RD);
+  }
+
   [Symbol.dispose](): void {
     if (this.#open) closeSync(this.#line);
     this.#open = false;
