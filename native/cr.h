@@ -186,7 +186,7 @@ CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size, int32_
 /* spawn.c: with CR_SPAWN_SERVER a server of ours that goes on without us: fds, or /dev/null for -1, are its 0, 1, 2, … and
  * `clocks` is its argument; 0, also where it cannot be executed. */
 #define CR_SPAWN_SERVER 4
-#define CR_SPAWN_SERVER_FDS 8
+#define CR_SPAWN_SERVER_FDS 20
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
                         int32_t fd_count, int32_t fd_base,
                         const char *clocks); /* lines for timens_offsets, or empty */

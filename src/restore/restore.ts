@@ -126,7 +126,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
-  const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
+  const lazy = options.lazy ? new LazyMemory({ core, heritage: chain.heritage }, corePath) : null;
   const known = { core, chain, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
   const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, ipc, spaces });
   snapshots.keep();
@@ -234,6 +234,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     parts.segments.keep();
     parts.ipc.keep();
     parts.madeAgain.name();
+    if (detach) parts.lazy?.leave();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     parts.lazy?.letFill();
     if (detach) parts.lazy?.[Symbol.dispose]();
