@@ -191,8 +191,9 @@ describe("while memory comes from several cores", () => {
       const { target, first, core } = await beginInherited(scene);
       const { env } = shutTap(scene);
       const { cr } = await restore(scene, { target, core, extra: LAZY, env });
-      truncateSync(first, 65536);
       allowTurns(target, 3);
+      await eventually("it has what it needs to wait", () => target.output().endsWith("ready\n"));
+      truncateSync(first, 65536);
       target.go();
       expectRefusal(await cr.done, {
         codes: ["CORE_TRUNCATED"],
