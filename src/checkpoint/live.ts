@@ -5,15 +5,22 @@
 import { faultPoint } from "../fault.js";
 import { Urgency } from "../host/urgency.js";
 import { PAGE_BYTES } from "../state/address.js";
-import { getRegister } from "../state/registers.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import type { Workplace } from "../tracee/helper-thread.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { PageTracker } from "../tracee/page-tracker.js";
+import { parkBytesFor } from "../tracee/park.js";
 import { readStatus } from "../tracee/proc-status.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-import { findGadgets, findPlace, type Gadgets, placeBytesFor, stillThere } from "../tracee/site.js";
+import {
+  findGadgets,
+  findPlace,
+  type Gadgets,
+  lowestOnStack,
+  placeBytesFor,
+  stillThere,
+} from "../tracee/site.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { type Round, wantsRound } from "./convergence.js";
@@ -115,8 +122,8 @@ function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | nul
   );
   const main = threads.get(pid);
   try {
-    const work = main && !filtered ? findWorkplace(pid, main, gadgets) : null;
-    return main && work ? PageTracker.start(work, main.registers) : null;
+    const work = main && !filtered ? findWorkplace(pid, threads, gadgets) : null;
+    return main && work ? PageTracker.start(work, main) : null;
   } catch (error) {
     return giveUp(tracee, error);
   } finally {
@@ -124,14 +131,24 @@ function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | nul
   }
 }
 
-/** Borrowed memory and instructions for a thread of ours; null where there is none. */
-export function findWorkplace(pid: number, main: ThreadRegisters, known: Gadgets | null): Workplace | null {
+/** Borrowed memory and instructions for a thread of ours; null where there is none. `threads` stand, the main one is first. */
+export function findWorkplace(
+  pid: number,
+  threads: ReadonlyMap<number, ThreadRegisters>,
+  known: Gadgets | null,
+): Workplace | null {
   const vmas = parseSmaps(readMapsText(pid));
   const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
   if (gadgets === null) return null;
-  const placeBytes = PAGE_BYTES + placeBytesFor(0, main.xstate.length);
-  const place = findPlace(pid, { vmas, rsp: getRegister(main.registers, "rsp"), placeBytes });
-  return place === null ? null : { pid, gadgets, place, placeBytes };
+  const all = [...threads.values()];
+  const xstateBytes = Math.max(...all.map(({ xstate }) => xstate.length));
+  const [callBytes, parkBytes] = [placeBytesFor(0, xstateBytes), parkBytesFor(xstateBytes)];
+  const rsp = lowestOnStack(
+    vmas,
+    all.map(({ registers }) => registers),
+  );
+  const place = findPlace(pid, { vmas, rsp, placeBytes: callBytes + PAGE_BYTES + parkBytes });
+  return place === null ? null : { pid, gadgets, place, callBytes, parkBytes };
 }
 
 /** A process that is gone is an error; one that cannot be asked is stopped for all of the copy instead. */

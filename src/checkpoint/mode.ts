@@ -123,6 +123,6 @@ export function makeFork(
   // It would get our orphan for a child.
   if ((process.settings.subreaper & 0xffffffffn) !== 0n) return null;
   const main = threads.get(pid);
-  const work = main && findWorkplace(pid, main, gadgets);
-  return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;
+  const work = main && findWorkplace(pid, threads, gadgets);
+  return main && work ? attempt(pid, () => FrozenCopy.make(work, main)) : null;
 }

@@ -11,6 +11,7 @@ import { readMemory, writeMemory } from "./memory.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 import { Pagemap } from "./pagemap.js";
 import type { Span } from "./range-list.js";
+import type { ThreadRegisters } from "./thread.js";
 
 /** O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY: for everybody; the kernel's own writes are noted all the same. */
 const UFFD_FLAGS = 0x80000 | 0x800 | 1;
@@ -43,8 +44,8 @@ export class PageTracker {
    * Begins to track a stopped process, in memory borrowed from it. Null where this kernel or a limit does not let us,
    * or where tracking, tried on a borrowed page, does not see a write. Throws `NativeError` when the process ended.
    */
-  static start(work: Workplace, registers: Buffer): PageTracker | null {
-    const uffd = withHelperThread(work, registers, takeUserfault);
+  static start(work: Workplace, main: Pick<ThreadRegisters, "registers" | "sigmask">): PageTracker | null {
+    const uffd = withHelperThread(work, main, takeUserfault);
     if (uffd === null) return null;
     const tracker = new PageTracker(work.pid, uffd);
     if (tracker.#isUsable(work)) return tracker;

@@ -38,9 +38,10 @@ test("one walk over a process that stands finds what two find, also by two threa
     const freezing = { timeoutMs: 10_000, ledger: new Map(), key: "" };
     const start = () => {
       using tracee = seize(pid);
-      const main = freeze(tracee, freezing).threads.get(pid);
-      const work = main && findWorkplace(pid, main, null);
-      return main && work ? PageTracker.start(work, main.registers) : null;
+      const { threads } = freeze(tracee, freezing);
+      const main = threads.get(pid);
+      const work = main && findWorkplace(pid, threads, null);
+      return main && work ? PageTracker.start(work, main) : null;
     };
     const started = start();
     if (started === null) throw new Error("writes cannot be tracked here");
