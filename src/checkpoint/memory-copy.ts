@@ -15,7 +15,7 @@ import { startWriting } from "./bulk.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { doubtfulPages, Keeping, registerFresh, type TrackedKind, trackedPages } from "./keeping.js";
+import { doubtfulPages, Keeping, registerMuch, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
@@ -24,13 +24,15 @@ import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
 import { PlaceBook } from "./places.js";
-import { clip, isForked, isHeld, isTracked, merge, spanOf, unforked } from "./spans.js";
+import { clip, heldParts, isForked, isTracked, merge, spanOf, unforked } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
+import type { Standing } from "./tracking.js";
 
 export class MemoryCopy {
   /** What it owes to the checkpoints before and after it. */
   readonly keeping = new Keeping();
+  #standing: Standing | null = null;
   /** A core to compare with once the program runs again; and whether what is as in its file is stored, too. */
   parent: ParentCore | null = null;
   isSelfContained = false;
@@ -55,10 +57,10 @@ export class MemoryCopy {
     this.pace = pace;
   }
 
-  /** Tracks the private mappings of the running process from now on. */
-  track(tracker: PageTracker, vmas: readonly Vma[]): void {
-    this.#tracker = tracker;
-    for (const vma of vmas.filter(isTracked)) tracker.register(vma);
+  /** Goes on with a tracking that has begun; `standing` stops the process for as long as something takes. */
+  track(tracker: PageTracker | null, standing: Standing): void {
+    this.#tracker = tracker ?? this.#tracker;
+    this.#standing = standing;
   }
 
   /** Tracks on from the stop, for the next checkpoint, and goes on with what the last one left; `cloned` is in the file. */
@@ -91,7 +93,7 @@ export class MemoryCopy {
 
   /**
    * One round: copies what was written since the last one, in the first round everything; its bytes. `vmas` are the
-   * mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).
+   * mappings of this moment: new ones are tracked too where they are large. Throws `NativeError` (ESRCH gone, ENOSPC, …).
    */
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
@@ -100,7 +102,7 @@ export class MemoryCopy {
     const due = this.keeping.due(vmas, tracker);
     let scannedMs = 0;
     const spans = this.keeping.noting(() => {
-      const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
+      const fresh = registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
       scannedMs = performance.now();
       return merge([...this.#pages("protect"), ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
     });
@@ -165,7 +167,7 @@ export class MemoryCopy {
     const others = sharedPlan(planPages(pid, rest, apart), share);
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
-    const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
+    const gone = this.#book.gone().flatMap((span) => heldParts(pagemap, span));
     const untracked = clip(this.#pages("untracked"), own);
     const { written, census } = this.keeping.changes(tracker, own, untracked);
     const touched = [...written, ...untracked];

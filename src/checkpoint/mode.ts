@@ -8,9 +8,10 @@ import { FrozenCopy } from "../tracee/frozen-copy.js";
 import type { Answers } from "./ask.js";
 import { estimateStops } from "./convergence.js";
 import type { Frozen } from "./frozen.js";
-import { type Candidate, copyWhileItRuns, findWorkplace, isSmall, ownBytes, whyNoHelper } from "./live.js";
+import { type Candidate, copyWhileItRuns, isSmall, ownBytes, whyNoHelper } from "./live.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { attempt } from "./target.js";
+import { findWorkplace } from "./workplace.js";
 
 export type Mode = "live" | "fork" | "stop";
 

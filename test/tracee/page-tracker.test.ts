@@ -1,8 +1,8 @@
 /** What a process has written since it was protected, and what it holds: in one walk as in two, by one thread or two. */
 import { expect, test } from "vitest";
 import { freeze, seize } from "../../src/checkpoint/freeze.js";
-import { findWorkplace } from "../../src/checkpoint/live.js";
 import { isTracked } from "../../src/checkpoint/spans.js";
+import { findWorkplace } from "../../src/checkpoint/workplace.js";
 import { readMappings } from "../../src/tracee/maps.js";
 import { PageTracker } from "../../src/tracee/page-tracker.js";
 import { Pagemap } from "../../src/tracee/pagemap.js";
