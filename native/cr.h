@@ -40,7 +40,10 @@ struct cr_site {
   uint64_t place;       /* borrowed memory: scratch bytes first, the orphan's frame at the end */
   uint64_t place_len;
   uint8_t orphan[CR_REGS_BYTES]; /* registers that an orphan goes on with */
-  uint32_t options, pad;         /* ptrace options beside our own while the batch runs: PTRACE_O_TRACECLONE, … */
+  uint32_t options;              /* ptrace options beside our own while the batch runs: PTRACE_O_TRACECLONE, … */
+  uint32_t keeps;                /* 1: it stays ours afterwards; the caller puts mask, registers and place back */
+  uint64_t wait_at;              /* where an orphan waits first: a word, while it is 1 (futex(2)), and at +8 for how long
+                                    at most, a struct timespec; 0: nowhere */
 };
 
 /* Calls of one tracee, with their results in memory at the start of its place. */
@@ -93,9 +96,9 @@ struct cr_pages {
 
 _Static_assert(sizeof(struct cr_range) == 24, "cr_range");
 _Static_assert(sizeof(struct cr_call) == 64, "cr_call");
-_Static_assert(sizeof(struct cr_site) == 280, "cr_site");
+_Static_assert(sizeof(struct cr_site) == 288, "cr_site");
 _Static_assert(offsetof(struct cr_site, orphan) == 56, "cr_site.orphan");
-_Static_assert(sizeof(struct cr_batch) == 296, "cr_batch");
+_Static_assert(sizeof(struct cr_batch) == 304, "cr_batch");
 _Static_assert(sizeof(struct cr_thread) == 17168, "cr_thread");
 _Static_assert(offsetof(struct cr_thread, xstate_len) == 17112, "cr_thread.xstate_len");
 _Static_assert(sizeof(struct cr_sched) == 1080, "cr_sched");

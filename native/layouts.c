@@ -18,6 +18,8 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size) {
       offsetof(struct cr_site, place_len),
       offsetof(struct cr_site, orphan),
       offsetof(struct cr_site, options),
+      offsetof(struct cr_site, keeps),
+      offsetof(struct cr_site, wait_at),
       sizeof(struct cr_batch),
       offsetof(struct cr_batch, tid),
       offsetof(struct cr_batch, call_count),

@@ -177,7 +177,7 @@ static int is_held(const struct run *r) {
   return r->is_lent && r->err != -ESRCH;
 }
 
-/* Where a signal stopped it, it stands inside get_signal() as it is. */
+/* Where a signal stopped it, it stands inside get_signal() as it is. Who is kept stands there with registers of ours. */
 static void give_all_back(struct run *runs, int32_t count) {
   for (struct run *r = runs; r < runs + count; r++) {
     if (!is_held(r) || r->batch->site.stop_signal) continue;
@@ -188,7 +188,7 @@ static void give_all_back(struct run *runs, int32_t count) {
     if (!is_held(r)) continue;
     int64_t err = r->batch->site.stop_signal ? 0 : into_event_stop(r->batch);
     if (r->err == 0) r->err = err < 0 ? err : r->batch->site.stop_signal ? -EINTR : 0;
-    if (err == -ESRCH) continue;
+    if (err == -ESRCH || r->batch->site.keeps) continue;
     err = give_back(r);
     if (r->err == 0) r->err = err;
   }

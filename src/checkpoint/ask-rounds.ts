@@ -3,6 +3,7 @@
  * a process as there is room for in its borrowed memory (ask-site.ts), and of several processes at a time.
  */
 import type { Address } from "../state/address.js";
+import { Park } from "../tracee/park.js";
 import { BATCHES_MAX, type GuardedBatch, type RemoteCall, runSideBySide } from "../tracee/remote.js";
 import { guardedSite } from "../tracee/site.js";
 import { askFailed, type Site } from "./ask-site.js";
@@ -38,8 +39,27 @@ export function askInRounds(processes: readonly Questions[]): ReadonlyMap<Questi
     );
   }
   const left = processes.map(({ others }) => [...others]);
-  while (left.some((others) => others.length > 0)) askRound(nextRound(left), results);
+  const parked: Park[] = [];
+  try {
+    for (const { main, others } of processes) if (others.length > 0) parkMain(main, parked);
+    while (left.some((others) => others.length > 0)) askRound(nextRound(left), results);
+  } finally {
+    for (const park of parked) park[Symbol.dispose]();
+  }
   return results;
+}
+
+/** It is in `parked` as soon as there is something to be put back. */
+function parkMain({ frozen: { tracee, threads }, site: { park: at }, tid }: Question, parked: Park[]): void {
+  const own = threads.get(tid);
+  if (at === null || own === undefined) return;
+  try {
+    const park = new Park(tid, at, own);
+    parked.push(park);
+    park.run([{ name: "getpid", args: [] }]);
+  } catch (error) {
+    throw askFailed(tracee, tid, error);
+  }
 }
 
 /** Takes those of the next round. */

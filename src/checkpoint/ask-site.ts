@@ -4,10 +4,17 @@
  */
 import { CrError } from "../errors.js";
 import type { Address } from "../state/address.js";
-import { getRegister } from "../state/registers.js";
 import { isNativeError } from "../tracee/native-error.js";
+import { type ParkingPlace, parkBytesFor } from "../tracee/park.js";
 import { RemoteInterrupted } from "../tracee/remote.js";
-import { findGadgets, findPlace, type Gadgets, placeBytesFor, stillThere } from "../tracee/site.js";
+import {
+  findGadgets,
+  findPlace,
+  type Gadgets,
+  lowestOnStack,
+  placeBytesFor,
+  stillThere,
+} from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { changed } from "./freeze.js";
 import type { Frozen } from "./frozen.js";
@@ -17,8 +24,10 @@ import { unsupportedState } from "./refusal.js";
 const SIGSTOP = 19;
 /** Threads of one process that are asked at a time: more of its stack would hardly make it faster. */
 const ROOMS_MAX = 16;
-/** What stays between them and the main thread's stack pointer: should cr die, it runs on before the others are home. */
+/** What stays between them and the main thread's stack pointer: should cr die, it runs on when it has waited for a while. */
 const APART_BYTES = 32 << 10;
+/** How long that is, in ms: the others need some microseconds of CPU time to get home. */
+const WAIT_MS = 1_000;
 
 export interface Site {
   readonly gadgets: Gadgets;
@@ -28,6 +37,8 @@ export interface Site {
   /** For the other threads, once the main thread is done: places in the same memory, and the bytes of each. */
   readonly rooms: readonly Address[];
   readonly roomBytes: number;
+  /** For the main thread while others are asked; null where there are none, or where filters see what it does as an orphan. */
+  readonly park: ParkingPlace | null;
 }
 
 /** Throws UNSUPPORTED_STATE where there is none. */
@@ -41,17 +52,25 @@ export function findSite({ tracee, threads, look, gadgets: known }: Frozen): Sit
   const roomBytes = placeBytesFor(THREAD_SCRATCH.bytes, xstateBytes);
   const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
   if (gadgets === null) throw cannotAsk(pid, "no code to return from a signal with");
-  const stack = { vmas, rsp: getRegister(main.registers, "rsp") };
+  const rsp = lowestOnStack(
+    vmas,
+    [...threads.values()].map(({ registers }) => registers),
+  );
+  const stack = { vmas, rsp };
+  const isParked = threads.size > 1 && look.facts.seccompMode === 0;
+  const parkBytes = isParked ? parkBytesFor(xstateBytes) : 0;
   for (let rooms = Math.min(ROOMS_MAX, threads.size - 1); ; rooms >>= 1) {
     const bytes = Math.max(placeBytes, rooms * roomBytes);
     const isLast = bytes === placeBytes;
-    const free = isLast ? bytes : bytes + APART_BYTES;
+    const free = parkBytes + (isLast ? bytes : bytes + APART_BYTES);
     const place = findPlace(pid, { ...stack, placeBytes: free, mayGrow: isLast });
     if (place === null && isLast) throw cannotAsk(pid, "no memory that is proven free");
     if (place === null) continue;
     const at = (room: number) => place + BigInt(room * roomBytes);
     const fitting = Array.from({ length: Math.floor(bytes / roomBytes) }, (_, room) => at(room));
-    return { gadgets, place, placeBytes, rooms: fitting, roomBytes };
+    const parkAt = place + BigInt(bytes);
+    const park = isParked ? { gadgets, place: parkAt, placeBytes: parkBytes, waitMs: WAIT_MS } : null;
+    return { gadgets, place, placeBytes, rooms: fitting, roomBytes, park };
   }
 }
 

@@ -3,14 +3,16 @@
  * tracking says, and a note of all that was seen written, should the checkpoint come to nothing.
  */
 import type { Vma } from "../state/vma.js";
+import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
-import type { Span } from "../tracee/range-list.js";
+import { type Span, spanBytes } from "../tracee/range-list.js";
 import { threadsOf } from "../tracee/tasks.js";
 import { changed, OtherProgram } from "./freeze.js";
 import type { Kept, Link } from "./lineage.js";
 import type { PageBase } from "./page-base.js";
 import { clip, isTracked, merge, ownPages } from "./spans.js";
+import type { Standing } from "./tracking.js";
 
 export class Keeping {
   #isOn = false;
@@ -106,8 +108,23 @@ export function doubtfulPages(vmas: readonly Vma[], tracker: PageTracker): Span[
   return tracked.length === 0 ? [] : ownPages(tracked, tracker.census());
 }
 
-/** Tracks mappings that have pages and are not tracked yet; those that are now. */
-export function registerFresh(
+/** Of mappings that are not tracked yet, in bytes: little is left for the last stop, much is worth one of its own. */
+const NEW_BYTES_MIN = 2 << 20;
+
+/** Tracks what a running process has mapped anew, where it is much; the mappings that are tracked now. */
+export function registerMuch(
+  tracker: PageTracker,
+  vmas: readonly Vma[],
+  { pid, standing }: { readonly pid: number; readonly standing: Standing | null },
+): readonly Vma[] {
+  const untracked = () => trackedPages(tracker, { pid, kind: "untracked" });
+  const newBytes = spanBytes(clip(untracked(), vmas.filter(isTracked)));
+  if (newBytes < NEW_BYTES_MIN || standing === null) return [];
+  return standing(() => registerFresh(tracker, parseSmaps(readMapsText(pid)), untracked()));
+}
+
+/** Tracks mappings of a process that stands which have pages and are not tracked yet; those that are now. */
+function registerFresh(
   tracker: PageTracker,
   vmas: readonly Vma[],
   untracked: readonly Span[],
@@ -124,7 +141,7 @@ export function trackedPages(
     pid,
     kind,
     within,
-  }: { readonly pid: number; readonly kind: TrackedKind; readonly within: Span | undefined },
+  }: { readonly pid: number; readonly kind: TrackedKind; readonly within?: Span | undefined },
 ): Span[] {
   try {
     return tracker.pages(kind, within);

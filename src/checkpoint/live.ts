@@ -3,25 +3,15 @@
  * left. What cannot be tracked is left for the stop (memory-copy.ts); where tracking itself is not to be trusted, all is.
  */
 import { faultPoint } from "../fault.js";
-import { Urgency } from "../host/urgency.js";
-import { PAGE_BYTES } from "../state/address.js";
-import { getRegister } from "../state/registers.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
-import type { Workplace } from "../tracee/helper-thread.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
-import { isNativeError } from "../tracee/native-error.js";
-import { PageTracker } from "../tracee/page-tracker.js";
-import { readStatus } from "../tracee/proc-status.js";
-import { RemoteInterrupted } from "../tracee/remote.js";
-import { findGadgets, findPlace, type Gadgets, placeBytesFor, stillThere } from "../tracee/site.js";
-import type { ThreadRegisters } from "../tracee/thread.js";
-import type { Tracee } from "../tracee/tracee.js";
+import type { Gadgets } from "../tracee/site.js";
 import { type Round, wantsRound } from "./convergence.js";
-import { changed, type FreezeOptions, freeze, seize } from "./freeze.js";
+import type { FreezeOptions } from "./freeze.js";
 import type { Look } from "./look.js";
 import type { MemoryCopy } from "./memory-copy.js";
-import { rememberRestart } from "./restarted-calls.js";
 import { attempt } from "./target.js";
+import { startTracking, whileItStands } from "./tracking.js";
 
 /** A process that holds less is copied sooner than it is prepared for anything else, in bytes. */
 const SMALL_BYTES = 8 << 20;
@@ -73,11 +63,9 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
     return { ...nothing, why: why ?? DIRECT };
   }
   const mappings = () => attempt(pid, () => parseSmaps(readMapsText(pid)));
-  if (!memory.isTracking) {
-    const tracker = startTracking(candidate);
-    if (tracker === null) return { ...nothing, why: "its writes cannot be tracked here" };
-    memory.track(tracker, mappings());
-  }
+  const tracker = memory.isTracking ? null : startTracking(candidate);
+  if (tracker === null && !memory.isTracking) return { ...nothing, why: "its writes cannot be tracked here" };
+  memory.track(tracker, (act) => whileItStands(candidate, () => act()));
   let before = performance.now();
   for (let rounds = 1, last: Round | null = null; ; rounds += 1) {
     const { copiedBytes, scannedMs } = memory.round(mappings());
@@ -104,43 +92,3 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
 
 /** The disk writes into memory behind the page table's back while such a read is on its way (open(2), O_DIRECT). */
 const DIRECT = "it has a file open with O_DIRECT";
-
-/** A brief stop in which the process is given to the tracker; null where that cannot be. */
-function startTracking({ pid, gadgets, freezing }: Candidate): PageTracker | null {
-  using _urgency = Urgency.begin();
-  using tracee = seize(pid);
-  const { threads, restarting } = freeze(tracee, freezing);
-  const filtered = [...threads.keys()].some(
-    (tid) => attempt(pid, () => readStatus(pid, tid)).get("Seccomp") !== "0",
-  );
-  const main = threads.get(pid);
-  try {
-    const work = main && !filtered ? findWorkplace(pid, main, gadgets) : null;
-    return main && work ? PageTracker.start(work, main.registers) : null;
-  } catch (error) {
-    return giveUp(tracee, error);
-  } finally {
-    for (const call of restarting) rememberRestart(call.tid, call, freezing.ledger);
-  }
-}
-
-/** Borrowed memory and instructions for a thread of ours; null where there is none. */
-export function findWorkplace(pid: number, main: ThreadRegisters, known: Gadgets | null): Workplace | null {
-  const vmas = parseSmaps(readMapsText(pid));
-  const gadgets = known && stillThere(pid, known) ? known : findGadgets(pid, vmas);
-  if (gadgets === null) return null;
-  const placeBytes = PAGE_BYTES + placeBytesFor(0, main.xstate.length);
-  const place = findPlace(pid, { vmas, rsp: getRegister(main.registers, "rsp"), placeBytes });
-  return place === null ? null : { pid, gadgets, place, placeBytes };
-}
-
-/** A process that is gone is an error; one that cannot be asked is stopped for all of the copy instead. */
-function giveUp(tracee: Tracee, error: unknown): null {
-  if (isNativeError(error, "ESRCH")) throw changed(tracee.pid, error);
-  if (error instanceof RemoteInterrupted) {
-    tracee.owe(tracee.pid, error.signal);
-    return null;
-  }
-  if (isNativeError(error)) return null;
-  throw error;
-}

@@ -11,7 +11,7 @@ import { type Span, spanBytes } from "../tracee/range-list.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { doubtfulPages, Keeping, registerFresh, type TrackedKind, trackedPages } from "./keeping.js";
+import { doubtfulPages, Keeping, registerMuch, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import { MemoryFile } from "./memory-file.js";
 import type { OutputFile } from "./output.js";
@@ -21,13 +21,15 @@ import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
 import { piecesOf } from "./pieces.js";
-import { clip, isForked, isHeld, isTracked, merge, spanOf, unforked } from "./spans.js";
+import { clip, heldParts, isForked, isTracked, merge, spanOf, unforked } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
+import type { Standing } from "./tracking.js";
 
 export class MemoryCopy {
   /** What it owes to the checkpoints before and after it. */
   readonly keeping = new Keeping();
+  #standing: Standing | null = null;
   /** A core to compare with once the program runs again; and whether what is as in its file is stored, too. */
   parent: ParentCore | null = null;
   isSelfContained = false;
@@ -51,10 +53,10 @@ export class MemoryCopy {
     this.pace = pace;
   }
 
-  /** Tracks the private mappings of the running process from now on. */
-  track(tracker: PageTracker, vmas: readonly Vma[]): void {
-    this.#tracker = tracker;
-    for (const vma of vmas.filter(isTracked)) tracker.register(vma);
+  /** Goes on with a tracking that has begun; `standing` stops the process for as long as something takes. */
+  track(tracker: PageTracker | null, standing: Standing): void {
+    this.#tracker = tracker ?? this.#tracker;
+    this.#standing = standing;
   }
 
   /** Tracks on from the stop, for the next checkpoint, and goes on with what the last one left; `cloned` is in the file. */
@@ -86,7 +88,8 @@ export class MemoryCopy {
 
   /**
    * One round: copies what was written since the last one, in the first round everything; its bytes, and when it was
-   * looked for. `vmas` are the mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).
+   * looked for. `vmas` are the mappings of this moment, of which new ones are tracked too where they are large. Throws
+   * `NativeError` (ESRCH gone, ENOSPC, …).
    */
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
@@ -96,7 +99,7 @@ export class MemoryCopy {
     if (isFirst) return this.#firstRound(vmas, tracker);
     let scannedMs = 0;
     const spans = this.keeping.noting(() => {
-      const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
+      const fresh = registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
       scannedMs = performance.now();
       const written = this.#pages("protect");
       this.scanMs = performance.now() - scannedMs;
@@ -111,7 +114,7 @@ export class MemoryCopy {
    * again. It was looked for when half of it had been.
    */
   #firstRound(vmas: readonly Vma[], tracker: PageTracker): ReturnType<MemoryCopy["round"]> {
-    registerFresh(tracker, vmas, this.#pages("untracked"));
+    registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
     let [copiedBytes, lookedMs] = [0, 0];
     for (const { within, spans } of piecesOf(vmas, doubtfulPages(vmas, tracker))) {
       const now = performance.now();
@@ -174,7 +177,7 @@ export class MemoryCopy {
     const others = sharedPlan(planPages(pid, rest, apart), share);
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
-    const gone = this.#file.book.gone().filter((span) => isHeld(pagemap, span));
+    const gone = this.#file.book.gone().flatMap((span) => heldParts(pagemap, span));
     const untracked = clip(this.#pages("untracked"), own);
     const { written, census } = this.keeping.changes(tracker, own, untracked);
     const touched = [...written, ...untracked];

@@ -8,9 +8,10 @@ import { FrozenCopy } from "../tracee/frozen-copy.js";
 import type { Answers } from "./ask.js";
 import { estimateStops } from "./convergence.js";
 import type { Frozen } from "./frozen.js";
-import { type Candidate, copyWhileItRuns, findWorkplace, isSmall, ownBytes, whyNoHelper } from "./live.js";
+import { type Candidate, copyWhileItRuns, isSmall, ownBytes, whyNoHelper } from "./live.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { attempt } from "./target.js";
+import { findWorkplace } from "./workplace.js";
 
 export type Mode = "live" | "fork" | "stop";
 
@@ -123,6 +124,6 @@ export function makeFork(
   // It would get our orphan for a child.
   if ((process.settings.subreaper & 0xffffffffn) !== 0n) return null;
   const main = threads.get(pid);
-  const work = main && findWorkplace(pid, main, gadgets);
-  return main && work ? attempt(pid, () => FrozenCopy.make(work, main.registers)) : null;
+  const work = main && findWorkplace(pid, threads, gadgets);
+  return main && work ? attempt(pid, () => FrozenCopy.make(work, main)) : null;
 }

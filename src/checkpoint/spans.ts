@@ -46,10 +46,12 @@ export function ownPages(vmas: readonly Vma[], census: SpanSource): Span[] {
     .map(({ start, end }) => ({ start: Number(start), end: Number(end) }));
 }
 
-/** Whether there is anything but a guard at the span. */
-export function isHeld(source: SpanSource, { start, end }: Span): boolean {
+/** The parts of a span where there is anything but a guard: some of it may not even be mapped. */
+export function heldParts(source: SpanSource, { start, end }: Span): Span[] {
   const [spans = []] = source.spansOf([{ start: BigInt(start), end: BigInt(end) }]);
-  return spans.some(({ guard }) => !guard);
+  return spans
+    .filter(({ guard }) => !guard)
+    .map((held) => ({ start: Number(held.start), end: Number(held.end) }));
 }
 
 /** The parts of the spans that lie in the mappings, both in order. */

@@ -14,6 +14,7 @@ import {
 } from "./helper-thread.js";
 import { sendSignal } from "./kill.js";
 import { tryCall } from "./native.js";
+import type { ThreadRegisters } from "./thread.js";
 import { packInts } from "./tids.js";
 
 const CLONE_VM = 0x100;
@@ -33,11 +34,11 @@ export class FrozenCopy {
   }
 
   /**
-   * Makes it. `registers` are those of the stopped main thread. Null where the kernel makes no process (a limit, no
+   * Makes it. `main` is what the stopped main thread has. Null where the kernel makes no process (a limit, no
    * memory). Throws `NativeError`, `RemoteInterrupted`.
    */
-  static make(work: Workplace, registers: Buffer): FrozenCopy | null {
-    const pid = withHelperThread(work, registers, (thread) => {
+  static make(work: Workplace, main: Pick<ThreadRegisters, "registers" | "sigmask">): FrozenCopy | null {
+    const pid = withHelperThread(work, main, (thread) => {
       // So that the copy keeps no pipe open of which somebody awaits the end.
       thread.run([{ name: "close_range", args: [0, ALL, 0] }]);
       return withTask(work, thread, (task) => born(task, 0, PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL));

@@ -1,34 +1,42 @@
 /**
  * A thread of ours in a stopped target, for calls whose result must not stay behind there: it has a table of
  * descriptors of its own, and its end leaves no trace, since threads are reaped by nobody. All threads of the target
- * stand while it lives. Should cr die, it ends by itself (orphan-home.ts).
+ * stand while it lives. Should cr die, it ends by itself (orphan-home.ts), and the main thread waits for that (park.ts).
  */
 import { type Address, PAGE_BYTES } from "../state/address.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, NativeError } from "./native.js";
 import { type OrphanHome, orphanHome } from "./orphan-home.js";
+import { Park } from "./park.js";
 import { innerPid } from "./pid-namespace.js";
-import { type RemoteCall, runGuarded } from "./remote.js";
+import { type RemoteCall, RemoteInterrupted, runGuarded } from "./remote.js";
 import { type Gadgets, guardedSite } from "./site.js";
 import { decodeStatus } from "./stop.js";
 import { threadsOf } from "./tasks.js";
-import { readThread } from "./thread.js";
+import { readThread, type ThreadRegisters } from "./thread.js";
 import { packInts } from "./tids.js";
 
-/** CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM: a thread, but for CLONE_FILES. */
-const THREAD_FLAGS = 0x100 | 0x200 | 0x800 | 0x1_0000 | 0x4_0000;
+/** CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM: a thread, but for CLONE_FILES. CLONE_CHILD_CLEARTID. */
+const THREAD_FLAGS = 0x100 | 0x200 | 0x800 | 0x1_0000 | 0x4_0000 | 0x20_0000;
 const PTRACE_O_TRACECLONE = 1 << 3;
 /** How long a task may take to be born or to end, in ms: it does nothing else. */
 const PATIENCE_MS = 10_000;
 /** Stops that a task may still report on its way home: of a stop of the whole group, say. */
 const STOPS_MAX = 16;
 
-/** Borrowed memory of a target (findPlace of site.ts): a page for the home of tasks, the rest for remote calls. */
+/** How long the main thread of an orphan waits for the thread to be gone: only where it was never made does it take that long. */
+const WAIT_MS = 2_000;
+
+/**
+ * Borrowed memory of a target (findPlace of site.ts): for remote calls of tasks, then a page for their home, then for the
+ * main thread. Whoever is on his way home has his stack pointer below all that he needs.
+ */
 export interface Workplace {
   readonly pid: number;
   readonly gadgets: Gadgets;
   readonly place: Address;
-  readonly placeBytes: number;
+  readonly callBytes: number;
+  readonly parkBytes: number;
 }
 
 /** A task of ours in the memory of a target, standing. */
@@ -40,31 +48,53 @@ export interface Helper {
 }
 
 /**
- * Makes the thread, runs `act`, and waits for its end; the borrowed memory is as it was. `registers` are those of the
- * stopped main thread. Null when the kernel makes no thread (EAGAIN: a limit). Throws `NativeError`.
+ * Makes the thread, runs `act`, and waits for its end; the borrowed memory is as it was. `main` is what the stopped main
+ * thread has. Null when the kernel makes no thread (EAGAIN: a limit). Throws `NativeError`, `RemoteInterrupted`.
  */
 export function withHelperThread<T>(
   work: Workplace,
-  registers: Buffer,
+  main: Pick<ThreadRegisters, "registers" | "sigmask">,
   act: (helper: Helper) => T,
 ): T | null {
-  const { pid, place } = work;
-  const home = orphanHome(place, work.gadgets);
-  const before = readMemory(pid, place, PAGE_BYTES);
+  const { pid, gadgets, place, callBytes, parkBytes } = work;
+  const homeAt = place + BigInt(callBytes);
+  const home = orphanHome(homeAt, gadgets);
+  const before = readMemory(pid, place, callBytes + PAGE_BYTES);
+  const parkAt = homeAt + BigInt(PAGE_BYTES);
+  const park = new Park(pid, { gadgets, place: parkAt, placeBytes: parkBytes, waitMs: WAIT_MS }, main);
+  let isHome = true;
   try {
-    writeMemory(pid, place, home.image);
-    const clone: RemoteCall = { name: "clone", args: [THREAD_FLAGS, home.waiting, 0, 0, 0] };
-    const [made = -1n] = runHere(work, pid, { registers, calls: [clone], options: PTRACE_O_TRACECLONE });
-    if (made < 0n) return null;
-    const tid = numberHere(pid, Number(made));
-    awaitBirth(tid);
+    writeMemory(pid, homeAt, home.image);
+    const args = [THREAD_FLAGS, home.waiting, 0, park.word, 0];
+    const { made, interrupted } = clone(park, { name: "clone", args });
+    if (made <= 0n && interrupted === null) return null;
+    isHome = made <= 0n;
+    const tid = isHome ? 0 : numberHere(pid, Number(made));
     try {
+      if (!isHome) awaitBirth(tid);
+      if (interrupted !== null) throw interrupted;
       return act(helperOf(work, tid, home));
     } finally {
-      endTask(tid);
+      if (!isHome) endTask(tid);
+      isHome = true;
     }
   } finally {
-    writeMemory(pid, place, before);
+    // A thread that did not end may still come home through this memory, and is waited for.
+    if (isHome) {
+      park[Symbol.dispose]();
+      writeMemory(pid, place, before);
+    }
+  }
+}
+
+/** A signal may come right behind the call: then there is a thread all the same. */
+function clone(park: Park, call: RemoteCall): { made: bigint; interrupted: RemoteInterrupted | null } {
+  try {
+    const [made = -1n] = park.run([call], PTRACE_O_TRACECLONE);
+    return { made, interrupted: null };
+  } catch (error) {
+    if (!(error instanceof RemoteInterrupted)) throw error;
+    return { made: error.results[0] ?? 0n, interrupted: error };
   }
 }
 
@@ -110,12 +140,11 @@ function awaitStop(tid: number): ReturnType<typeof decodeStatus> {
 }
 
 function runHere(
-  { gadgets, place, placeBytes }: Workplace,
+  { gadgets, place, callBytes }: Workplace,
   tid: number,
   batch: { readonly registers: Buffer; readonly calls: readonly RemoteCall[]; readonly options: number },
 ): bigint[] {
-  const facts = { placeBytes: placeBytes - PAGE_BYTES, registers: batch.registers };
-  const site = guardedSite(gadgets, place + BigInt(PAGE_BYTES), facts);
+  const site = guardedSite(gadgets, place, { placeBytes: callBytes, registers: batch.registers });
   return runGuarded(
     tid,
     { ...site, options: batch.options },

@@ -11,6 +11,7 @@ import { readMemory, writeMemory } from "./memory.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 import { Pagemap } from "./pagemap.js";
 import type { Span } from "./range-list.js";
+import type { ThreadRegisters } from "./thread.js";
 
 /** O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY: for everybody; the kernel's own writes are noted all the same. */
 const UFFD_FLAGS = 0x80000 | 0x800 | 1;
@@ -28,6 +29,12 @@ const LIFT_BYTES = 32 << 20;
 /** Half of the memory, at least, for a scan by two threads. */
 const SPLIT_BYTES_MIN = 256 << 20;
 
+/** A mapping. */
+interface Range {
+  readonly start: Address;
+  readonly end: Address;
+}
+
 export class PageTracker {
   readonly #uffd: number;
   readonly #pagemap: Pagemap;
@@ -43,8 +50,8 @@ export class PageTracker {
    * Begins to track a stopped process, in memory borrowed from it. Null where this kernel or a limit does not let us,
    * or where tracking, tried on a borrowed page, does not see a write. Throws `NativeError` when the process ended.
    */
-  static start(work: Workplace, registers: Buffer): PageTracker | null {
-    const uffd = withHelperThread(work, registers, takeUserfault);
+  static start(work: Workplace, main: Pick<ThreadRegisters, "registers" | "sigmask">): PageTracker | null {
+    const uffd = withHelperThread(work, main, takeUserfault);
     if (uffd === null) return null;
     const tracker = new PageTracker(work.pid, uffd);
     if (tracker.#isUsable(work)) return tracker;
@@ -69,22 +76,48 @@ export class PageTracker {
   }
 
   /**
-   * Tracks a whole mapping from now on; false where the kernel cannot, or it is gone. Marks of an earlier tracking are taken
-   * away: where mremap(2) joined mappings the kernel forgets the tracking and leaves the marks, then lets the program write
-   * there, and such pages would look clean for ever.
+   * Tracks a whole mapping of a process that stands, from now on; false where the kernel cannot. Marks of an earlier tracking
+   * are taken away: where mremap(2) joined mappings the kernel forgets the tracking and leaves the marks, then lets the program
+   * write there, and such pages would look clean for ever.
    */
-  register({ start, end }: { readonly start: Address; readonly end: Address }): boolean {
-    const request = Buffer.alloc(32);
-    request.writeBigUInt64LE(start, 0);
-    request.writeBigUInt64LE(end - start, 8);
-    request.writeBigUInt64LE(MODE_WP, 16);
-    const isDone = tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
-    if (!isDone) return false;
+  register({ start, end }: Range): boolean {
     const span = { start: Number(start), end: Number(end) };
+    if (!this.#register(span)) return false;
     this.#tracked.set(span.start, span.end);
     // Seldom, and much quicker to find out than to take marks away where there are none.
     if (this.#pagemap.pages("marked", span).length > 0) this.#lift(span.start, span.end);
     return true;
+  }
+
+  /** The same for all that are meant; neighbours of them in one call, gaps between them or not. */
+  registerAll<T extends Range>(
+    all: readonly T[],
+    { isMeant, areMarked }: { isMeant: (one: T) => boolean; areMarked: boolean },
+  ): void {
+    let run: T[] = [];
+    const end = () => {
+      const [first, last] = [run[0], run.at(-1)];
+      const isDone =
+        first && last && !areMarked && this.#register({ start: Number(first.start), end: Number(last.end) });
+      for (const one of run) {
+        if (isDone) this.#tracked.set(Number(one.start), Number(one.end));
+        else this.register(one);
+      }
+      run = [];
+    };
+    for (const one of all) {
+      if (isMeant(one)) run.push(one);
+      else end();
+    }
+    end();
+  }
+
+  #register({ start, end }: Span): boolean {
+    const request = Buffer.alloc(32);
+    request.writeBigUInt64LE(BigInt(start), 0);
+    request.writeBigUInt64LE(BigInt(end - start), 8);
+    request.writeBigUInt64LE(MODE_WP, 16);
+    return tryOwnCall("ioctl", this.#uffd, UFFDIO_REGISTER, request) === 0;
   }
 
   /**

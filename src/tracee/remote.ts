@@ -10,7 +10,7 @@ import { SYSCALL, type SyscallName } from "./syscalls.js";
 /** Layout of struct cr_call, cr_site and cr_batch, which begins with a site (native/cr.h); test/tracee/layouts.test.ts compares them. */
 export const CALL_BYTES = 64;
 export const SITE_LAYOUT = {
-  bytes: 280,
+  bytes: 288,
   chain: 8,
   chainLength: 32,
   stopSignal: 36,
@@ -18,13 +18,15 @@ export const SITE_LAYOUT = {
   placeLength: 48,
   orphan: 56,
   options: 272,
+  keeps: 276,
+  waitAt: 280,
 } as const;
 export const BATCH_LAYOUT = {
-  bytes: 296,
-  tid: 280,
-  callCount: 284,
-  scratchLength: 288,
-  result: 292,
+  bytes: 304,
+  tid: 288,
+  callCount: 292,
+  scratchLength: 296,
+  result: 300,
 } as const;
 
 /** Calls of one batch, and batches of one native call; the native side refuses more. */
@@ -49,15 +51,25 @@ export interface GuardedSite {
   readonly orphan: Buffer;
   /** Options of ptrace(2) that hold while the calls run, such as PTRACE_O_TRACECLONE. */
   readonly options?: number;
+  /** Where the target waits first if we die (park.ts), in a place with WAIT_BYTES more. */
+  readonly waitAt?: Address;
+  /** Mask, registers and place stay ours when the calls are done, and also when they failed: the caller puts them back. */
+  readonly keeps?: boolean;
 }
 
-/** The batch was cut short by a signal that cannot be blocked; the target has its own state back. */
+/** Room that `waitAt` takes in a place. */
+export const WAIT_BYTES = 512;
+
+/** The batch was cut short by a signal that cannot be blocked; the target has its own state back, unless it is kept. */
 export class RemoteInterrupted extends Error {
   readonly signal: number;
-  constructor(signal: number) {
+  /** Of the calls that were made; 0 for the others. */
+  readonly results: readonly bigint[];
+  constructor(signal: number, results: readonly bigint[] = []) {
     super(`remote calls interrupted by signal ${signal}`);
     this.name = "RemoteInterrupted";
     this.signal = signal;
+    this.results = results;
   }
 }
 
@@ -105,6 +117,8 @@ function packSite(packed: Buffer, site: GuardedSite): void {
   packed.writeBigUInt64LE(site.place, SITE_LAYOUT.place);
   packed.writeBigUInt64LE(BigInt(site.placeBytes), SITE_LAYOUT.placeLength);
   packed.writeUInt32LE(site.options ?? 0, SITE_LAYOUT.options);
+  packed.writeUInt32LE(site.keeps ? 1 : 0, SITE_LAYOUT.keeps);
+  packed.writeBigUInt64LE(site.waitAt ?? 0n, SITE_LAYOUT.waitAt);
   site.orphan.copy(packed, SITE_LAYOUT.orphan, 0, REGISTERS_BYTES);
 }
 
@@ -139,17 +153,18 @@ function run(sites: Buffer, batches: readonly Omit<GuardedBatch, "site">[]): (bi
     const ours = { calls: from.calls, scratch: from.scratch };
     from.calls += batch.calls.length * CALL_BYTES;
     from.scratch += batch.scratch.length;
-    const error = errorOf(sites.subarray(index * BATCH_LAYOUT.bytes));
+    const results = batch.calls.map((_, at) => calls.readBigInt64LE(ours.calls + at * CALL_BYTES + 56));
+    const error = errorOf(sites.subarray(index * BATCH_LAYOUT.bytes), results);
     if (error !== null) return error;
     scratch.copy(batch.scratch, 0, ours.scratch, from.scratch);
-    return batch.calls.map((_, at) => calls.readBigInt64LE(ours.calls + at * CALL_BYTES + 56));
+    return results;
   });
 }
 
 /** What became of a batch. */
-function errorOf(batch: Buffer): Error | null {
+function errorOf(batch: Buffer, results: readonly bigint[]): Error | null {
   const signal = batch.readUInt32LE(SITE_LAYOUT.stopSignal);
-  if (signal !== 0) return new RemoteInterrupted(signal);
+  if (signal !== 0) return new RemoteInterrupted(signal, results);
   const result = batch.readInt32LE(BATCH_LAYOUT.result);
   return result < 0 ? new NativeError("cr_remote", errnoName(-result)) : null;
 }

@@ -119,6 +119,17 @@ export function findPlace(
   return growsTo(pid, below) ? below : null;
 }
 
+/**
+ * The stack pointer that memory for us must be below: the lowest on the main stack. Others than that of the main thread are
+ * there only if a cr that was killed has left tasks or threads on their way home, through memory above their stack pointers.
+ */
+export function lowestOnStack(vmas: readonly Vma[], registers: Iterable<Buffer>): Address {
+  const stack = vmas.find((vma) => vma.path === "[stack]");
+  const [main = 0n, ...others] = [...registers].map((each) => getRegister(each, "rsp"));
+  const isOn = (rsp: Address) => stack !== undefined && rsp >= stack.start && rsp < stack.end;
+  return others.filter(isOn).reduce((lowest, rsp) => (rsp < lowest || !isOn(lowest) ? rsp : lowest), main);
+}
+
 function isZero(pid: number, address: Address, lengthBytes: number): boolean {
   const bytes = readOrNothing(pid, address, lengthBytes);
   return bytes.length === lengthBytes && bytes.every((byte) => byte === 0);

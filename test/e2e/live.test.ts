@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { type CrResult, describeResult } from "../harness/cr.js";
 import { checkpoint, type Restored, restore, running } from "../harness/cycle.js";
 import { eventually } from "../harness/eventually.js";
-import { type Identity, killHard, runsFreely, statusLine } from "../harness/process.js";
+import { type Identity, isAlive, killHard, runsFreely, statusLine } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
 import { checkpointTree, killTree, membersOf, restoreTree } from "../harness/tree.js";
@@ -30,6 +30,16 @@ function traces({ pid }: Identity): unknown {
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     blocked: statusLine(pid, "SigBlk"),
   };
+}
+
+function tracesIfThere(target: Target): unknown {
+  return isAlive(target) ? traces(target) : null;
+}
+
+/** How it ended, if it did: by which signal tells whether cr crashed it or somebody else killed it. */
+function fateOf({ folder, output }: Target): string {
+  const status = join(folder, "status");
+  return `it ${existsSync(status) ? readFileSync(status, "latin1").trim() : "has not ended"} and said ${output()}`;
 }
 
 const WAYS = ["live", "fork", "stop"].flatMap((mode) => [
@@ -152,20 +162,18 @@ test.each(["live", "fork"])("%s: cr killed in the middle leaves nothing in the p
     const target = await begin(scene, ["rewriter", "fast"]);
     const before = traces(target);
     for (const fault of ["after-round", "after-copy"]) {
-      const args = [
-        "checkpoint",
-        `${target.pid}`,
-        "-o",
-        join(scene.folder, "core"),
-        "--force",
-        "--mode",
-        mode,
-      ];
-      const cr = scene.startCr(args, { env: { CR_FAULT: fault } });
+      const args = ["checkpoint", `${target.pid}`, "-o", join(scene.folder, "core"), "--force"];
+      const cr = scene.startCr([...args, "--mode", mode], { env: { CR_FAULT: fault } });
       const end = await cr.done;
       expect(end.signal === "SIGKILL" || end.status === 0, describeResult(end)).toBe(true);
-      await eventually("it runs on", () => runsFreely(target));
-      await eventually("nothing is left", () => JSON.stringify(traces(target)) === JSON.stringify(before));
+      await eventually(
+        () => `it runs on after ${fault}; ${fateOf(target)}`,
+        () => runsFreely(target),
+      );
+      await eventually(
+        () => `nothing is left after ${fault}; ${fateOf(target)}`,
+        () => JSON.stringify(tracesIfThere(target)) === JSON.stringify(before),
+      );
     }
     target.go();
     expect(await target.ended(), target.output()).toBe("exited 0");

@@ -2,10 +2,10 @@
  * killat: runs a tool under ptrace, counts its system-call boundaries (before and after each call, over all its
  * threads in one sequence) and kills it with SIGKILL at a chosen one.
  *
- *   killat [--from exec|seize|path:PREFIX] [--kill-at K] [--trace FILE] -- COMMAND ARG...
+ *   killat [--from exec|seize|borrow|path:PREFIX] [--kill-at K] [--trace FILE] -- COMMAND ARG...
  *
- * Boundary 0 is the entry of the first call that matters: any call (exec), ptrace(PTRACE_SEIZE or ATTACH) (seize), or
- * one with a path beginning with PREFIX. Prints one JSON object when the tool is gone; what the tool itself
+ * Boundary 0 is the entry of the first call that matters: any call (exec), ptrace(PTRACE_SEIZE or ATTACH) (seize),
+ * ptrace(PTRACE_SETSIGMASK) (borrow), or one with a path beginning with PREFIX. Prints one JSON object when the tool is gone; what the tool itself
  * prints goes to standard error. Neither its tracees nor its children are followed: those may be tracees of its own.
  */
 #include <errno.h>
@@ -68,6 +68,7 @@ static bool takes_hold(const struct call *call) {
 
 static bool is_marker(const struct call *call) {
   if (strcmp(run.from, "exec") == 0) return true;
+  if (strcmp(run.from, "borrow") == 0) return call->nr == SYS_ptrace && call->args[0] == PTRACE_SETSIGMASK;
   if (strncmp(run.from, "path:", 5) == 0 && call_has_path(call, run.from + 5)) return true;
   return takes_hold(call);
 }
@@ -192,7 +193,7 @@ static char **parse(int argc, char **argv) {
     }
   }
   if (i + 1 >= argc || strcmp(argv[i], "--") != 0) {
-    fprintf(stderr, "usage: killat [--from exec|seize|path:PREFIX] [--kill-at K] [--trace FILE] -- COMMAND...\n");
+    fprintf(stderr, "usage: killat [--from exec|seize|borrow|path:PREFIX] [--kill-at K] [--trace FILE] -- COMMAND...\n");
     exit(2);
   }
   return argv + i + 1;

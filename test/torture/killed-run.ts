@@ -8,8 +8,8 @@ const RUN_MS_MAX = 60_000;
 
 export interface KilledRunOptions {
   readonly command: readonly string[];
-  /** First boundary: any call, the call that seizes the target, or the first one with a path that begins so. */
-  readonly from: "exec" | "seize" | `path:${string}`;
+  /** First boundary: any call, that which seizes the target, that which first sets a mask in it, or the first with such a path. */
+  readonly from: "exec" | "seize" | "borrow" | `path:${string}`;
   /** Boundary at which the tool gets SIGKILL; it runs to its end when left out or when it has fewer. */
   readonly killAt?: number;
   /** File for one JSON line a call. */

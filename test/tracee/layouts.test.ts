@@ -20,6 +20,8 @@ const EXPECTED: readonly (readonly [string, number])[] = [
   ["cr_site.place_len", SITE_LAYOUT.placeLength],
   ["cr_site.orphan", SITE_LAYOUT.orphan],
   ["cr_site.options", SITE_LAYOUT.options],
+  ["cr_site.keeps", SITE_LAYOUT.keeps],
+  ["cr_site.wait_at", SITE_LAYOUT.waitAt],
   ["cr_batch", BATCH_LAYOUT.bytes],
   ["cr_batch.tid", BATCH_LAYOUT.tid],
   ["cr_batch.call_count", BATCH_LAYOUT.callCount],

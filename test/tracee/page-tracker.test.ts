@@ -1,8 +1,8 @@
 /** What a process has written since it was protected, and what it holds: in one walk as in two, by one thread or two. */
 import { expect, test } from "vitest";
 import { freeze, seize } from "../../src/checkpoint/freeze.js";
-import { findWorkplace } from "../../src/checkpoint/live.js";
 import { isTracked } from "../../src/checkpoint/spans.js";
+import { findWorkplace } from "../../src/checkpoint/workplace.js";
 import { readMappings } from "../../src/tracee/maps.js";
 import { PageTracker } from "../../src/tracee/page-tracker.js";
 import { Pagemap } from "../../src/tracee/pagemap.js";
@@ -38,9 +38,10 @@ test("one walk over a process that stands finds what two find, also by two threa
     const freezing = { timeoutMs: 10_000, ledger: new Map(), key: "" };
     const start = () => {
       using tracee = seize(pid);
-      const main = freeze(tracee, freezing).threads.get(pid);
-      const work = main && findWorkplace(pid, main, null);
-      return main && work ? PageTracker.start(work, main.registers) : null;
+      const { threads } = freeze(tracee, freezing);
+      const main = threads.get(pid);
+      const work = main && findWorkplace(pid, threads, null);
+      return main && work ? PageTracker.start(work, main) : null;
     };
     const started = start();
     if (started === null) throw new Error("writes cannot be tracked here");

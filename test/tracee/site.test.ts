@@ -8,6 +8,7 @@ import {
   findGadgets,
   findPlace,
   findSyscall,
+  lowestOnStack,
   orphanRegisters,
   placeBytesFor,
   stillThere,
@@ -103,6 +104,20 @@ describe("findPlace", () => {
       expect(await target.ended(), target.output()).toBe("exited 0");
     }),
   );
+
+  test("is below whoever is still on the main stack, and below the main thread where nobody is", () => {
+    const at = (...rsps: bigint[]) =>
+      lowestOnStack(
+        [stack],
+        rsps.map((rsp) => withRegisters(Buffer.alloc(REGISTERS_BYTES), { rsp })),
+      );
+    const [low, high, elsewhere] = [stack.start + 64n, stack.end - 8n, 4096n];
+    expect(at(high, elsewhere)).toBe(high);
+    expect(at(high, low, elsewhere)).toBe(low);
+    expect(at(low, high)).toBe(low);
+    expect(at(elsewhere, high, low)).toBe(low);
+    expect(at(elsewhere, 8192n)).toBe(elsewhere);
+  });
 
   test("takes whole pages: scratch bytes, the frame, the vector registers", () => {
     expect(placeBytesFor(0, 2696)).toBe(4096);
