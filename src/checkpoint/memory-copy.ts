@@ -87,9 +87,8 @@ export class MemoryCopy {
   }
 
   /**
-   * One round: copies what was written since the last one, in the first round everything; its bytes, and when it was
-   * looked for. `vmas` are the mappings of this moment, of which new ones are tracked too where they are large. Throws
-   * `NativeError` (ESRCH gone, ENOSPC, …).
+   * One round: copies what was written since the last one, or everything; its bytes, and when it was looked for. `vmas` are
+   * the mappings of this moment: new ones are tracked too where they are large. Throws `NativeError` (ESRCH, ENOSPC, …).
    */
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
@@ -117,13 +116,12 @@ export class MemoryCopy {
     registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
     let [copiedBytes, lookedMs] = [0, 0];
     for (const { within, spans } of piecesOf(vmas, doubtfulPages(vmas, tracker))) {
-      const now = performance.now();
       const all = merge([...this.#pages("protect", within), ...spans]);
-      this.#copyRunning(all);
       copiedBytes += spanBytes(all);
-      lookedMs += now * spanBytes(all);
+      lookedMs += performance.now() * spanBytes(all);
+      this.#copyRunning(all);
     }
-    return { copiedBytes, scannedMs: copiedBytes === 0 ? performance.now() : lookedMs / copiedBytes };
+    return { copiedBytes, scannedMs: lookedMs / Math.max(copiedBytes, 1) };
   }
 
   #copyRunning(spans: readonly Span[]): void {
@@ -144,7 +142,7 @@ export class MemoryCopy {
     return this.#stash.totalBytes;
   }
 
-  /** False when what is tracked is the memory of a program that is gone: an exec gives another one. */
+  /** False when what is tracked is the memory of a program that called exec. */
   isOfThis(): boolean {
     return this.#tracker === null || this.#tracker.isAlive();
   }

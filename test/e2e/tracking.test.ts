@@ -1,9 +1,10 @@
-/** What tracking must not do to a program that maps memory meanwhile: whether it is tracked for one checkpoint or on and on. */
+/** A program that rewrites and maps memory while it is tracked, for one checkpoint or on and on, in one piece or several. */
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { checkpoint } from "../../src/checkpoint/checkpoint.js";
 import { Lineage } from "../../src/checkpoint/lineage.js";
 import { describeResult } from "../harness/cr.js";
+import { killHard } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
 
@@ -41,4 +42,17 @@ test("nor one that comes between checkpoints that build on one another", () =>
       await checkpoint(target.pid, { output: join(scene.folder, time), lineage, mode: "live" });
     }
     await endsWell(scene, target, join(scene.folder, "8"));
+  }));
+
+test("a large program is copied piece by piece, and goes on", () =>
+  withScene(async (scene) => {
+    const target = await scene.start([fixture("rewriter"), "FOLDER", "large"]);
+    await target.says("ready");
+    const core = join(scene.folder, "core");
+    const told = await checkpoint(target.pid, { output: core, mode: "live" });
+    expect(told.scanMs).toBeGreaterThan(0);
+    await killHard(target);
+    target.go();
+    const end = await scene.cr(["restore", core]);
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
   }));
