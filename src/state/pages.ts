@@ -24,7 +24,7 @@ export interface PageRun {
 
 const ADDRESS = /^0x[0-9a-f]{1,16}$/;
 
-/** By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
+/** Of older cores. By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
 function runOf(row: unknown): PageRun | null {
   if (!Array.isArray(row) || row.length !== 5) return null;
   const [address, lengthBytes, fileOffset, crc32c, same] = row as readonly unknown[];
@@ -37,7 +37,7 @@ function isInt(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Note RECORE/PAGES: runs in order of address that do not overlap. Compact: five values a run, or a table of them. */
+/** Note RECORE/PAGES: runs in order of address that do not overlap, in a table; in older cores five values a run. */
 export const pagesSchema = z.pipe(
   z.object({ runs: z.optional(z.array(z.unknown())), table: z.optional(bytes) }),
   z.transform(({ runs: rows, table }, context): { runs: PageRun[] } => {
@@ -48,11 +48,9 @@ export const pagesSchema = z.pipe(
     if ((rows === undefined) === (table === undefined))
       return refuse(["runs"], "either runs or a table of them");
     if (table !== undefined) {
-      const runs = decodeRunTable(table, (address, { tag, ...row }) => ({
-        address,
-        ...row,
-        sameAsFile: tag === 1,
-      }));
+      const runs = decodeRunTable(table, (address, { lengthBytes, fileOffset, crc32c, tag }) => {
+        return { address, lengthBytes, fileOffset, crc32c, sameAsFile: tag === 1 };
+      });
       return runs === null ? refuse(["table"], "no table of runs") : { runs };
     }
     const runs: PageRun[] = [];
