@@ -3,10 +3,12 @@
  * started as a process alone is, the others made by one another (family.ts); each rebuilt; all let go at once. Until
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
+
 import { statSync } from "node:fs";
 import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
+import { nowMs } from "../host/monotonic.js";
 import { processStatus } from "../host/process-status.js";
 import type { FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
@@ -51,7 +53,7 @@ export function isBundle(path: string): boolean {
  * wrong with the manifest or its cores is told with the file's name.
  */
 export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
-  const begin = performance.now();
+  const begin = nowMs();
   checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
   using opening = openBundle(folder, { unpack });
   const detach = (options.detach ?? false) || (options.stopped ?? false);
@@ -115,7 +117,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
         ({ softErrors }) => softErrors,
       ),
     ],
-    totalMs: performance.now() - begin,
+    totalMs: nowMs() - begin,
     foreground: started.foreground,
   };
 }

@@ -123,15 +123,17 @@ function encodePlan({ areas, runs, source, corePath, pace }: Serving): Buffer {
   return Buffer.concat([head, bytesOf(packedAreas), bytesOf(packRuns(runs)), frames, ...names]);
 }
 
-/** A row is written for every MiB, so by whole words. */
+/** A row is written for every MiB: by halves of words, which are plain numbers, where they can be. */
 function packRuns(runs: readonly PageRun[]): BigUint64Array {
   const words = new BigUint64Array(runs.length * RUN_WORDS);
+  const halves = new Uint32Array(words.buffer);
   let at = 0;
   for (const { address, lengthBytes, fileOffset, crc32c } of runs) {
     words[at] = address;
-    words[at + 1] = BigInt(lengthBytes);
-    words[at + 2] = BigInt(fileOffset);
-    words[at + 3] = BigInt(crc32c);
+    halves[2 * at + 2] = lengthBytes;
+    halves[2 * at + 4] = fileOffset;
+    halves[2 * at + 5] = fileOffset / 2 ** 32;
+    halves[2 * at + 6] = crc32c;
     at += RUN_WORDS;
   }
   return words;
