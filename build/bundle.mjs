@@ -64,6 +64,33 @@ function requireNeighbours(code) {
   }
 }
 
+/** Modules that are loaded with this one, itself among them. */
+function loadedWith(path, graph) {
+  const found = new Set();
+  const visit = (id) => {
+    if (found.has(id)) return;
+    found.add(id);
+    graph.getModuleInfo(id)?.importedIds.forEach(visit);
+  };
+  visit(join(DIST, path));
+  return found;
+}
+
+/**
+ * The file of the bundle that a module stands in, where that is not left to rolldown: a file for what every run needs, and one
+ * for what a checkpoint and a restore have in common, instead of thirty small ones.
+ */
+const fileOf = (() => {
+  const roots = ["cli/run.js", "checkpoint/checkpoint.js", "supervise/restore-on.js"];
+  let sets = null;
+  return (id, graph) => {
+    sets ??= roots.map((path) => loadedWith(path, graph));
+    const [always, checkpoint, restore] = sets;
+    if (always.has(id)) return "always";
+    return checkpoint.has(id) && restore.has(id) ? "either" : null;
+  };
+})();
+
 try {
   const bundle = await rolldown({
     input: { [ENTRY]: join(DIST, "cli/run.js") },
@@ -77,6 +104,9 @@ try {
     format: "cjs",
     entryFileNames: "[name]",
     chunkFileNames: "[name].js",
+    codeSplitting: { groups: [{ name: fileOf, debugName: "together" }] },
+    // Some are for tools, none for V8, which keeps the text.
+    comments: { legal: true, annotation: false, jsdoc: false },
   });
   for (const { fileName, code } of output) {
     requireNeighbours(code);

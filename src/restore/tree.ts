@@ -43,11 +43,6 @@ import { putAllBack } from "./tree-snapshots.js";
 import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
 
-/** True for a bundle, which `restoreTree` takes; false for a core, or what is neither. */
-export function isBundle(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-}
-
 /**
  * Restarts the process tree of a bundle. Throws as `restore` of restore.ts does, with nothing left behind; what is
  * wrong with the manifest or its cores is told with the file's name.

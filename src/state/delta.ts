@@ -28,40 +28,43 @@ export interface InheritedRun {
   readonly crc32c: number;
 }
 
-const rowsSchema = z.pipe(
-  z.array(z.tuple([u64, positive, natural, positive, natural])),
-  z.transform((rows): InheritedRun[] =>
-    rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
-      address,
-      lengthBytes,
-      ancestor,
-      fileOffset,
-      crc32c,
-    })),
-  ),
-);
+const rowsSchema = () =>
+  z.pipe(
+    z.array(z.tuple([u64, positive, natural, positive, natural])),
+    z.transform((rows): InheritedRun[] =>
+      rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
+        address,
+        lengthBytes,
+        ancestor,
+        fileOffset,
+        crc32c,
+      })),
+    ),
+  );
 
 /** Note RECORE/DELTA: runs in order of address that overlap neither one another nor the core's own; rows or a table. */
-export const deltaSchema = z.pipe(
-  z.object({
-    /** The parent first, then its parent, down to a whole core. */
-    ancestors: z.readonly(z.array(ancestorSchema).check(z.minLength(1))),
-    inherited: z.optional(rowsSchema),
-    table: z.optional(bytes),
-  }),
-  z.transform(({ ancestors, inherited: rows, table }, context) => {
-    const tabled = decodeRunTable(table ?? NO_ROWS, (address, { tag: ancestor, ...row }) => ({
-      address,
-      ...row,
-      ancestor,
-    }));
-    const isOne = (rows === undefined) !== (table === undefined);
-    if (tabled === null || !isOne) {
-      const message = "either rows of inherited pages or a table of them";
-      context.issues.push({ code: "custom", input: table, path: ["table"], message });
-    }
-    const inherited: readonly InheritedRun[] = rows ?? tabled ?? [];
-    return { ancestors, inherited };
-  }),
+export const deltaSchema = z.lazy(() =>
+  z.pipe(
+    z.object({
+      /** The parent first, then its parent, down to a whole core. */
+      ancestors: z.readonly(z.array(ancestorSchema).check(z.minLength(1))),
+      inherited: z.optional(rowsSchema()),
+      table: z.optional(bytes),
+    }),
+    z.transform(({ ancestors, inherited: rows, table }, context) => {
+      const tabled = decodeRunTable(table ?? NO_ROWS, (address, { tag: ancestor, ...row }) => ({
+        address,
+        ...row,
+        ancestor,
+      }));
+      const isOne = (rows === undefined) !== (table === undefined);
+      if (tabled === null || !isOne) {
+        const message = "either rows of inherited pages or a table of them";
+        context.issues.push({ code: "custom", input: table, path: ["table"], message });
+      }
+      const inherited: readonly InheritedRun[] = rows ?? tabled ?? [];
+      return { ancestors, inherited };
+    }),
+  ),
 );
 export type Delta = z.infer<typeof deltaSchema>;

@@ -27,28 +27,30 @@ export interface PageSource {
 }
 
 /** Note RECORE/FRAMES. Frames are in order of their slices; what is in none is zero. Compact: five values a frame. */
-export const framesSchema = z.object({
-  /** Over the first page of the file and everything behind the frames; these digits count as zeros. */
-  crc32c: digits,
-  /** The ELF header of the plain core: 64 bytes, base64. */
-  header: z.base64(),
-  /** Size of the plain core, and where its notes begin: from there on it stands here as it is, at `tailAt`. */
-  sizeBytes: positive,
-  tailOffset: positive,
-  tailAt: positive,
-  frames: z.pipe(
-    z.array(z.tuple([int, int, int, int, int])),
-    z.transform((rows) =>
-      rows.map(
-        ([plainOffset, plainBytes, fileOffset, lengthBytes, crc32c]): Frame => ({
-          plainOffset,
-          plainBytes,
-          fileOffset,
-          lengthBytes,
-          crc32c,
-        }),
+export const framesSchema = z.lazy(() =>
+  z.object({
+    /** Over the first page of the file and everything behind the frames; these digits count as zeros. */
+    crc32c: digits,
+    /** The ELF header of the plain core: 64 bytes, base64. */
+    header: z.base64(),
+    /** Size of the plain core, and where its notes begin: from there on it stands here as it is, at `tailAt`. */
+    sizeBytes: positive,
+    tailOffset: positive,
+    tailAt: positive,
+    frames: z.pipe(
+      z.array(z.tuple([int, int, int, int, int])),
+      z.transform((rows) =>
+        rows.map(
+          ([plainOffset, plainBytes, fileOffset, lengthBytes, crc32c]): Frame => ({
+            plainOffset,
+            plainBytes,
+            fileOffset,
+            lengthBytes,
+            crc32c,
+          }),
+        ),
       ),
     ),
-  ),
-});
+  }),
+);
 export type FramesNote = z.infer<typeof framesSchema>;
