@@ -77,17 +77,18 @@ function loadedWith(path, graph) {
 }
 
 /**
- * The file of the bundle that a module stands in, where that is not left to rolldown: a file for what every run needs, and one
- * for what a checkpoint and a restore have in common, instead of thirty small ones.
+ * The file of the bundle that a module stands in, where that is not left to rolldown: what every run needs, what a checkpoint and
+ * a restore have in common, and what reads cores, each in one file instead of many small ones.
  */
 const fileOf = (() => {
-  const roots = ["cli/run.js", "checkpoint/checkpoint.js", "supervise/restore-on.js"];
+  const roots = ["cli/run.js", "checkpoint/checkpoint.js", "supervise/restore-on.js", "core/read-core.js"];
   let sets = null;
   return (id, graph) => {
     sets ??= roots.map((path) => loadedWith(path, graph));
-    const [always, checkpoint, restore] = sets;
+    const [always, checkpoint, restore, reading] = sets;
     if (always.has(id)) return "always";
-    return checkpoint.has(id) && restore.has(id) ? "either" : null;
+    if (checkpoint.has(id)) return restore.has(id) ? "either" : null;
+    return reading.has(id) ? "reading" : null;
   };
 })();
 
