@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { measureBounds } from "./bounds.mjs";
 import { endHeap, longestGapMs, paceDuring, resetGap, startHeap } from "./heap.mjs";
+import { newTally, undisturbed } from "./steal.mjs";
 import { runMeasured } from "./tools.mjs";
 
 /** How long the program is watched with no tool at work, in ms: the noise of the machine, and how much it gets done. */
@@ -27,14 +28,19 @@ export async function compareCheckpoints({ plan, folder, tools }) {
   const heap = await startHeap(program);
   const heaps = new Map();
   const samples = Object.fromEntries(tools.map(({ name }) => [name, emptySamples()]));
-  const found = { ...plan, threads, dirty, samples, failed: {}, bounds: [], scanMs: [] };
+  const found = { ...plan, threads, dirty, samples, failed: {}, bounds: [], scanMs: [], liveScanMs: [] };
+  found.tally = newTally();
   try {
     for (const tool of tools) heaps.set(tool, await heapOf(tool, { heap, program, found }));
     const noise = await measureNoise(heap);
     for (let round = 0; round <= runs; round++) {
       const order = round % 2 === 0 ? tools : [...tools].reverse();
       for (const tool of order.filter(({ name }) => !(name in found.failed))) {
-        const sample = await sampleOf(tool, { heap: heaps.get(tool), folder, noise, found });
+        const of = (sample) => sample.stopMs;
+        const sample = await undisturbed(
+          () => sampleOf(tool, { heap: heaps.get(tool), folder, noise, found }),
+          { of, tally: found.tally },
+        );
         if (round === 0 || sample === null) continue;
         for (const measure of MEASURES) samples[tool.name][measure].push(sample[measure]);
       }
@@ -76,7 +82,11 @@ async function sampleOf(tool, { heap, folder, noise, found }) {
     const stopMs = await longestGapMs(heap);
     const durableMs = wallMs + makeDurable(core);
     const slowPercent = 100 * (1 - looksPerMs / noise.looksPerMs);
-    if (tool.name === "cr") found.scanMs.push(JSON.parse(result.output).phases.scan);
+    if (tool.name === "cr") {
+      const { phases, scanMs } = JSON.parse(result.output);
+      found.scanMs.push(phases.scan);
+      found.liveScanMs.push(scanMs);
+    }
     if (found.withBounds && tool.name === "cr") found.bounds.push(measureBounds(core, folder));
     return { stopMs, slowPercent, wallMs, durableMs, cpuMs, peakBytes, ...sizesOf(core) };
   } catch (error) {

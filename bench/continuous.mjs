@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesWritten, endHeap, longestGapMs, paceDuring, resetGap, startHeap } from "./heap.mjs";
 import { median } from "./stats.mjs";
+import { stealMs } from "./steal.mjs";
 import { crCommand } from "./tools.mjs";
 
 /** How long the program's pace without a watch is measured, before and after, in ms. */
@@ -14,7 +15,7 @@ const ALONE_MS = 2_000;
 
 /**
  * A program that writes `dirty` MiB/s, in turn to all of `workingMib` where that is given, under `cr watch --every`:
- * `{everyMs, slowPercent, gapMs, stopMs, wallMs, taken, first, next}` with medians of the generations after the first; `first`
+ * `{everyMs, slowPercent, gapMs, stolenMs, watchedMs, stopMs, wallMs, taken, first, next}` with medians of the generations after the first; `first`
  * and `next` tell wall in ms and bytes on disk, and `next` also the bytes of the pages written in between.
  */
 export async function watchOnce({ mib, dirty, workingMib, everyMs, generations, folder }) {
@@ -30,6 +31,8 @@ export async function watchOnce({ mib, dirty, workingMib, everyMs, generations, 
       ...{ mib, dirty, workingMib, everyMs, slowPercent: 100 * (1 - watched.looksPerMs / alone) },
       ...summaryOf(watched.events),
       gapMs: watched.gapMs,
+      stolenMs: watched.stolenMs,
+      watchedMs: watched.watchedMs,
     };
   } finally {
     await endHeap(heap);
@@ -66,8 +69,10 @@ async function watchFor({ heap, home, everyMs, generations }) {
   try {
     await collect(1);
     await resetGap(heap);
+    const [stolen, start] = [stealMs(), performance.now()];
     const { looksPerMs } = await paceDuring(heap, () => collect(1 + generations));
-    return { looksPerMs, gapMs: await longestGapMs(heap), events };
+    const [stolenMs, watchedMs] = [stealMs() - stolen, performance.now() - start];
+    return { looksPerMs, gapMs: await longestGapMs(heap), events, stolenMs, watchedMs };
   } finally {
     const ended = watch.exitCode === null ? once(watch, "exit") : Promise.resolve();
     watch.kill("SIGTERM");

@@ -25,7 +25,7 @@ export const FULL = {
     { mib: 2048, dirty: 0, runs: 3 },
     { mib: 2048, dirty: 500, runs: 3 },
     { mib: 2048, dirty: FLAT_OUT, runs: 3 },
-    { mib: 8192, runs: 2 },
+    { mib: 8192, runs: 3 },
   ],
   trees: [{ count: 20, mib: 1024, runs: 3 }],
   restores: [

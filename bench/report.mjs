@@ -4,6 +4,7 @@ import { MEASURES } from "./checkpoints.mjs";
 import { heapName, intervalName, rateName } from "./plan.mjs";
 import { RESTORE_MEASURES } from "./restores.mjs";
 import { digits, median, mib, spread, withRange } from "./stats.mjs";
+import { describeTally, sumTallies } from "./steal.mjs";
 import { judgeTargets } from "./targets.mjs";
 import { renderTree } from "./tree.mjs";
 
@@ -18,6 +19,7 @@ const RESTORE_HEADS = [
 const WATCH_HEADS = [
   "slower, %",
   "longest gap, ms",
+  "taken by the host, %",
   "stop, ms",
   "wall, ms",
   "on disk, MiB",
@@ -72,6 +74,8 @@ function renderCheckpoints({ checkpoints }) {
     "",
     `Longest gap with no tool at work: ${gaps}.`,
     "",
+    describeTally(sumTallies(checkpoints.map(({ tally }) => tally))),
+    "",
   ];
 }
 
@@ -115,7 +119,9 @@ function renderWatches({ watches, incremental }) {
   const rows = all.map((one) => [
     `${heapName({ mib: one.mib })}, ${one.workingMib ? `${one.workingMib} MiB rewritten every 3 s` : rateName(one.dirty)}`,
     `every ${intervalName(one.everyMs)}, ${one.taken} taken`,
-    ...[one.slowPercent, one.gapMs, one.stopMs, one.next.wallMs].map(digits),
+    ...[one.slowPercent, one.gapMs, (100 * one.stolenMs) / one.watchedMs, one.stopMs, one.next.wallMs].map(
+      digits,
+    ),
     ...[one.next.diskBytes, one.next.writtenBytes].map((bytes) => digits(mib(bytes))),
   ]);
   return [

@@ -1,7 +1,7 @@
 /*
  * Bulk copies: ranges of a tracee's memory to places in a file or in a stash (memory of ours, filled while the tracee
- * stands and written out once it runs), and checksums of file ranges. A few threads take ranges in turn, so that
- * reading and writing overlap. All-zero pages are not written: they stay, or become, holes.
+ * stands and written out once it runs). A few threads take ranges in turn, so that reading and writing overlap.
+ * All-zero pages are not written: they stay, or become, holes.
  */
 #include "cr.h"
 #include "frames.h"
@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define PAGE 4096u
 #define BATCH 128  /* ranges that are read in one call into the stash, where they stand one behind the other */
 #define GATHER 512 /* the same on their way into a file; IOV_MAX is 1024 */
+#define PIECE (128u << 10)
+#define HUGE (2u << 20)
 
 struct job {
   int32_t pid, fd, mem, count, batch, flags;
@@ -70,14 +73,21 @@ static int64_t read_together(struct job *job, int32_t index, int32_t end, uint8_
   return n == (ssize_t)local.iov_len ? 0 : -EFAULT;
 }
 
-/* Reads one range, unless that is done, and sums up its pages. */
+/* Reads one range, unless that is done, and sums up its pages: piece by piece, while they are in the CPU's own cache. */
 static int64_t sum_one(struct job *job, int32_t index, uint8_t *data, int is_read) {
   const struct cr_range *r = &job->ranges[index];
-  uint32_t *crcs = job->crcs + job->first[index];
-  int64_t err = is_read ? 0 : read_tracee(job, r, data);
-  if (err == -EFAULT && job->flags & CR_COPY_LOOSE) return read_loosely(job, r, data, crcs);
-  if (err == 0) cr_crc32c_pages(data, r->len / PAGE, crcs);
-  return err;
+  for (uint64_t at = 0, len; at < r->len; at += len) {
+    len = r->len - at < PIECE ? r->len - at : PIECE;
+    struct cr_range piece = {r->addr + at, len, 0};
+    uint32_t *crcs = job->crcs + job->first[index] + at / PAGE;
+    int64_t err = is_read ? 0 : read_tracee(job, &piece, data + at);
+    if (err == -EFAULT && job->flags & CR_COPY_LOOSE)
+      err = read_loosely(job, &piece, data + at, crcs);
+    else if (err == 0)
+      cr_crc32c_pages(data + at, len / PAGE, crcs);
+    if (err < 0) return err;
+  }
+  return 0;
 }
 
 /* What stands together, in memory and in the file, is written together. */
@@ -130,15 +140,6 @@ static int64_t stash_some(struct job *job, int32_t index, int32_t end, uint8_t *
   return copied;
 }
 
-static int64_t checksum_one(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
-  (void)end;
-  const struct cr_range *r = &job->ranges[index];
-  int64_t err = read_all(job->fd, buffer, r->len, r->off);
-  if (err < 0) return err;
-  job->crcs[index] = cr_crc32c(0, buffer, r->len);
-  return (int64_t)r->len;
-}
-
 /* Takes what comes next: as many ranges as one turn may have. None when it returns `*end`. */
 static int32_t take(struct job *job, int32_t *end) {
   int32_t index = atomic_load(&job->next);
@@ -152,9 +153,17 @@ static int32_t take(struct job *job, int32_t *end) {
   return index;
 }
 
+/* Of one huge page where there is much to copy: past the page cache the kernel looks at every page of it each time. */
+static uint8_t *buffer_for(const struct job *job) {
+  if (!(job->flags & CR_COPY_DIRECT)) return aligned_alloc(PAGE, CR_RUN_MAX);
+  uint8_t *buffer = aligned_alloc(HUGE, HUGE);
+  if (buffer) (void)madvise(buffer, HUGE, MADV_HUGEPAGE); /* only sooner */
+  return buffer;
+}
+
 static void *work(void *arg) {
   struct job *job = arg;
-  uint8_t *buffer = aligned_alloc(PAGE, CR_RUN_MAX);
+  uint8_t *buffer = buffer_for(job);
   if (!buffer) {
     atomic_store(&job->error, -ENOMEM);
     return NULL;
@@ -178,8 +187,7 @@ static int64_t run(struct job *job, int32_t threads) {
   int64_t bytes = 0;
   for (int32_t i = 0; i < job->count; i++) {
     const struct cr_range *r = &job->ranges[i];
-    if (r->len == 0 || r->len > CR_RUN_MAX) return -EINVAL;
-    if (job->some != checksum_one && r->len % PAGE) return -EINVAL;
+    if (r->len == 0 || r->len % PAGE || r->len > CR_RUN_MAX) return -EINVAL;
     const uint64_t in_stash = job->pid == 0 ? r->addr : r->off;
     if (job->stash && (in_stash > job->stash_len || r->len > job->stash_len - in_stash)) return -EINVAL;
     if (job->first) job->first[i] = (int32_t)(bytes / PAGE);
@@ -216,15 +224,4 @@ CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t cou
   free(job.first);
   if (job.mem >= 0) close(job.mem);
   return result;
-}
-
-CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads) {
-  struct job job = {.fd = fd,
-                    .mem = -1,
-                    .count = count,
-                    .batch = 1,
-                    .ranges = (const struct cr_range *)ranges,
-                    .crcs = (uint32_t *)crcs,
-                    .some = checksum_one};
-  return run(&job, threads);
 }

@@ -137,7 +137,7 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
 /*
  * bulk.c: ranges of whole pages, at most CR_RUN_MAX bytes each. cr_copy_out copies them out of a tracee, or with pid 0
  * out of the stash (addr is a place in it), to their places in a file, or with fd -1 in the stash; bytes written. For
- * a file crcs gets a uint32_t (CRC32C) for each page. cr_checksum tells that of each range of a file.
+ * a file crcs gets a uint32_t (CRC32C) for each page.
  */
 #define CR_COPY_OVER 1  /* there may be something in the file, or room be reserved: zero pages become holes */
 #define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
@@ -146,7 +146,6 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
 #define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
-CR_API int64_t cr_checksum(int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs, int32_t threads);
 
 /* fill.c: ranges of a core into a process (pid), into a file (out_fd; addr is the place there) or nowhere, and their
  * checksums. Ranges are of at most CR_FRAME_MAX bytes; frames in order of plain_off, none for a plain core. Bytes
@@ -178,10 +177,16 @@ CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
+/* list.c: a list of /proc, behind a word that is 0 until it is there, then its length plus 1, or -errno; -ENOSPC: out is too
+ * small. May run in any thread; gently in a new one, which lets the others of the machine come first. */
+#define CR_LIST_HEAD 8
+#define CR_LIST_GENTLY 1
+CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size, int32_t flags);
+
 /* spawn.c: with CR_SPAWN_SERVER a server of ours that goes on without us: fds, or /dev/null for -1, are its 0, 1, 2, … and
  * `clocks` is its argument; 0, also where it cannot be executed. */
 #define CR_SPAWN_SERVER 4
-#define CR_SPAWN_SERVER_FDS 8
+#define CR_SPAWN_SERVER_FDS 20
 CR_API int64_t cr_spawn(const char *exe, int32_t want_pid, int32_t flags, int32_t personality, uint8_t *fds,
                         int32_t fd_count, int32_t fd_base,
                         const char *clocks); /* lines for timens_offsets, or empty */

@@ -1,12 +1,13 @@
 /*
- * cr-lazy PID: the page server of `cr restore --lazy`. It brings the memory of process PID out of its core, by a
- * userfaultfd of that process: what is touched first, the rest meanwhile, and ends when all is in place.
+ * cr-lazy PID: the page server of `cr restore --lazy`. It brings the memory of process PID out of its core, and out of
+ * those that this one builds on, by a userfaultfd of that process: what is touched first, the rest meanwhile, and ends
+ * when all is in place.
  *
  * The kernel gives zeros where content is missing as soon as nobody holds the userfaultfd. So a second process, the
  * guardian, shares the server's table of descriptors (CLONE_FILES: what one holds the other holds, in every instant),
- * and if one of them is killed, the other ends the program. Descriptors: 0 the line to cr, 3 the core, 4 the
- * userfaultfd. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later. What
- * is not touched it brings from when cr says `g`, or is gone.
+ * and if one of them is killed, the other ends the program. Descriptors: 0 the line to cr, 3 the userfaultfd, from 4 on
+ * the cores. On the line it is told the plan (plan.c) and answers `r`, or `error CODE WHAT`, then or at any time later.
+ * What is not touched it brings from when cr says `g`, or is gone.
  */
 #include <errno.h>
 #include <fcntl.h>

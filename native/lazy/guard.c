@@ -44,7 +44,7 @@ void report_to(const struct plan *plan, int pid) {
 
 /* To cr if it is there, else to a file beside the core. Nothing can be done where that fails, too. */
 void report(const char *code, const char *text) {
-  char line[400];
+  char line[TEXT_MAX + 40];
   int len = snprintf(line, sizeof line, "error %s %s\n", code, text);
   if (send(LINE_FD, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) == len || folder < 0) return;
   int fd = openat(folder, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -149,6 +149,6 @@ void guard(const struct watched *of, struct common *common) {
   struct pollfd server = {.fd = of->other, .events = POLLIN};
   while (poll(&server, 1, -1) < 0 && errno == EINTR) continue;
   if (common->done) _exit(0);
-  report("PAGE_SERVER_LOST", "its page server (cr-lazy) was killed");
+  if (!common->told) report("PAGE_SERVER_LOST", "its page server (cr-lazy) was killed");
   end_program(of->pidfd, of->pid, common);
 }

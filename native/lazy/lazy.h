@@ -1,7 +1,8 @@
 /*
  * cr-lazy: the memory of a program that runs already, brought when it is touched (userfaultfd(2)). A space is one
  * address space that waits for content: the program's, or that of a child it forked meanwhile. A piece is a part of a
- * space whose bytes stand in the core and are not in place yet; whatever is in no piece is zero.
+ * space whose bytes stand in a core and are not in place yet; whatever is in no piece is zero. A source is a core that
+ * holds some of them: the one that is restored, or one that it builds on.
  */
 #ifndef LAZY_H
 #define LAZY_H
@@ -13,17 +14,20 @@
 
 #define PAGE 4096ull
 #define SPACES_MAX 4096
+#define TEXT_MAX 4400 /* what went wrong, with the name of a file */
 #define LAZY_MAGIC 0x797a616c65726f63ull /* "corelazy" */
 
 /* Descriptors it is started with; 0 is the line to cr. */
 #define LINE_FD 0
-#define CORE_FD 3
-#define UFFD_FD 4
+#define UFFD_FD 3
+#define SOURCE_FD 4 /* and those behind it */
+#define SOURCES_MAX 16
 
-/* What cr tells first: this, then areas, runs and frames one after the other, then two names (see plan.c). */
+/* What cr tells first: this, then areas, runs and sources one after the other, two names, and of each source its frames
+ * and its name (see plan.c). */
 struct lazy_head {
   uint64_t magic;
-  uint32_t areas, runs, frames;
+  uint32_t areas, runs, sources;
   uint32_t core_len, pace_len, pad;
 };
 struct lazy_area {
@@ -31,16 +35,23 @@ struct lazy_area {
 };
 struct lazy_run {
   uint64_t addr, len, off;
-  uint32_t crc, pad;
+  uint32_t crc, source;
+};
+struct lazy_source {
+  uint32_t frames, name_len; /* no frames: a plain core; no name: the one that is restored */
 };
 _Static_assert(sizeof(struct lazy_head) == 32, "lazy_head");
 _Static_assert(sizeof(struct lazy_run) == 32, "lazy_run");
+_Static_assert(sizeof(struct lazy_source) == 8, "lazy_source");
+_Static_assert(SOURCE_FD + SOURCES_MAX <= CR_SPAWN_SERVER_FDS, "descriptors of a server");
 
 struct plan {
   struct lazy_head head;
   struct lazy_area *areas;
-  struct lazy_run *runs;
-  struct cr_frame *frames;
+  struct lazy_run *runs; /* in order of address */
+  struct lazy_source *sources;
+  struct cr_frame *frames[SOURCES_MAX];
+  char *names[SOURCES_MAX];
   char *core, *pace;
 };
 
@@ -61,7 +72,7 @@ struct space {
 
 /* Shared with the guardian; the descriptors in it are those of both (CLONE_FILES). */
 struct common {
-  _Atomic int done;
+  _Atomic int done, told; /* that all is in place; what went wrong */
   _Atomic int spaces;
   _Atomic int uffds[SPACES_MAX]; /* -1: gone */
 };
@@ -82,9 +93,10 @@ int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t len);
 void space_done(struct space *s, size_t index, uint64_t bytes);
 uint64_t now_ms(void);
 
-/* place.c: bytes of the core into a space. 0, -EAGAIN (events wait to be read), -ESRCH (the space is gone), or
- * what is wrong with the core: -EBADMSG, -ENODATA, -EIO, ... */
-int place_piece(struct space *s, size_t index, const struct plan *plan, struct cr_source *source);
+/* place.c: bytes of the cores into a space. 0, -EAGAIN (events wait to be read), -ESRCH (the space is gone), or
+ * what is wrong with a core: -EBADMSG, -ENODATA, -EIO, ... */
+void open_sources(const struct plan *plan);
+int place_piece(struct space *s, size_t index);
 int place_zero(struct space *s, uint64_t at);
 int is_gone(const struct space *s);
 

@@ -1,5 +1,5 @@
 /*
- * Bytes of the core into a space (ioctl_userfaultfd(2), UFFDIO_COPY). A run is read whole and proved before a byte of
+ * Bytes of the cores into a space (ioctl_userfaultfd(2), UFFDIO_COPY). A run is read whole and proved before a byte of
  * it is shown to anybody.
  */
 #include <errno.h>
@@ -16,12 +16,24 @@
 
 static _Alignas(4096) uint8_t bytes[CR_RUN_MAX];
 static int64_t loaded = -1;
+static const struct plan *plan;
+static struct cr_source sources[SOURCES_MAX];
 
-static int load(uint32_t index, const struct plan *plan, struct cr_source *source) {
+void open_sources(const struct plan *the_plan) {
+  plan = the_plan;
+  for (uint32_t i = 0; i < plan->head.sources; i++) {
+    const int32_t count = (int32_t)plan->sources[i].frames;
+    sources[i] = (struct cr_source){.fd = SOURCE_FD + (int)i, .count = count, .frames = plan->frames[i]};
+    int64_t err = cr_source_open(&sources[i]);
+    if (err < 0) refuse_start("open the frames of a core", (int)-err);
+  }
+}
+
+static int load(uint32_t index) {
   const struct lazy_run *run = &plan->runs[index];
   if (loaded == index) return 0;
   loaded = -1;
-  int64_t err = cr_source_read(source, bytes, run->len, run->off);
+  int64_t err = cr_source_read(&sources[run->source], bytes, run->len, run->off);
   if (err < 0) return (int)err;
   if (cr_crc32c(0, bytes, run->len) != run->crc) return -EBADMSG;
   loaded = index;
@@ -64,8 +76,8 @@ static int missing(struct space *s, size_t index) {
   return 0;
 }
 
-int place_piece(struct space *s, size_t index, const struct plan *plan, struct cr_source *source) {
-  int err = load(s->pieces[index].run, plan, source);
+int place_piece(struct space *s, size_t index) {
+  int err = load(s->pieces[index].run);
   if (err < 0) return err;
   while (s->pieces[index].len > 0) {
     const struct piece *p = &s->pieces[index];

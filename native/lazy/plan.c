@@ -34,14 +34,31 @@ static void *read_table(uint32_t count, size_t size) {
   return table;
 }
 
+static int by_address(const void *a, const void *b) {
+  const struct lazy_run *x = a, *y = b;
+  return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* Told source by source. */
+static void sort_runs(const struct plan *plan) {
+  if (plan->head.sources > 1) qsort(plan->runs, plan->head.runs, sizeof *plan->runs, by_address);
+}
+
 static void check_runs(const struct plan *plan) {
   uint64_t end = 0;
   for (uint32_t i = 0; i < plan->head.runs; i++) {
     const struct lazy_run *r = &plan->runs[i];
     int is_odd = r->addr % PAGE || r->len % PAGE || r->len == 0 || r->len > CR_RUN_MAX;
-    if (is_odd || r->addr < end) refuse_start("take the runs of the core", EINVAL);
+    if (is_odd || r->addr < end || r->source >= plan->head.sources) refuse_start("take the runs of the core", EINVAL);
     end = r->addr + r->len;
   }
+}
+
+static void read_source(struct plan *plan, uint32_t index) {
+  const struct lazy_source *s = &plan->sources[index];
+  if (s->name_len > NAME_MAX_BYTES) refuse_start("read what cr tells", EPROTO);
+  plan->frames[index] = read_table(s->frames, sizeof **plan->frames);
+  plan->names[index] = read_table(s->name_len, 1);
 }
 
 struct plan read_plan(void) {
@@ -50,11 +67,14 @@ struct plan read_plan(void) {
   const struct lazy_head *h = &plan.head;
   if (h->magic != LAZY_MAGIC || h->core_len > NAME_MAX_BYTES || h->pace_len > NAME_MAX_BYTES)
     refuse_start("read what cr tells", EPROTO);
+  if (h->sources == 0 || h->sources > SOURCES_MAX) refuse_start("take the cores", E2BIG);
   plan.areas = read_table(h->areas, sizeof *plan.areas);
   plan.runs = read_table(h->runs, sizeof *plan.runs);
-  plan.frames = read_table(h->frames, sizeof *plan.frames);
+  plan.sources = read_table(h->sources, sizeof *plan.sources);
   plan.core = read_table(h->core_len, 1);
   plan.pace = read_table(h->pace_len, 1);
+  for (uint32_t i = 0; i < h->sources; i++) read_source(&plan, i);
+  sort_runs(&plan);
   check_runs(&plan);
   return plan;
 }

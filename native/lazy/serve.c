@@ -27,7 +27,6 @@ struct fault {
 
 static const struct plan *plan;
 static struct common *common;
-static struct cr_source source;
 static struct space spaces[SPACES_MAX]; /* uffd -1: gone */
 static struct pollfd polled[SPACES_MAX + 4];
 static struct fault *faults;
@@ -36,6 +35,7 @@ static int count, program, program_pid, guardian, has_ended, goes_on, pace = -1;
 
 __attribute__((noreturn)) static void lose(const char *code, const char *text) {
   report(code, text);
+  common->told = 1;
   end_program(program, program_pid, common);
 }
 
@@ -45,9 +45,10 @@ __attribute__((noreturn)) static void lose_run(uint32_t index, int err) {
   const char *what = err == -EBADMSG   ? "do not match their checksum"
                      : err == -ENODATA ? "are behind the end of the file"
                                        : strerror(-err);
-  char text[200];
-  snprintf(text, sizeof text, "the pages at 0x%llx (file offset %llu): %s", (unsigned long long)r->addr,
-           (unsigned long long)r->off, what);
+  const char *name = plan->names[r->source];
+  char text[TEXT_MAX];
+  snprintf(text, sizeof text, "the pages at 0x%llx (file offset %llu%s%s): %s", (unsigned long long)r->addr,
+           (unsigned long long)r->off, *name ? " of " : "", name, what);
   lose(err == -ENOMEM ? "LIMIT_TOO_LOW" : code, text);
 }
 
@@ -141,7 +142,7 @@ static int serve_fault(const struct fault *fault) {
   while (i < s->count && s->pieces[i].len == 0 && s->pieces[i].addr <= fault->at) i++;
   if (i < s->count && s->pieces[i].len > 0 && s->pieces[i].addr <= fault->at) {
     uint32_t run = s->pieces[i].run;
-    if (must_wait(fault->space, run, place_piece(s, i, plan, &source))) return 1;
+    if (must_wait(fault->space, run, place_piece(s, i))) return 1;
     if (s->uffd < 0) return 0;
   }
   return must_wait(fault->space, 0, place_zero(s, fault->at));
@@ -189,7 +190,7 @@ static int fill_one(int index) {
     s->next = 0;
     return 0;
   }
-  return must_wait(index, s->pieces[s->next].run, place_piece(s, s->next, plan, &source));
+  return must_wait(index, s->pieces[s->next].run, place_piece(s, s->next));
 }
 
 static void wait_for(int timeout) {
@@ -210,9 +211,7 @@ static void wait_for(int timeout) {
 }
 
 static void begin(int uffd) {
-  source = (struct cr_source){.fd = CORE_FD, .count = (int32_t)plan->head.frames, .frames = plan->frames};
-  int64_t err = cr_source_open(&source);
-  if (err < 0) refuse_start("open the frames of the core", (int)-err);
+  open_sources(plan);
   if (plan->head.pace_len > 0) pace = open(plan->pace, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   add_space(uffd, NULL);
 }

@@ -97,13 +97,25 @@ int space_cut(struct space *s, uint64_t start, uint64_t end, uint64_t keep_since
     int err = cut_one(s, i, start, end);
     if (err < 0) return err;
   }
-  s->next = 0;
   return 0;
 }
 
-static int by_address(const void *a, const void *b) {
-  const struct piece *x = a, *y = b;
-  return x->addr < y->addr ? -1 : x->addr > y->addr;
+/* Leaves out what is done. */
+static void close_up(struct space *s) {
+  size_t kept = 0;
+  for (size_t i = 0; i < s->count; i++)
+    if (s->pieces[i].len > 0) s->pieces[kept++] = s->pieces[i];
+  s->count = s->left = kept;
+  s->next = 0;
+}
+
+/* Puts pieces, in order of address, where no other one is: a delta has so many that they are not sorted anew. */
+static void insert(struct space *s, const struct piece *pieces, size_t count) {
+  size_t at = space_find(s, pieces[0].addr);
+  memmove(&s->pieces[at + count], &s->pieces[at], (s->count - at) * sizeof *pieces);
+  memcpy(&s->pieces[at], pieces, count * sizeof *pieces);
+  s->count += count;
+  s->left += count;
 }
 
 /* What lies in [from, from + len) lies at `to` from now on, and nothing else does. */
@@ -136,12 +148,8 @@ int space_move(struct space *s, uint64_t from, uint64_t to, uint64_t len) {
   if (err == 0) err = space_cut(s, to, to + len, 0);
   if (err == 0) err = make_room(s, count);
   if (err == 0 && count > 0) {
-    size_t kept = 0;
-    for (size_t i = 0; i < s->count; i++)
-      if (s->pieces[i].len > 0) s->pieces[kept++] = s->pieces[i];
-    memcpy(&s->pieces[kept], moved, count * sizeof *moved);
-    s->count = s->left = kept + count;
-    qsort(s->pieces, s->count, sizeof *s->pieces, by_address);
+    close_up(s);
+    insert(s, moved, count);
   }
   free(moved);
   return err;

@@ -8,7 +8,6 @@ import { faultPoint } from "../fault.js";
 import { cpuFeatures } from "../host/cpu-features.js";
 import { collectGarbage, Urgency } from "../host/urgency.js";
 import type { TcpPolicy } from "../state/tcp.js";
-import { readPolicies } from "../tracee/numa-maps.js";
 import { whileAllStand } from "../tracee/proc-status.js";
 import { findGadgets } from "../tracee/site.js";
 import { vdsoCrc32c } from "../tracee/vdso.js";
@@ -25,6 +24,7 @@ import { changed } from "./freeze.js";
 import { leaveOutOfTree } from "./leave-out-of-tree.js";
 import type { Lineage } from "./lineage.js";
 import { type Look, lookAtTree, lookBeforeStop, type TreeLook, unlessEnded } from "./look.js";
+import type { FlagsCheck } from "./mapping-flags.js";
 import { MappedFiles } from "./mappings.js";
 import { askMembers, copyAll, freezeAll, frozenOf, refusedInside } from "./members.js";
 import type { Mode } from "./mode.js";
@@ -133,7 +133,6 @@ function attemptCheckpoint(
   requireStart(pid, startTicks, options.startTicks);
   refuse(pid, [...before.refusals, ...refusedChildren(pid, before, options)]);
   const gadgets = forEach(before, (member, { facts }) => findGadgets(member, facts.vmas));
-  const policies = forEach(before, readPolicies);
   const vdso = attempt(pid, () => vdsoCrc32c(root));
   const pace = new Pace({ ...options, pid, goesOn: (options.after ?? "continue") === "continue" });
   using output = Output.create(options.output ?? `core.${pid}`, { force: false, ...options, pace });
@@ -166,15 +165,16 @@ function attemptCheckpoint(
   faultPoint("after-hold");
   const spaces = spacesOf(look.relatives);
   const known = { vdsoCrc32c: vdso, cpu, host, spaces, leftOut: [...leftOut, ...rest.leftOut] };
-  const copying = { known, policies, copies, phases, sockets, connections: held.dumps, options };
+  const copying = { known, copies, phases, sockets, connections: held.dumps, options };
   const copied = copyAll(root, { asked, look: rest.look, ...copying });
   faultPoint("after-copy");
   for (const call of stops.flatMap(({ restarting }) => restarting)) rememberRestart(call.tid, call, ledger);
   letGo(family, standing, options.after);
   phases.end("resume");
   urgency.end();
-  if (!copies.untrack()) return null;
-  const finished = finish(output, { copied, look, copies });
+  using flags = copies.untrack();
+  const finished = finish(output, { copied, look, copies, flags });
+  if (finished === null) return null;
   if (options.after === "kill") killAll(family, held);
   return {
     ...resultOf(pid, { copied, finished, copies }),
@@ -217,13 +217,17 @@ function forEach<T>(
   );
 }
 
-/** What is left to write, and durability: the program already runs again. */
-function finish(
-  output: Output,
-  parts: { readonly copied: readonly Copied[]; readonly look: TreeLook; readonly copies: Copies },
-): readonly Finished[] {
-  const { copied, look, copies } = parts;
+interface Finishing {
+  readonly copied: readonly Copied[];
+  readonly look: TreeLook;
+  readonly copies: Copies;
+  readonly flags: FlagsCheck;
+}
+
+/** What is left to write, and durability: the program already runs again. Null where flags of mappings changed meanwhile. */
+function finish(output: Output, { copied, look, copies, flags }: Finishing): readonly Finished[] | null {
   const finished = copied.map((one) => ({ pid: one.pid, ...finishCore(one) }));
+  if (!flags.holds()) return null;
   faultPoint("before-commit");
   const [first] = copied;
   const cores = new Map(finished.map(({ pid, written }) => [pid, written]));

@@ -3,8 +3,10 @@
  * once rounds do not help any more. Pure: rates in, decision out.
  */
 
-/** What is left may take so long to copy in the stop that another round is not worth it, in bytes. */
+/** What is left may take so long to copy in the stop that another last round is not worth it, in bytes. */
 const LITTLE_BYTES = 1 << 20;
+/** What may be left to the last rounds. */
+const FEW_BYTES = 4 << 20;
 const MIB = 1 << 20;
 /** A round must leave less than this part of what it copied. */
 const SHRINKING = 0.7;
@@ -28,7 +30,7 @@ export function expectedBytes({ copyMs, dirtiedBytes, dirtiedMs }: Round): numbe
 
 /** Whether another round is worth it. */
 export function wantsRound(round: Round): boolean {
-  if (round.rounds >= ROUNDS_MAX || round.copiedBytes <= LITTLE_BYTES) return false;
+  if (round.rounds >= ROUNDS_MAX || round.copiedBytes <= FEW_BYTES) return false;
   // Nothing is known of the rate yet.
   if (round.rounds === 1) return true;
   return expectedBytes(round) < round.copiedBytes * SHRINKING;

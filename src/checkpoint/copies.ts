@@ -6,7 +6,6 @@ import { CrError } from "../errors.js";
 import { collectGarbage } from "../host/urgency.js";
 import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
-import { haveFlagsOf } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
 import { STASH_BYTES, wantsLastRound } from "./convergence.js";
@@ -15,8 +14,9 @@ import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
 import type { Memory, TreeLook } from "./look.js";
-import { type KnownFlags, mappingsLater, mappingsSince } from "./mapping-flags.js";
+import { FlagsCheck, type KnownFlags, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
+import { type PoliciesOf, PolicyLists } from "./memory-policies.js";
 import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
@@ -58,6 +58,7 @@ export class Copies {
   readonly #isTree: boolean;
   readonly #pace: Pace;
   readonly #lineage: Lineage | undefined;
+  policies: PoliciesOf = new Map();
 
   private constructor(output: Output, isTree: boolean, { pace, lineage }: CopiesOptions) {
     this.#output = output;
@@ -73,6 +74,7 @@ export class Copies {
   static begin(look: TreeLook, output: Output, options: CopiesOptions): Copies {
     const { looks } = look;
     const copies = new Copies(output, looks.size > 1, options);
+    using lists = new PolicyLists(look);
     try {
       for (const pid of looks.keys()) copies.#begin(pid, look, options);
       const [root = 0] = looks.keys();
@@ -86,6 +88,7 @@ export class Copies {
       const isTracking = () => [...copies.#copies.values()].some(({ memory }) => memory.isTracking);
       if (isTracking()) collectGarbage({ onlyMuch: true });
       for (const [pid, { facts }] of looks) copies.#findFlags(pid, options.isExact ? null : facts.vmas);
+      copies.policies = lists.read();
       const known = (pid: number) => copies.known(pid);
       if (isTracking() && options.lineage === undefined) rehearse(root, { ...options.memory, known });
       for (const pid of looks.keys()) copies.#lastRounds(pid);
@@ -203,10 +206,12 @@ export class Copies {
     this.#copies.delete(pid);
   }
 
-  /** Ends the tracking, once the members run again; false when flags of mappings changed while they stood. */
-  untrack(): boolean {
+  /** Ends the tracking, once the members run again; what tells whether the flags of mappings were those of the stop. */
+  untrack(): FlagsCheck {
     for (const { memory } of this.#copies.values()) if (!memory.keeping.isOn) memory.untrack();
-    return [...this.#copies].every(([pid, { known }]) => !known || haveFlagsOf(known, mappingsLater(pid)));
+    return new FlagsCheck(
+      new Map([...this.#copies].flatMap(([pid, { known }]) => (known ? [[pid, known] as const] : []))),
+    );
   }
 
   /** Keeps what a core that has its name leaves to the next checkpoint of the process. */
@@ -221,7 +226,7 @@ export class Copies {
     const chain = copied.delta === null ? [link] : [...memory.keeping.chain, link];
     const subject = { pid: state.process.hostPid ?? pid, startTicks, auxv: state.auxv };
     this.#lineage?.keep({
-      ...{ subject, tracker, chain, owed: [] },
+      ...{ subject, tracker, chain, owed: [], flags: this.known(one.pid) ?? null },
       base: memory.baseFor(copied),
     });
   }

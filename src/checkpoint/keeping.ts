@@ -117,10 +117,17 @@ export function registerFresh(
 
 export type TrackedKind = "written" | "protect" | "untracked";
 
-/** Tracked pages of a kind; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
-export function trackedPages(tracker: PageTracker, pid: number, kind: TrackedKind): Span[] {
+/** Tracked pages of a kind, of all or `within` a span; TARGET_CHANGED when the memory that is tracked is gone and the process is not. */
+export function trackedPages(
+  tracker: PageTracker,
+  {
+    pid,
+    kind,
+    within,
+  }: { readonly pid: number; readonly kind: TrackedKind; readonly within: Span | undefined },
+): Span[] {
   try {
-    return tracker.pages(kind);
+    return tracker.pages(kind, within);
   } catch (error) {
     const isGone = !isNativeError(error, "ESRCH") || threadsOf(pid).length === 0;
     throw isGone ? error : changed(pid, new OtherProgram());

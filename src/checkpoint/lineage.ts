@@ -7,6 +7,7 @@ import { type BigIntStats, fstatSync, statSync } from "node:fs";
 import type { WrittenState } from "../core/recore-notes.js";
 import type { WrittenCore } from "../core/writer.js";
 import type { Ancestor } from "../state/delta.js";
+import type { Vma } from "../state/vma.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import type { Span } from "../tracee/range-list.js";
 import type { CopiedMemory } from "./copied-memory.js";
@@ -42,6 +43,8 @@ export interface Kept {
   readonly chain: readonly Link[];
   /** Pages that a checkpoint which failed has seen written: they count as written still. */
   readonly owed: readonly Span[];
+  /** Mappings with flags that were compared after its stop; null where that was not done. */
+  readonly flags: readonly Vma[] | null;
 }
 
 export class Lineage implements Disposable {
@@ -49,7 +52,7 @@ export class Lineage implements Disposable {
 
   /** How to look at the process: the flag that our own tracking gives to its mappings is none of its own. */
   readonly looking = {
-    known: (pid: number): KnownFlags => (this.#kept?.subject.pid === pid ? null : undefined),
+    known: (pid: number): KnownFlags => (this.#kept?.subject.pid === pid ? this.#kept.flags : undefined),
   };
 
   /**

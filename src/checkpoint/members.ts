@@ -1,8 +1,6 @@
 /** The members of a tree while they stand, one after the other: stopped, asked, copied into a core each. */
 import { CrError } from "../errors.js";
-import type { Address } from "../state/address.js";
 import { objectOf } from "../tracee/maps.js";
-import type { MemoryPolicy } from "../tracee/numa-maps.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Tracee } from "../tracee/tracee.js";
 import { type Answers, askAll } from "./ask.js";
@@ -99,7 +97,6 @@ interface Copying {
   readonly asked: readonly Asked[];
   readonly look: TreeLook;
   readonly known: Omit<KnownBefore, "leftOut"> & { readonly leftOut: LeftOutOfTree };
-  readonly policies: ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
   readonly copies: Copies;
   readonly phases: Phases;
   readonly sockets: Sockets;
@@ -115,7 +112,7 @@ interface Copying {
 /** Copies one member after the other; what several hold goes into the core of the first. */
 export function copyAll(
   root: number,
-  { asked, look, known, policies, copies, phases, sockets, connections, options }: Copying,
+  { asked, look, known, copies, phases, sockets, connections, options }: Copying,
 ): Copied[] {
   const isLone = look.relatives.length === 1;
   const captured = asked.map(({ frozen, answers }) => {
@@ -125,7 +122,7 @@ export function copyAll(
       one.pid === pid ? [{ skip: one.skip, what: one.what }] : [],
     );
     const told = assembleState(seen, answers, { ...known, leftOut });
-    const assembled = withPolicies(told, policies.get(pid) ?? new Map());
+    const assembled = withPolicies(told, copies.policies.get(pid) ?? new Map());
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return isLone ? state : { ...state, process: { ...state.process, tree: root } };

@@ -2,28 +2,25 @@
  * The memory of one process on its way into the core, in three parts: rounds while the process runs, what is left in
  * the stop, and the writing of that once it runs again. Without tracking there are no rounds and all is left.
  */
-import { DATA_OFFSET } from "../core/layout.js";
 import type { Ancestor } from "../state/delta.js";
 import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
-import { type CopyManner, copyPages } from "../tracee/memory.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
-import { punchHole } from "../tracee/punch.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
-import { startWriting } from "./bulk.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { doubtfulPages, Keeping, registerFresh, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
+import { MemoryFile } from "./memory-file.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
 import type { BasePiece } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
-import { PlaceBook } from "./places.js";
+import { piecesOf } from "./pieces.js";
 import { clip, isForked, isHeld, isTracked, merge, spanOf, unforked } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
@@ -35,23 +32,22 @@ export class MemoryCopy {
   parent: ParentCore | null = null;
   isSelfContained = false;
   readonly #pid: number;
-  readonly #output: OutputFile;
+  readonly #file: MemoryFile;
   readonly pace: Pace;
-  readonly #book = new PlaceBook(DATA_OFFSET);
   #tracker: PageTracker | null = null;
   #stash = new Stash(0);
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
+  /** How long the last round looked for what was written, in ms; 0 where there was none but the first. */
+  scanMs = 0;
   /** What goes into the core of memory that others may reach too. */
   shown: readonly StoredRange[] = [];
   #later: (() => { vmas: Vma[]; stored: StoredRange[] }) | null = null;
-  /** Something was copied before. */
-  #isOver = false;
 
   constructor(pid: number, output: OutputFile, pace: Pace) {
     this.#pid = pid;
-    this.#output = output;
+    this.#file = new MemoryFile(output);
     this.pace = pace;
   }
 
@@ -65,8 +61,7 @@ export class MemoryCopy {
   keepTracking(kept: Kept | null, cloned: readonly BasePiece[] | null): void {
     this.keeping.begin(kept, cloned !== null);
     this.#tracker = kept?.tracker ?? null;
-    this.#book.adopt(cloned ?? []);
-    this.#isOver = cloned !== null;
+    this.#file.adopt(cloned);
   }
 
   /** The tracking, which is the caller's from now on. */
@@ -77,7 +72,7 @@ export class MemoryCopy {
   }
 
   /** Where the pages stand once this core is the last one of its chain. */
-  readonly baseFor = (copied: CopiedMemory) => baseOf(this.#book, copied);
+  readonly baseFor = (copied: CopiedMemory) => baseOf(this.#file.book, copied);
 
   /** The cores that this one may build on, the whole one first. */
   get chain(): readonly Ancestor[] {
@@ -90,37 +85,51 @@ export class MemoryCopy {
   }
 
   /**
-   * One round: copies what was written since the last one, in the first round everything; its bytes. `vmas` are the
-   * mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).
+   * One round: copies what was written since the last one, in the first round everything; its bytes, and when it was
+   * looked for. `vmas` are the mappings of this moment: new ones are tracked too. Throws `NativeError` (ESRCH gone, ENOSPC, …).
    */
   round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
     const tracker = this.#tracker;
     if (tracker === null) throw new RangeError("nothing is tracked");
-    const isFirst = !this.#isOver && this.keeping.base === null;
+    const isFirst = this.#file.isFresh && this.keeping.base === null;
     const due = this.keeping.due(vmas, tracker);
+    if (isFirst) return this.#firstRound(vmas, tracker);
     let scannedMs = 0;
     const spans = this.keeping.noting(() => {
       const fresh = registerFresh(tracker, vmas, this.#pages("untracked"));
       scannedMs = performance.now();
-      return merge([...this.#pages("protect"), ...due, ...doubtfulPages(isFirst ? vmas : fresh, tracker)]);
+      const written = this.#pages("protect");
+      this.scanMs = performance.now() - scannedMs;
+      return merge([...written, ...due, ...doubtfulPages(fresh, tracker)]);
     });
-    this.#copy(this.#pid, spans, { ...this.pace.running, loose: true });
-    startWriting(this.#output.fd);
+    this.#copyRunning(spans);
     return { copiedBytes: spanBytes(spans), scannedMs };
   }
 
-  #pages(kind: TrackedKind): Span[] {
-    return this.#tracker === null ? [] : trackedPages(this.#tracker, this.#pid, kind);
+  /**
+   * Piece by piece, each protected right before it is copied: what is written to the others before that need not be copied
+   * again. It was looked for when half of it had been.
+   */
+  #firstRound(vmas: readonly Vma[], tracker: PageTracker): ReturnType<MemoryCopy["round"]> {
+    registerFresh(tracker, vmas, this.#pages("untracked"));
+    let [copiedBytes, lookedMs] = [0, 0];
+    for (const { within, spans } of piecesOf(vmas, doubtfulPages(vmas, tracker))) {
+      const now = performance.now();
+      const all = merge([...this.#pages("protect", within), ...spans]);
+      this.#copyRunning(all);
+      copiedBytes += spanBytes(all);
+      lookedMs += now * spanBytes(all);
+    }
+    return { copiedBytes, scannedMs: copiedBytes === 0 ? performance.now() : lookedMs / copiedBytes };
   }
 
-  /** Copies spans into the file now. */
-  #copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
-    this.#book.cover(spans);
-    const list = this.#book.ranges(spans);
-    const way = this.#output.bulk.wayOf(list, this.#book.endOffset, manner.gently === true);
-    this.#isOver ||= way.isReserved;
-    this.#book.note(spans, copyPages(pid, way.fd, { ...manner, ...way, list, over: this.#isOver }).checksums);
-    this.#isOver = true;
+  #copyRunning(spans: readonly Span[]): void {
+    this.#file.copy(this.#pid, spans, { ...this.pace.running, loose: true });
+    this.#file.startWriting();
+  }
+
+  #pages(kind: TrackedKind, within?: Span): Span[] {
+    return this.#tracker === null ? [] : trackedPages(this.#tracker, { pid: this.#pid, kind, within });
   }
 
   /**
@@ -165,7 +174,7 @@ export class MemoryCopy {
     const others = sharedPlan(planPages(pid, rest, apart), share);
     this.shown = others.stored;
     const own = vmas.filter(isTracked);
-    const gone = this.#book.gone().filter((span) => isHeld(pagemap, span));
+    const gone = this.#file.book.gone().filter((span) => isHeld(pagemap, span));
     const untracked = clip(this.#pages("untracked"), own);
     const { written, census } = this.keeping.changes(tracker, own, untracked);
     const touched = [...written, ...untracked];
@@ -195,12 +204,12 @@ export class MemoryCopy {
   /** Into the stash as far as it reaches, the rest into the file. */
   #take(spans: readonly Span[]): void {
     const rest = this.#stash.take(this.#pid, spans, this.pace.standing);
-    if (rest.length > 0) this.#copy(this.#pid, rest, this.pace.standing);
+    if (rest.length > 0) this.#file.copy(this.#pid, rest, this.pace.standing);
   }
 
   /** First byte behind all that has a place by now, for what else is written in the stop. */
   get endOffset(): number {
-    return this.#book.endOffset;
+    return this.#file.book.endOffset;
   }
 
   /** Ends the tracking, once the process runs again. */
@@ -212,25 +221,19 @@ export class MemoryCopy {
   /** Writes what was stashed and plans the core; `endOffset` is behind all that was written beside. */
   finish(endOffset: number): CopiedMemory {
     if (this.#later === null) throw new RangeError("nothing was copied in the stop");
-    this.#book.skipTo(endOffset);
+    this.#file.book.skipTo(endOffset);
     const planned = this.#later();
-    if (this.#fork !== null) this.#copy(this.#fork.pid, this.#forked, this.pace.later);
+    if (this.#fork !== null) this.#file.copy(this.#fork.pid, this.#forked, this.pace.later);
     this.#endFork();
     this.#writeStash();
-    const base = this.parent?.baseFor(this.#book, planned, this.#output.fd) ?? this.keeping.base;
-    for (const { start, end } of this.#book.leftovers(planned.stored.map(spanOf))) {
-      punchHole(this.#output.fd, start, end - start);
-    }
-    return planMemory(this.#book, planned, base && { base, levels: this.chain.length });
+    const base = this.parent?.baseFor(this.#file.book, planned, this.#file.fd) ?? this.keeping.base;
+    this.#file.punchAllBut(planned.stored.map(spanOf));
+    return planMemory(this.#file.book, planned, base && { base, levels: this.chain.length });
   }
 
   #writeStash(): void {
     using full = this.#stash;
-    const { spans, bytes: stash } = full;
-    this.#book.cover(spans);
-    const list = this.#book.ranges(spans, full.placeOf);
-    const options = { ...this.pace.later, list, stash, over: this.#isOver };
-    this.#book.note(spans, copyPages(0, this.#output.fd, options).checksums);
+    this.#file.writeStash(full, this.pace.later);
     this.#stash = new Stash(0);
   }
 

@@ -1,11 +1,39 @@
 /**
  * On which memory nodes single mappings are to lie (mbind(2)). Reading it walks all page tables, so it is done before
- * the stop, unlike everything else: it steers where pages come from, not what is in them.
+ * the stop, unlike everything else, and beside the copy: it steers where pages come from, not what is in them.
  */
 import type { Address } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import type { MemoryPolicy } from "../tracee/numa-maps.js";
+import type { CountedList } from "../tracee/counted-list.js";
+import { beginPolicies, type MemoryPolicy, readPolicies } from "../tracee/numa-maps.js";
 import type { CapturedState } from "./capture.js";
+import { type TreeLook, unlessEnded } from "./look.js";
+
+/** By member, and by the start of a mapping; null for a member that has just ended. */
+export type PoliciesOf = ReadonlyMap<number, ReadonlyMap<Address, MemoryPolicy> | null>;
+
+/** Policies of the members of a tree, of which those that take long are read while something else is done. */
+export class PolicyLists implements Disposable {
+  readonly #look: TreeLook;
+  readonly #lists = new Map<number, CountedList>();
+
+  constructor(look: TreeLook) {
+    this.#look = look;
+    for (const [pid, { facts }] of look.looks) this.#lists.set(pid, beginPolicies(pid, facts.vmas));
+  }
+
+  /** All of them, as of some time since. Throws as `unlessEnded`. */
+  read(): PoliciesOf {
+    const { relatives, looks } = this.#look;
+    const root = relatives[0]?.pid ?? 0;
+    const read = (pid: number) => () => readPolicies(pid, this.#lists.get(pid));
+    return new Map([...looks.keys()].map((pid) => [pid, unlessEnded(pid, { root, look: read(pid) })]));
+  }
+
+  [Symbol.dispose](): void {
+    for (const list of this.#lists.values()) list[Symbol.dispose]();
+  }
+}
 
 /** The state with the policies of its mappings; those that show the main thread's own are taken to have none. */
 export function withPolicies(

@@ -26,6 +26,8 @@ export interface CheckpointResult {
   readonly bytes: number;
   readonly pages: number;
   readonly rounds: number;
+  /** How long the last look for what was written took while it ran, in ms; 0 where it was not copied in rounds. */
+  readonly scanMs: number;
   /** Of a core that holds only what changed: the one it builds on, and how much it inherits in bytes. */
   readonly parent?: string;
   readonly inheritedBytes?: number;
@@ -55,6 +57,7 @@ export function resultOf(pid: number, { copied, finished, copies }: Results) {
     ...modeOf(copied, copies),
     bytes: finished.reduce((sum, { bytes }) => sum + bytes, 0),
     pages: finished.reduce((sum, { pages }) => sum + pages, 0),
+    scanMs: Math.max(...copied.map(({ memory }) => memory.scanMs)),
     ...parentOf(copied, finished),
     threads: copied.reduce((sum, { state }) => sum + state.threads.length, 0),
     softErrors: copied.flatMap(({ state }) => state.softErrors),

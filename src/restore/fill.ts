@@ -2,7 +2,7 @@
  * Puts the recorded bytes into the new mappings: threads of cr read the core, prove its checksums and write into the
  * newborn, so that reading, unpacking, page faults and copying go on side by side (native/fill.c).
  */
-import type { Chain } from "../core/chain.js";
+import type { Heritage } from "../core/chain.js";
 import { CrError } from "../errors.js";
 import { hex } from "../state/address.js";
 import type { PageSource } from "../state/frame.js";
@@ -40,8 +40,8 @@ export function fillPages(pid: number, { vmas, runs, checked }: Filling, source:
  * Fills what earlier cores hold of a delta's memory: private memory that nothing else is written to, so that the order
  * does not matter. The delta has the checksums. Throws as `fillPages`.
  */
-export function fillInherited(pid: number, chain: Chain): void {
-  for (const { core, runs } of chain.heritage) {
+export function fillInherited(pid: number, heritage: readonly Heritage[]): void {
+  for (const { core, runs } of heritage) {
     compare(core.path, { ranges: runs, found: fillMemory(pid, core.pages, { ranges: runs, fresh: true }) });
   }
 }

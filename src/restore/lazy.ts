@@ -1,20 +1,19 @@
 /**
- * `cr restore --lazy`: the program's private anonymous memory stays in the core until it is touched. A page server
- * (tracee/page-server.ts) gets the newborn's userfaultfd (userfaultfd(2)) before anything is in these mappings; all
- * other memory is filled in as ever (fill.ts).
+ * `cr restore --lazy`: the program's private anonymous memory stays in the core, and in those that it builds on, until it
+ * is touched. A page server (tracee/page-server.ts) gets the newborn's userfaultfd (userfaultfd(2)) before anything is in
+ * these mappings; all other memory is filled in as ever (fill.ts).
  */
 import { resolve } from "node:path";
+import type { Heritage } from "../core/chain.js";
 import type { CoreFile } from "../core/reader.js";
-import { decodeDeltaNote } from "../core/recore-decode.js";
 import { ERROR_TABLE } from "../error-table.js";
 import { CrError, type ErrorCode } from "../errors.js";
-import type { PageSource } from "../state/frame.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
 import type { Vma } from "../state/vma.js";
 import { requireZstd } from "../tracee/frames.js";
 import { withGrasp } from "../tracee/grasp.js";
-import { PageServer, type ServerTrouble } from "../tracee/page-server.js";
+import { PageServer, type Served, type ServerTrouble, SOURCES_MAX } from "../tracee/page-server.js";
 import type { RemoteCall } from "../tracee/remote.js";
 import type { Foreground } from "./foreground.js";
 import type { Workshop } from "./workshop.js";
@@ -27,14 +26,27 @@ const UFFD_FLAGS = 0x80000 | 0x800;
  */
 const AT_ONCE: readonly string[] = ["lo", "gd", "dc", "wf", "io", "pf", "ht"];
 
+/** What a core and those that it builds on hold of a program's memory. */
+export interface Held {
+  readonly runs: readonly PageRun[];
+  readonly heritage: readonly Heritage[];
+}
+
 /** Memory that comes on demand, from the newborn's making to the program's end or cr's. */
 export class LazyMemory implements Disposable {
-  readonly #source: PageSource;
+  readonly #core: CoreFile;
+  readonly #heritage: readonly Heritage[];
   readonly #corePath: string;
   #server: PageServer | null = null;
 
-  /** Of an open core: FOREIGN_CORE where it has no checksums, UNSUPPORTED_STATE for a delta, NATIVE_MISSING without the libzstd that it needs. */
-  constructor(core: CoreFile, corePath: string) {
+  /**
+   * Of an open core and what it inherits from open ones: FOREIGN_CORE where it has no checksums, UNSUPPORTED_STATE where it
+   * builds on too many, NATIVE_MISSING without the libzstd that one of them needs.
+   */
+  constructor(
+    { core, heritage }: { readonly core: CoreFile; readonly heritage: readonly Heritage[] },
+    corePath: string,
+  ) {
     if (core.origin !== "recore") {
       throw new CrError(
         "FOREIGN_CORE",
@@ -44,26 +56,27 @@ export class LazyMemory implements Disposable {
         },
       );
     }
-    if (decodeDeltaNote(core.notes, core.path) !== undefined) {
-      throw new CrError(
-        "UNSUPPORTED_STATE",
-        `restore ${core.path} with --lazy: it builds on earlier cores, a whole one is required`,
-        { hint: `make it whole first: cr merge ${core.path} -o WHOLE, or leave out --lazy` },
-      );
+    const needed = heritage.filter(({ runs }) => runs.length > 0);
+    if (needed.length >= SOURCES_MAX) {
+      const found = `its memory stands in ${needed.length} earlier cores, at most ${SOURCES_MAX - 1} are possible`;
+      throw new CrError("UNSUPPORTED_STATE", `restore ${core.path} with --lazy: ${found}`, {
+        hint: `make it whole first: cr merge ${core.path} -o WHOLE, or leave out --lazy`,
+      });
     }
-    if (core.pages.frames !== null) requireZstd();
-    this.#source = core.pages;
+    if ([core, ...needed.map((one) => one.core)].some(({ pages }) => pages.frames !== null)) requireZstd();
+    this.#core = core;
+    this.#heritage = needed;
     this.#corePath = resolve(corePath);
   }
 
-  /** Lets a server bring what it can bring; the runs that are left to be filled in at once. RESTORE_FAILED. */
-  begin(workshop: Workshop, { vmas, runs }: Pick<ProcessState, "vmas" | "runs">): readonly PageRun[] {
+  /** Lets a server bring what it can bring; what is left to be filled in at once. RESTORE_FAILED. */
+  begin(workshop: Workshop, { vmas, runs }: Pick<ProcessState, "vmas" | "runs">): Held {
     const { pid } = workshop.newborn;
-    const { areas, later, now } = divide(vmas, runs);
-    if (areas.length === 0) return runs;
+    const { areas, served, now } = divideAll(vmas, { core: this.#core, runs, heritage: this.#heritage });
+    if (areas.length === 0) return now;
     const make: RemoteCall = { name: "userfaultfd", args: [UFFD_FLAGS] };
     const [fd = 0n] = workshop.run("watch its memory", [make]);
-    const serving = { areas, runs: later, source: this.#source, corePath: this.#corePath };
+    const serving = { areas, served, corePath: this.#corePath };
     const pace = process.env.CR_LAZY_PACE ?? "";
     const server = withGrasp(pid, Number(fd), (uffd) => PageServer.start(pid, uffd, { ...serving, pace }));
     this.#server = server;
@@ -71,6 +84,11 @@ export class LazyMemory implements Disposable {
     const trouble = server.awaitReady();
     if (trouble !== null) throw this.#asError(trouble);
     return now;
+  }
+
+  /** Nobody will wait for the program: what goes wrong from here on is told beside the core. */
+  leave(): void {
+    this.#server?.tellBeside();
   }
 
   /** The program was let go: the rest is brought meanwhile. */
@@ -101,7 +119,7 @@ export class LazyMemory implements Disposable {
   }
 
   #asError({ code, what }: ServerTrouble): CrError {
-    const path = this.#source.path;
+    const { path } = this.#core;
     const known = code in ERROR_TABLE ? (code as ErrorCode) : "RESTORE_FAILED";
     return new CrError(known, `cannot bring the memory of the program of ${path}: ${what}; it was ended`, {
       hint: HINTS[known] ?? "restore it again; cr verify tells whether the core is good",
@@ -109,7 +127,7 @@ export class LazyMemory implements Disposable {
     });
   }
 
-  /** From here on the server tells what goes wrong beside the core. */
+  /** The server goes on by itself. */
   [Symbol.dispose](): void {
     this.#server?.[Symbol.dispose]();
   }
@@ -121,6 +139,31 @@ const HINTS: { readonly [code in ErrorCode]?: string } = {
   LIMIT_TOO_LOW: "free memory, and restore it again",
   PAGE_SERVER_LOST: "the core is as it was: restore it again",
 };
+
+/** The same for all cores: which mappings wait, in order of address, and what each core brings then and now. */
+function divideAll(
+  vmas: readonly Vma[],
+  { core, runs, heritage }: Held & { readonly core: CoreFile },
+): { readonly areas: readonly Vma[]; readonly served: readonly Served[]; readonly now: Held } {
+  const own = divide(vmas, runs);
+  const inherited = heritage.map((one) => ({ core: one.core, ...divide(vmas, one.runs) }));
+  const waiting = new Set([own, ...inherited].flatMap(({ areas }) => areas));
+  return {
+    areas: vmas.filter((vma) => waiting.has(vma)),
+    served: [
+      { source: core.pages, runs: own.later, name: "" },
+      ...inherited.map(({ core: { pages, path }, later }) => ({
+        source: pages,
+        runs: later,
+        name: resolve(path),
+      })),
+    ],
+    now: {
+      runs: own.now,
+      heritage: inherited.map((one) => ({ core: one.core, runs: one.now })),
+    },
+  };
+}
 
 /** Which mappings wait for their memory, and which runs are brought then and now. Both are in order of address. */
 export function divide(

@@ -121,9 +121,12 @@ function makeMemory(workshop: Workshop, parts: RebuildParts): void {
   vacate(workshop, state.vmas, vdso?.place);
   mapAll(workshop, state.vmas, inheritance.mapped);
   describeMemory(workshop, state.vmas);
-  const runs = lazy?.begin(workshop, state) ?? state.runs;
+  const { runs, heritage } = lazy?.begin(workshop, state) ?? {
+    runs: state.runs,
+    heritage: chain?.heritage ?? [],
+  };
   fillPages(newborn.pid, { ...state, runs, checked: !foreign }, pages);
-  if (chain) fillInherited(newborn.pid, chain);
+  fillInherited(newborn.pid, heritage);
   if (vdso) writeDetours(newborn, vdso);
   settle(workshop, state.vmas);
   putMm(workshop, state);

@@ -119,16 +119,13 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using ipc = openIpc(state, [state.process.pid]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
-    corePath,
-    coreFd: core.fd,
+    ...{ corePath, coreFd: core.fd, sameBoot, foreign },
     vmas: state.vmas,
     runs: state.runs,
-    sameBoot,
-    foreign,
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
-  const lazy = options.lazy ? new LazyMemory(core, corePath) : null;
+  const lazy = options.lazy ? new LazyMemory({ core, heritage: chain.heritage }, corePath) : null;
   const known = { core, chain, state, options, lazy, placed, exe, policy, foreign, clocks, vdso };
   const started = tryStart({ ...known, inheritance, prepared, shared, madeAgain, segments, ipc, spaces });
   snapshots.keep();
@@ -236,6 +233,7 @@ function start(parts: StartParts): { pid: number; foreground: Foreground | null;
     parts.segments.keep();
     parts.ipc.keep();
     parts.madeAgain.name();
+    if (detach) parts.lazy?.leave();
     newborn.release({ stopped: (options.stopped ?? false) || state.process.stopSignal !== 0 });
     parts.lazy?.letFill();
     if (detach) parts.lazy?.[Symbol.dispose]();

@@ -1,7 +1,7 @@
 /** The mappings of a process from /proc/PID/smaps: one Vma each, with VmFlags (proc_pid_smaps(5)). */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Vma } from "../state/vma.js";
-import { readCountedList } from "./proc-file.js";
+import { CountedList, readCountedList } from "./counted-list.js";
 
 /** A name may hold any byte, line separators of JavaScript among them. */
 const HEADER = /^([0-9a-f]+)-([0-9a-f]+) ([r-][w-][x-][ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/s;
@@ -9,9 +9,16 @@ const DELETED = " (deleted)";
 /** Name of memory with MAP_HUGETLB and without a file (HUGETLB_ANON_FILE). */
 export const HUGE_PAGES = "/anon_hugepage";
 
-/** All mappings in order of address, [vsyscall] left out: it is the same in every process. */
-export function readMappings(pid: number): Vma[] {
-  const vmas = parseSmaps(readCountedList(`/proc/${pid}/smaps`, "utf8"));
+const smapsOf = (pid: number) => `/proc/${pid}/smaps`;
+
+/** Mappings that are read while something else is done, of a process with about these; to be disposed of. */
+export function beginMappings(pid: number, known: readonly Vma[]): CountedList {
+  return CountedList.begin(smapsOf(pid), known);
+}
+
+/** All mappings in order of address, [vsyscall] left out: it is the same in every process. Errors of reading. */
+export function readMappings(pid: number, begun?: CountedList): Vma[] {
+  const vmas = parseSmaps(begun?.text("utf8") ?? readCountedList(smapsOf(pid), "utf8"));
   return vmas.map((vma) => (vma.deleted && isThere(pid, vma) ? undelete(vma) : vma));
 }
 

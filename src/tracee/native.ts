@@ -32,11 +32,11 @@ const SIGNATURES = {
   cr_mem_read: [I32, I64, BYTES, I64],
   cr_mem_write: [I32, I64, BYTES, I64],
   cr_copy_out: [I32, I32, BYTES, I32, BYTES, I32, BYTES, I64, I32],
-  cr_checksum: [I32, BYTES, I32, BYTES, I32],
   cr_fill: [I32, I32, I32, BYTES, I32, BYTES, BYTES, I32, I32, I32],
   cr_pack: [I32, I32, I64, BYTES, I32, I32, I32],
   cr_scan: [I32, I64, I64, BYTES, I32, BYTES, I32],
   cr_data_spans: [I32, I64, I64, BYTES, I32, BYTES],
+  cr_read_list: [TEXT, BYTES, I64, I32],
   cr_spawn: [TEXT, I32, I32, I32, BYTES, I32, I32, TEXT],
   cr_wait_child: [I32],
   cr_own_call: [I64, BYTES, I32, BYTES, I32],
@@ -119,7 +119,7 @@ export function errnoName(errno: number): string {
   return entry?.[0] ?? `errno ${errno}`;
 }
 
-/** CRC32C of ranges of a file (each at most RUN_BYTES_MAX bytes), read in bulk by two threads. */
+/** CRC32C of ranges of a file (each at most RUN_BYTES_MAX bytes), read in bulk by two threads. EIO behind its end. */
 export function crc32cRanges(
   fd: number,
   ranges: readonly { readonly fileOffset: number; readonly lengthBytes: number }[],
@@ -127,7 +127,10 @@ export function crc32cRanges(
   if (ranges.length === 0) return [];
   const packed = packRanges(ranges.map((range) => ({ ...range, address: 0n })));
   const crcs = Buffer.alloc(ranges.length * 4);
-  call("cr_checksum", fd, packed, ranges.length, crcs, 2);
+  const none = Buffer.alloc(0);
+  const result = tryCall("cr_fill", 0, -1, fd, packed, ranges.length, crcs, none, 0, 0, 2);
+  if (result === -constants.errno.ENODATA) throw new NativeError("cr_fill", "EIO");
+  if (result < 0) throw new NativeError("cr_fill", errnoName(-result));
   return ranges.map((_, index) => crcs.readUInt32LE(index * 4));
 }
 

@@ -2,7 +2,7 @@
 import { isErrno } from "../errors.js";
 import type { Address } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import { readCountedList } from "./proc-file.js";
+import { CountedList, readCountedList } from "./counted-list.js";
 
 export type MemoryPolicy = NonNullable<Vma["policy"]>;
 
@@ -19,10 +19,17 @@ const FLAGS: Readonly<Record<string, number>> = { static: 1 << 15, relative: 1 <
 const LINE =
   /^([0-9a-f]+) (prefer \(many\)|weighted interleave|[a-z]+)(?:=([a-z|]+))?(?::([0-9,-]+))?(?: |$)/gm;
 
-/** By the start of a mapping, where it is not the default; empty on a kernel without NUMA. */
-export function readPolicies(pid: number): ReadonlyMap<Address, MemoryPolicy> {
+const listOf = (pid: number) => `/proc/${pid}/numa_maps`;
+
+/** Policies that are read while something else is done, of a process with these mappings; to be disposed of. */
+export function beginPolicies(pid: number, mappings: readonly Vma[]): CountedList {
+  return CountedList.begin(listOf(pid), mappings);
+}
+
+/** By the start of a mapping, where it is not the default; empty on a kernel without NUMA. Errors of reading. */
+export function readPolicies(pid: number, begun?: CountedList): ReadonlyMap<Address, MemoryPolicy> {
   try {
-    return parseNumaMaps(readCountedList(`/proc/${pid}/numa_maps`, "latin1"));
+    return parseNumaMaps(begun?.text("latin1") ?? readCountedList(listOf(pid), "latin1"));
   } catch (error) {
     if (isErrno(error, "ENOENT")) return new Map();
     throw error;

@@ -1,6 +1,6 @@
 /**
  * The process that brings a program's memory while it runs (native/lazy/cr-lazy.c): started with the program's
- * userfaultfd and the core, told which runs belong where, and on its own from then on. It outlives cr.
+ * userfaultfd and the cores, told which runs of which core belong where, and on its own from then on. It outlives cr.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -12,18 +12,31 @@ import { tryOwnCall } from "./own-call.js";
 
 const SERVER = fileURLToPath(new URL("../../native/lazy/cr-lazy", import.meta.url));
 const MSG_DONTWAIT = 0x40;
-const ANSWER_BYTES = 512;
-/** `struct lazy_head`, `lazy_area` and `lazy_run` of native/lazy/lazy.h. */
+const SHUT_RD = 0;
+/** More than it ever tells (TEXT_MAX of native/lazy/lazy.h). */
+const ANSWER_BYTES = 8192;
+/** `struct lazy_head` and `lazy_run` of native/lazy/lazy.h. */
 const MAGIC = 0x797a_616c_6572_6f63n;
 const HEAD_BYTES = 32;
-const RUN_WORDS = 4;
+const RUN_WORDS = 8;
+const WORD = 2 ** 32;
+
+/** Files that it can be given (SOURCES_MAX of native/lazy/lazy.h). */
+export const SOURCES_MAX = 16;
+
+/** A core, and what belongs into the program out of it. */
+export interface Served {
+  readonly source: PageSource;
+  readonly runs: readonly PageRun[];
+  /** What the core is called where it is not the one that is restored; else empty. */
+  readonly name: string;
+}
 
 export interface Serving {
   /** Mappings whose memory is brought on demand, whole; every one is private and anonymous. */
   readonly areas: readonly { readonly start: bigint; readonly end: bigint }[];
-  /** What belongs into them, in order of address. */
-  readonly runs: readonly PageRun[];
-  readonly source: PageSource;
+  /** What belongs into them: no page twice. At least one and at most SOURCES_MAX. */
+  readonly served: readonly Served[];
   /** Name of the core, beside which it is told what went wrong when cr is gone. */
   readonly corePath: string;
   /** A FIFO that lets single pieces of the background fill through, for tests; empty for none. */
@@ -49,7 +62,7 @@ export class PageServer {
    * returns it serves; where it cannot, `trouble` says why.
    */
   static start(pid: number, uffd: number, serving: Serving): PageServer {
-    const line = startQuickly(SERVER, String(pid), [serving.source.fd, uffd]);
+    const line = startQuickly(SERVER, String(pid), [uffd, ...serving.served.map(({ source }) => source.fd)]);
     const server = new PageServer(line);
     server.#tell(encodePlan(serving));
     return server;
@@ -86,7 +99,11 @@ export class PageServer {
     return got > 0 ? parseTrouble(text.toString("latin1", 0, got)) : null;
   }
 
-  /** From here on it tells trouble beside the core. */
+  /** From here on it tells trouble beside the core; `trouble` gives what it has told before. */
+  tellBeside(): void {
+    if (this.#open) tryOwnCall("shutdown", this.#line, SHUT_RD);
+  }
+
   [Symbol.dispose](): void {
     if (this.#open) closeSync(this.#line);
     this.#open = false;
@@ -105,41 +122,50 @@ function parseTrouble(text: string): ServerTrouble | null {
   return code === undefined || what === undefined ? null : { code, what };
 }
 
-function encodePlan({ areas, runs, source, corePath, pace }: Serving): Buffer {
-  const frames = encodeSource(source.frames);
+function encodePlan({ areas, served, corePath, pace }: Serving): Buffer {
   const names = [Buffer.from(corePath), Buffer.from(pace)] as const;
+  const runs = packRuns(served);
+  const sources = served.map(({ source, name }) => ({
+    frames: encodeSource(source.frames),
+    // It is told in one line.
+    name: Buffer.from(name.replace(/\p{Cc}/gu, "?")),
+  }));
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeBigUInt64LE(MAGIC);
-  const counts = [
-    areas.length,
-    runs.length,
-    frames.length / FRAME_LAYOUT.bytes,
-    ...names.map((n) => n.length),
-  ];
+  const counts = [areas.length, runs.length / RUN_WORDS, served.length, ...names.map((n) => n.length)];
   counts.forEach((count, index) => {
     head.writeUInt32LE(count, 8 + index * 4);
   });
   const packedAreas = BigUint64Array.from(areas.flatMap(({ start, end }) => [start, end]));
-  return Buffer.concat([head, bytesOf(packedAreas), bytesOf(packRuns(runs)), frames, ...names]);
+  const heads = Uint32Array.from(
+    sources.flatMap(({ frames, name }) => [frames.length / FRAME_LAYOUT.bytes, name.length]),
+  );
+  const bodies = sources.flatMap(({ frames, name }) => [frames, name]);
+  return Buffer.concat([head, bytesOf(packedAreas), bytesOf(runs), bytesOf(heads), ...names, ...bodies]);
 }
 
-/** A row is written for every MiB: by halves of words, which are plain numbers, where they can be. */
-function packRuns(runs: readonly PageRun[]): BigUint64Array {
-  const words = new BigUint64Array(runs.length * RUN_WORDS);
-  const halves = new Uint32Array(words.buffer);
+/** A row is written for every run, of which a delta has ten thousands: by numbers, whose upper halves are cut off. */
+function packRuns(served: readonly Served[]): Uint32Array {
+  const words = new Uint32Array(served.reduce((sum, { runs }) => sum + runs.length, 0) * RUN_WORDS);
   let at = 0;
-  for (const { address, lengthBytes, fileOffset, crc32c } of runs) {
-    words[at] = address;
-    halves[2 * at + 2] = lengthBytes;
-    halves[2 * at + 4] = fileOffset;
-    halves[2 * at + 5] = fileOffset / 2 ** 32;
-    halves[2 * at + 6] = crc32c;
-    at += RUN_WORDS;
+  for (const [index, { runs }] of served.entries()) {
+    for (const { address, lengthBytes, fileOffset, crc32c } of runs) {
+      const place = Number(address);
+      words[at] = place;
+      words[at + 1] = place / WORD;
+      words[at + 2] = lengthBytes;
+      words[at + 3] = lengthBytes / WORD;
+      words[at + 4] = fileOffset;
+      words[at + 5] = fileOffset / WORD;
+      words[at + 6] = crc32c;
+      words[at + 7] = index;
+      at += RUN_WORDS;
+    }
   }
   return words;
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: BigUint64Array): Buffer {
+function bytesOf({ buffer, byteOffset, byteLength }: BigUint64Array | Uint32Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 

@@ -96,9 +96,9 @@ export class PageTracker {
     return this.#open(start, start + PAGE_BYTES) !== -ESRCH;
   }
 
-  /** Pages of the whole process, by what is known of them (pagemap.ts). Throws `NativeError`. */
-  pages(kind: "written" | "protect" | "untracked"): Span[] {
-    return this.#pagemap.pages(kind);
+  /** Pages of the whole process, or of a part of it, by what is known of them (pagemap.ts). Throws `NativeError`. */
+  pages(kind: "written" | "protect" | "untracked", within?: Span): Span[] {
+    return this.#pagemap.pages(kind, within);
   }
 
   /** What the tracked mappings hold now. */

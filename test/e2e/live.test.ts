@@ -57,6 +57,21 @@ describe.each(WAYS.map((way) => [way.join(" "), way] as const))("%s", (_title, [
     }));
 });
 
+test("a large program is copied piece by piece, and goes on", () =>
+  withScene(async (scene) => {
+    const target = await begin(scene, ["rewriter", "large"]);
+    const core = join(scene.folder, "core");
+    const before = traces(target);
+    const told = await checkpoint(scene, { target, core, extra: ["--mode", "live"] });
+    expect(told.scanMs).toBeGreaterThan(0);
+    expect(traces(target)).toEqual(before);
+    const restored = await restore(scene, { target, core });
+    await running(restored);
+    target.go();
+    const end = await restored.cr.done;
+    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+  }));
+
 test("goes on after three checkpoints while it runs, kills and restores", () =>
   withScene(async (scene) => {
     const target = await begin(scene, ["rewriter"]);

@@ -1,8 +1,12 @@
 /** Which memory a lazy restore leaves in the core until it is touched, and which it fills in at once. */
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { divide } from "../../src/restore/lazy.js";
+import { openCore } from "../../src/core/reader.js";
+import { divide, LazyMemory } from "../../src/restore/lazy.js";
 import type { PageRun } from "../../src/state/pages.js";
 import type { Vma } from "../../src/state/vma.js";
+import { errorOf } from "../core/error-of.js";
+import { withFolder, writeSample } from "../core/sample-core.js";
 
 const BYTES = 0x10000n;
 
@@ -63,3 +67,21 @@ describe("what can wait", () => {
     expect(now).toEqual([runs[1], runs[2]]);
   });
 });
+
+test("more cores than the page server can hold are refused, those with nothing to bring not counted", () =>
+  withFolder((folder) => {
+    const path = join(folder, "core");
+    writeSample(path);
+    using core = openCore(path);
+    const heritage = Array.from({ length: 16 }, (_, index) => ({
+      core,
+      runs: index < 15 ? [run(index)] : [],
+    }));
+    expect(new LazyMemory({ core, heritage }, path).failure()).toBeNull();
+    const tooMany = heritage.map((one) => ({ ...one, runs: [run(1)] }));
+    expect(errorOf(() => new LazyMemory({ core, heritage: tooMany }, path))).toMatchObject({
+      code: "UNSUPPORTED_STATE",
+      message: expect.stringMatching(/its memory stands in 16 earlier cores, at most 15 are possible$/),
+      hint: expect.stringContaining("cr merge"),
+    });
+  }));

@@ -1,0 +1,64 @@
+/** The memory of one process in the file of its core: which page stands where, and copies of pages to their places. */
+import { DATA_OFFSET } from "../core/layout.js";
+import { type CopyManner, copyPages } from "../tracee/memory.js";
+import { punchHole } from "../tracee/punch.js";
+import type { Span } from "../tracee/range-list.js";
+import { startWriting } from "./bulk.js";
+import type { OutputFile } from "./output.js";
+import type { BasePiece } from "./page-base.js";
+import { PlaceBook } from "./places.js";
+import type { Stash } from "./stash.js";
+
+export class MemoryFile {
+  readonly book = new PlaceBook(DATA_OFFSET);
+  readonly #output: OutputFile;
+  /** Something was copied before. */
+  #isOver = false;
+
+  constructor(output: OutputFile) {
+    this.#output = output;
+  }
+
+  get fd(): number {
+    return this.#output.fd;
+  }
+
+  /** True while nothing is in it. */
+  get isFresh(): boolean {
+    return !this.#isOver;
+  }
+
+  /** The file began as a clone of an earlier core, with these pages in it. */
+  adopt(pieces: readonly BasePiece[] | null): void {
+    this.book.adopt(pieces ?? []);
+    this.#isOver = pieces !== null;
+  }
+
+  /** Copies spans of a process now; `loose` where it runs meanwhile. Throws `NativeError`. */
+  copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
+    this.book.cover(spans);
+    const list = this.book.ranges(spans);
+    const way = this.#output.bulk.wayOf(list, this.book.endOffset, manner.gently === true);
+    this.#isOver ||= way.isReserved;
+    this.book.note(spans, copyPages(pid, way.fd, { ...manner, ...way, list, over: this.#isOver }).checksums);
+    this.#isOver = true;
+  }
+
+  /** Writes what was stashed. Throws `NativeError`. */
+  writeStash({ spans, bytes: stash, placeOf }: Stash, manner: CopyManner): void {
+    this.book.cover(spans);
+    const list = this.book.ranges(spans, placeOf);
+    const options = { ...manner, list, stash, over: this.#isOver };
+    this.book.note(spans, copyPages(0, this.fd, options).checksums);
+  }
+
+  /** Lets the disk begin with what was copied. */
+  startWriting(): void {
+    startWriting(this.fd);
+  }
+
+  /** Gives back the room of copies of pages that are in none of `kept` (in order). */
+  punchAllBut(kept: readonly Span[]): void {
+    for (const { start, end } of this.book.leftovers(kept)) punchHole(this.fd, start, end - start);
+  }
+}

@@ -1,0 +1,50 @@
+/** The memory of a process in pieces, for a first round that protects each right before it copies it: pure. */
+import { USER_END } from "../state/address.js";
+import type { Vma } from "../state/vma.js";
+import type { Span } from "../tracee/range-list.js";
+
+/** How much is protected at once, in bytes: what is written to it before it is copied has to be copied again. */
+const PIECE_BYTES = 256 << 20;
+/** What the kernel joins by itself (Documentation/admin-guide/mm/transhuge.rst). */
+const HUGE_BYTES = 2 << 20;
+
+/** A part of the address space, and the spans that lie in it. */
+export interface Piece {
+  readonly within: Span;
+  readonly spans: readonly Span[];
+}
+
+/**
+ * Spans in order, cut into pieces of about so many bytes at multiples of `alignBytes` alone: no huge page is taken apart.
+ * The pieces touch, and are all of the address space.
+ */
+export function cut(
+  spans: readonly Span[],
+  { pieceBytes, alignBytes }: { readonly pieceBytes: number; readonly alignBytes: number },
+): Piece[] {
+  const pieces: Piece[] = [];
+  let [from, last, bytes] = [0, 0, 0];
+  let inside: Span[] = [];
+  const close = (end: number) => {
+    pieces.push({ within: { start: from, end }, spans: inside });
+    [from, bytes, inside] = [end, 0, []];
+  };
+  for (const { start, end } of spans) {
+    for (let at = start; at < end; at = last) {
+      const border = Math.floor(at / alignBytes) * alignBytes;
+      if (bytes >= pieceBytes && border >= last) close(border);
+      const full = at + Math.max(pieceBytes - bytes, 1);
+      last = Math.min(end, Math.ceil(full / alignBytes) * alignBytes);
+      inside.push({ start: at, end: last });
+      bytes += last - at;
+    }
+  }
+  close(Number(USER_END));
+  return pieces;
+}
+
+/** Pages of these mappings, in order, in pieces to be copied one after the other. */
+export function piecesOf(vmas: readonly Vma[], pages: readonly Span[]): Piece[] {
+  const alignBytes = Math.max(...vmas.map(({ hugePageBytes = HUGE_BYTES }) => hugePageBytes));
+  return cut(pages, { pieceBytes: PIECE_BYTES, alignBytes });
+}
