@@ -64,6 +64,34 @@ function requireNeighbours(code) {
   }
 }
 
+/** Modules that are loaded with this one, itself among them. */
+function loadedWith(path, graph) {
+  const found = new Set();
+  const visit = (id) => {
+    if (found.has(id)) return;
+    found.add(id);
+    graph.getModuleInfo(id)?.importedIds.forEach(visit);
+  };
+  visit(join(DIST, path));
+  return found;
+}
+
+/**
+ * The file of the bundle that a module stands in, where that is not left to rolldown: what every run needs, what a checkpoint and
+ * a restore have in common, and what reads cores, each in one file instead of many small ones.
+ */
+const fileOf = (() => {
+  const roots = ["cli/run.js", "checkpoint/checkpoint.js", "supervise/restore-on.js", "core/read-core.js"];
+  let sets = null;
+  return (id, graph) => {
+    sets ??= roots.map((path) => loadedWith(path, graph));
+    const [always, checkpoint, restore, reading] = sets;
+    if (always.has(id)) return "always";
+    if (checkpoint.has(id)) return restore.has(id) ? "either" : null;
+    return reading.has(id) ? "reading" : null;
+  };
+})();
+
 try {
   const bundle = await rolldown({
     input: { [ENTRY]: join(DIST, "cli/run.js") },
@@ -77,6 +105,9 @@ try {
     format: "cjs",
     entryFileNames: "[name]",
     chunkFileNames: "[name].js",
+    codeSplitting: { groups: [{ name: fileOf, debugName: "together" }] },
+    // Some are for tools, none for V8, which keeps the text.
+    comments: { legal: true, annotation: false, jsdoc: false },
   });
   for (const { fileName, code } of output) {
     requireNeighbours(code);

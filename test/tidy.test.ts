@@ -41,7 +41,8 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   elfy: /^src\/core\//,
   commander: /^src\/cli\//,
   cron: /^src\/supervise\//,
-  zod: /^src\/state\/schema\.ts$/,
+  "zod/mini": /^src\/state\/schema\.ts$/,
+  "zod/locales": /^src\/state\/schema\.ts$/,
 };
 
 function folderOf(path: string): string {

@@ -77,13 +77,14 @@ export function register(program: Command): void {
 }
 
 async function run(core: string, exe: string | undefined, flags: Flags): Promise<void> {
-  const [{ restoreOn }, { restoreStream }, { parseFdPlacement }] = await Promise.all([
+  const [{ restoreOn }, { parseFdPlacement }] = await Promise.all([
     import("../supervise/restore-on.js"),
-    import("../supervise/from-stream.js"),
     import("../restore/fd-placement.js"),
   ]);
+  const start =
+    core === "-" ? (await import("../supervise/from-stream.js")).restoreStream : restoreOn.bind(null, core);
   const fds: FdPlacement[] = flags.fd.map(parseFdPlacement);
-  const restored = await (core === "-" ? restoreStream : restoreOn.bind(null, core))({
+  const restored = await start({
     exe,
     detach: flags.detach ?? false,
     stopped: flags.stopped ?? false,

@@ -60,18 +60,19 @@ function checkRuns({ vmas, runs }: ProcessState, { tailOffset, refuse }: Context
   let vmaIndex = 0;
   let end: Address = 0n;
   for (const run of runs) {
-    const name = `the run of pages at ${hex(run.address)}`;
+    // Made only where it is told: there is a run for every MiB.
+    const refuseRun = (what: string) => refuse(`the run of pages at ${hex(run.address)} ${what}`);
     const runEnd = run.address + BigInt(run.lengthBytes);
-    if (run.address & PAGE_MASK || run.lengthBytes % PAGE_BYTES !== 0) refuse(`${name} is not whole pages`);
-    if (run.lengthBytes > RUN_BYTES_MAX) refuse(`${name} is longer than ${RUN_BYTES_MAX} bytes`);
-    if (run.address < end) refuse(`${name} overlaps the one before it or is out of order`);
+    if (run.address & PAGE_MASK || run.lengthBytes % PAGE_BYTES !== 0) refuseRun("is not whole pages");
+    if (run.lengthBytes > RUN_BYTES_MAX) refuseRun(`is longer than ${RUN_BYTES_MAX} bytes`);
+    if (run.address < end) refuseRun("overlaps the one before it or is out of order");
     if (run.fileOffset < DATA_OFFSET || run.fileOffset % PAGE_BYTES !== 0) {
-      refuse(`${name} stands at ${run.fileOffset}, which is no place for pages`);
+      refuseRun(`stands at ${run.fileOffset}, which is no place for pages`);
     }
-    if (run.crc32c > 0xffff_ffff) refuse(`${name} has a checksum of more than 32 bits`);
+    if (run.crc32c > 0xffff_ffff) refuseRun("has a checksum of more than 32 bits");
     while ((vmas[vmaIndex]?.end ?? USER_END) <= run.address && vmaIndex < vmas.length) vmaIndex += 1;
     const vma = vmas[vmaIndex];
-    if (vma === undefined || run.address < vma.start || runEnd > vma.end) refuse(`${name} is in no mapping`);
+    if (vma === undefined || run.address < vma.start || runEnd > vma.end) refuseRun("is in no mapping");
     end = runEnd;
   }
   let offset = DATA_OFFSET;

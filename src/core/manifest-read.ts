@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { CrError, isErrno } from "../errors.js";
-import { INTERPRETED, z } from "../state/schema.js";
+import { INTERPRETED, int, text, z } from "../state/schema.js";
 import { type Tree, type TreeMember, treeSchema } from "../state/tree.js";
 import { badCore } from "./byte-source.js";
 import { CHECKSUM_KEY, MANIFEST_NAME, manifestChecksum } from "./manifest.js";
@@ -15,8 +15,8 @@ import { FORMAT, NO_CHECKSUM } from "./recore-notes.js";
 const BYTES_MAX = 1 << 28;
 
 const envelopeSchema = z.object({
-  checksum: z.string(),
-  format: z.tuple([z.int(), z.int()]),
+  checksum: text,
+  format: z.tuple([int, int]),
   body: z.unknown(),
 });
 
@@ -91,7 +91,7 @@ function parseJson(bytes: Buffer, path: string): unknown {
   }
 }
 
-function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): z.infer<T> {
+function parse<T extends z.ZodMiniType>(schema: T, value: unknown, path: string): z.infer<T> {
   const result = schema.safeParse(value, INTERPRETED);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -9,7 +9,7 @@ import { filesSchema } from "../state/fd.js";
 import { type FramesNote, framesSchema } from "../state/frame.js";
 import { pagesSchema } from "../state/pages.js";
 import { hostSchema, limitsSchema, processSchema } from "../state/process.js";
-import { INTERPRETED, z } from "../state/schema.js";
+import { digits, flag, INTERPRETED, int, z } from "../state/schema.js";
 import { signalsSchema } from "../state/signal.js";
 import { softErrorsSchema } from "../state/soft-error.js";
 import { threadsSchema } from "../state/thread.js";
@@ -39,14 +39,14 @@ const SCHEMAS = {
   CREDENTIALS: credentialsSchema,
   PAGES: pagesSchema,
   SOFT: softErrorsSchema,
-  CHECKSUM: z.object({ crc32c: z.string().regex(/^[0-9a-f]{8}$/) }),
+  CHECKSUM: z.object({ crc32c: digits }),
 } as const;
 
 type Bodies = { readonly [Name in RecoreNoteName]: z.infer<(typeof SCHEMAS)[Name]> };
 
 const envelopeSchema = z.object({
-  format: z.tuple([z.int(), z.int()]),
-  required: z.boolean(),
+  format: z.tuple([int, int]),
+  required: flag,
   body: z.unknown(),
 });
 
@@ -128,7 +128,11 @@ function readJson(note: Note, { name, path }: { name: string; path: string }): u
   }
 }
 
-function parse(schema: z.ZodType, value: unknown, { name, path }: { name: string; path: string }): unknown {
+function parse(
+  schema: z.ZodMiniType,
+  value: unknown,
+  { name, path }: { name: string; path: string },
+): unknown {
   const result = schema.safeParse(value, INTERPRETED);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -15,7 +15,7 @@ export const RECORE_OWNER = "RECORE";
 
 /** Major and minor version of the notes: a reader refuses another major, and ignores what a minor added. */
 export const FORMAT = [1, 0] as const;
-/** That of PAGES and DELTA where their runs stand in a table (state/run-table.ts). */
+/** That of PAGES, and of DELTA where its runs stand in a table (state/run-table.ts). */
 export const TABLE_FORMAT = [2, 0] as const;
 
 /**
@@ -49,7 +49,7 @@ const OPTIONAL: ReadonlySet<RecoreNoteName> = new Set(["HOST", "SOFT", "CHECKSUM
 /** The digits of a checksum that is not known yet; they count as this when it is computed. */
 export const NO_CHECKSUM = "00000000";
 
-/** A process as a core tells it; a delta has its runs in tables. */
+/** A process as a core tells it; a delta has its runs in tables already. */
 export type WrittenState = Omit<ProcessState, "runs" | "delta"> & {
   readonly runs: readonly PageRun[] | RunTable;
   readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunTable };
@@ -75,12 +75,9 @@ export function encodeRecoreNotes(state: WrittenState): Buffer[] {
 }
 
 function encodePagesNote(runs: WrittenState["runs"]): Buffer {
-  if (!(runs instanceof RunTable)) return encodeRecoreNote("PAGES", { runs: runs.map(rowOfRun) });
-  const desc = encodeNoteJson({
-    format: TABLE_FORMAT,
-    required: true,
-    body: { table: runs.encode().toString("base64") },
-  });
+  const table = runs instanceof RunTable ? runs : tableOf(runs);
+  const body = { table: table.encode().toString("base64") };
+  const desc = encodeNoteJson({ format: TABLE_FORMAT, required: true, body });
   return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES.PAGES, desc });
 }
 
@@ -114,6 +111,10 @@ function noteOfThread({ registers, fpregs, xstate, ...note }: ThreadState): Thre
   return note;
 }
 
-function rowOfRun({ address, lengthBytes, fileOffset, crc32c, sameAsFile }: PageRun): unknown[] {
-  return [address, lengthBytes, fileOffset, crc32c, sameAsFile ? 1 : 0];
+function tableOf(runs: readonly PageRun[]): RunTable {
+  const table = new RunTable();
+  for (const { address, lengthBytes, fileOffset, crc32c, sameAsFile } of runs) {
+    table.add(Number(address), { lengthBytes, fileOffset, crc32c, tag: sameAsFile ? 1 : 0 });
+  }
+  return table;
 }

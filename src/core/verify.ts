@@ -44,11 +44,14 @@ export interface VerifyOptions {
 /** Ranges a call: bounds the time between two calls, not the memory. */
 const RANGES_AT_ONCE = 256;
 
-/** A range of the data, what it should sum up to, and what it is. */
-interface Expected extends FileRange {
+/** A MiB of a file's content. */
+interface ContentPart extends FileRange {
   readonly crc32c: number;
-  readonly what: () => string;
+  readonly path: string;
 }
+
+/** A range of the data with what it should sum up to. */
+type Expected = PageRun | ContentPart;
 
 /**
  * Checks all that can be checked without the program's host. Never throws for what is wrong in the core, but for
@@ -68,20 +71,16 @@ export function verifyCore(core: CoreFile, checksum: Checksum, options: VerifyOp
     return { ok: told.length === 0, checkedBytes: 0, problems: told };
   }
   const tailOffset = tailOffsetOf(core.path, core.segments);
-  const expected = [...state.runs.map(expectRun), ...contentsOf(state.files).flatMap(expectContent)];
+  const contents = contentsOf(state.files).flatMap(partsOf);
+  const expected: readonly Expected[] = [...state.runs, ...contents];
   const { except } = options;
   if (except === undefined) problems.push(...damagedFrames(core, checksum));
   if (problems.length > 0) return { ok: false, checkedBytes: 0, problems };
-  const proven = except ? expected.filter((_, index) => !isExcepted(state.runs[index], except)) : expected;
+  const proven = except ? [...state.runs.filter((run) => !except(run)), ...contents] : expected;
   problems.push(...compare(core, proven, checksum), ...findStrayBytes(core, expected, tailOffset));
   const dataBytes = expected.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const checkedBytes = dataBytes + PAGE_BYTES + core.sizeBytes - tailOffset;
   return { ok: problems.length === 0, checkedBytes, problems };
-}
-
-/** The runs come first among what is expected. */
-function isExcepted(run: PageRun | undefined, except: (run: PageRun) => boolean): boolean {
-  return run !== undefined && except(run);
 }
 
 /** Bits that a frame could do without would not show in what comes out of it. */
@@ -103,30 +102,22 @@ function inParts(ranges: readonly FileRange[], checksum: (part: readonly FileRan
   return found;
 }
 
-function expectRun({ address, lengthBytes, fileOffset, crc32c }: PageRun): Expected {
-  return { fileOffset, lengthBytes, crc32c, what: () => `the pages at ${hex(address)}` };
-}
-
-function expectContent({ content, path }: Contained): Expected[] {
+function partsOf({ content, path }: Contained): ContentPart[] {
   if (content === null) return [];
   return content.crc32c.map((crc32c, index) => {
     const done = index * RUN_BYTES_MAX;
     const lengthBytes = Math.min(RUN_BYTES_MAX, content.lengthBytes - done);
-    return {
-      fileOffset: content.fileOffset + done,
-      lengthBytes,
-      crc32c,
-      what: () => `the content of ${path}`,
-    };
+    return { fileOffset: content.fileOffset + done, lengthBytes, crc32c, path };
   });
 }
 
 function compare(core: CoreFile, expected: readonly Expected[], checksum: Checksum): Problem[] {
   const problems: Problem[] = [];
   const found = inParts(expected, (part) => checksum(core.pages, part));
-  for (const [index, { crc32c, what, fileOffset }] of expected.entries()) {
-    if (found[index] === crc32c) continue;
-    problems.push(corrupt(core.path, `${what()} (file offset ${fileOffset}) do not match their checksum`));
+  for (const [index, one] of expected.entries()) {
+    if (found[index] === one.crc32c) continue;
+    const what = "path" in one ? `the content of ${one.path}` : `the pages at ${hex(one.address)}`;
+    problems.push(corrupt(core.path, `${what} (file offset ${one.fileOffset}) do not match their checksum`));
   }
   return problems;
 }

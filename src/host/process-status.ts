@@ -23,13 +23,16 @@ export interface ProcessIdentity {
   readonly startTicks: bigint;
 }
 
+/** Behind the name, up to the start time: whoever looks for a pid reads those of all processes. */
+const FIELDS = 20;
+
 /** Reads the status of a process or thread; undefined when there is none with this id. */
 export function processStatus(pid: number): ProcessStatus | undefined {
   const text = readText(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name stands in brackets and may hold brackets and blanks itself: the last `)` ends it.
   const end = text.lastIndexOf(")");
-  const fields = text.slice(end + 2).split(" ");
+  const fields = text.slice(end + 2).split(" ", FIELDS);
   return {
     pid,
     comm: text.slice(text.indexOf("(") + 1, end),

@@ -1,6 +1,8 @@
 /** Whether the recorded pid is free to be given again. */
+
 import { setTimeout as sleep } from "node:timers/promises";
 import { CrError } from "../errors.js";
+import { nowMs } from "../host/monotonic.js";
 import { describeHolder, type PidHolder, whoHolds } from "../host/process-holder.js";
 
 /** How long a zombie's parent gets to reap it: a pid 1 that only looks now and then takes some 2 seconds. */
@@ -12,9 +14,9 @@ const POLL_MS = 20;
  * whose it is. A zombie that is only waiting to be reaped is waited for, up to 5 seconds. `inTree`: another number is no way out.
  */
 export async function checkPidFree(pid: number, waitMs = REAP_WAIT_MS, inTree = false): Promise<void> {
-  const deadline = performance.now() + waitMs;
+  const deadline = nowMs() + waitMs;
   let holder = whoHolds(pid);
-  while (holder !== undefined && isZombie(holder) && performance.now() < deadline) {
+  while (holder !== undefined && isZombie(holder) && nowMs() < deadline) {
     await sleep(POLL_MS);
     holder = whoHolds(pid);
   }

@@ -1,6 +1,8 @@
 /** Unread datagrams of UDP, sent again over loopback: by the socket of the program that has the sender's address, or for it. */
+
 import { closeSync } from "node:fs";
 import { CrError } from "../errors.js";
+import { nowMs } from "../host/monotonic.js";
 import type { FileDescription } from "../state/fd.js";
 import type { ObjectOf } from "../state/kernel-object.js";
 import { describeAddress, isEverywhere, toLoopback } from "../state/socket-address.js";
@@ -46,9 +48,9 @@ export function deliver({ bytes, from, to, fd, sockets, made }: Delivery): void 
       ] as const),
     );
     if (result < 0) throw failed("send an unread message", from, errnoName(-result));
-    const until = performance.now() + ARRIVAL_MS;
+    const until = nowMs() + ARRIVAL_MS;
     while (receivedMemory(fd) === before) {
-      if (performance.now() > until) throw failed("send an unread message", from, "it does not arrive");
+      if (nowMs() > until) throw failed("send an unread message", from, "it does not arrive");
     }
   } finally {
     if (temporary >= 0) closeSync(temporary);

@@ -24,11 +24,11 @@ export interface Filling {
 export function fillPages(pid: number, { vmas, runs, checked }: Filling, source: PageSource): void {
   const fresh: PageRun[] = [];
   const over: PageRun[] = [];
-  for (const { vma, run } of withMappings(vmas, runs)) {
-    if (vma.kind === "special" || vma.kind === "shared-file" || run.sameAsFile) continue;
+  eachInMapping(vmas, runs, (run, { kind }) => {
+    if (kind === "special" || kind === "shared-file" || run.sameAsFile) return;
     // Zeros over a file's bytes must be written; fresh anonymous memory has them already.
-    (vma.kind === "file" ? over : fresh).push(run);
-  }
+    (kind === "file" ? over : fresh).push(run);
+  });
   const parts = [
     { ranges: over, found: fillMemory(pid, source, { ranges: over, fresh: false }) },
     { ranges: fresh, found: fillMemory(pid, source, { ranges: fresh, fresh: true }) },
@@ -52,9 +52,9 @@ export function fillInherited(pid: number, heritage: readonly Heritage[]): void 
 export function onlyFilled(vmas: readonly Vma[], runs: readonly PageRun[]): (run: PageRun) => boolean {
   // By address: whoever reads the core again has runs of its own.
   const found = new Set<bigint>();
-  for (const { vma, run } of withMappings(vmas, runs)) {
-    if (vma.kind === "anonymous" && !run.sameAsFile) found.add(run.address);
-  }
+  eachInMapping(vmas, runs, ({ address, sameAsFile }, { kind }) => {
+    if (kind === "anonymous" && !sameAsFile) found.add(address);
+  });
   return ({ address }) => found.has(address);
 }
 
@@ -71,12 +71,16 @@ function compare(
   });
 }
 
-/** Each run with the mapping it lies in; those that lie in none here are left out. */
-function withMappings(vmas: readonly Vma[], runs: readonly PageRun[]) {
+/** Calls `act` for each run with the mapping it lies in; not for those that lie in none here. */
+function eachInMapping(
+  vmas: readonly Vma[],
+  runs: readonly PageRun[],
+  act: (run: PageRun, vma: Vma) => void,
+): void {
   let index = 0;
-  return runs.flatMap((run) => {
+  for (const run of runs) {
     while ((vmas[index]?.end ?? run.address + 1n) <= run.address) index += 1;
     const vma = vmas[index];
-    return vma === undefined || run.address < vma.start ? [] : [{ vma, run }];
-  });
+    if (vma !== undefined && run.address >= vma.start) act(run, vma);
+  }
 }

@@ -3,12 +3,14 @@
  * start a newborn; rebuild it; roll files back; let it go. Until the last step nothing of the program runs, and
  * whatever fails leaves no process and no changed file behind.
  */
+
 import type { Chain } from "../core/chain.js";
 import { coreMemory } from "../core/core-memory.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
 import { cpuFeatures } from "../host/cpu-features.js";
+import { nowMs } from "../host/monotonic.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import { cpuComponents } from "../tracee/native.js";
@@ -85,7 +87,7 @@ export interface Restored {
  * EXE_MISSING, EXE_CHANGED, FILE_CHANGED, FILE_MISSING, FD_OUTSIDE, PID_TAKEN, LIMIT_TOO_LOW, RESTORE_FAILED, ….
  */
 export async function restore(path: string, options: RestoreOptions = {}): Promise<Restored> {
-  const begin = performance.now();
+  const begin = nowMs();
   using core = openCore(path, { unpack });
   const foreign = core.origin !== "recore";
   const recorded = asSeenHere(readWhole(core, options), options.callerGroups ?? null);
@@ -117,12 +119,9 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
   using ipc = openIpc(state, [state.process.pid]);
   using prepared = prepareFiles(state.files, {
     ...{ policy, placements: options.fds ?? [], tcp: options.tcp },
-    corePath,
-    coreFd: core.fd,
+    ...{ corePath, coreFd: core.fd, sameBoot, foreign },
     vmas: state.vmas,
     runs: state.runs,
-    sameBoot,
-    foreign,
   });
   const exe = options.exe ?? state.process.exe.path;
   using inheritance = inherit({ state, prepared, shared, exe });
@@ -144,7 +143,7 @@ export async function restore(path: string, options: RestoreOptions = {}): Promi
     ...prepared.softErrors,
     ...started.softErrors,
   ];
-  return { pid: started.pid, softErrors, totalMs: performance.now() - begin, foreground: started.foreground };
+  return { pid: started.pid, softErrors, totalMs: nowMs() - begin, foreground: started.foreground };
 }
 
 /** The state as it can be on this host, with what the caller consents to lack. */

@@ -1,5 +1,7 @@
 /** The threads of a program: made by the newborn with their recorded ids, each then puts back what is its own. */
+
 import { CrError } from "../errors.js";
+import { nowMs } from "../host/monotonic.js";
 import { pause } from "../host/pause.js";
 import type { ThreadState } from "../state/thread.js";
 import { NativeError } from "../tracee/native.js";
@@ -35,13 +37,13 @@ export function makeThreads(workshop: Workshop, threads: readonly ThreadState[])
 
 /** All numbers were free a moment ago: what has one now is mostly gone again soon. */
 function whenFree(tid: number, make: () => void): void {
-  for (const deadline = performance.now() + TAKEN_MS; ; ) {
+  for (const deadline = nowMs() + TAKEN_MS; ; ) {
     try {
       make();
       return;
     } catch (error) {
       if (!(error instanceof CrError) || error.data?.errno !== "EEXIST") throw error;
-      if (performance.now() < deadline) pause(POLL_MS);
+      if (nowMs() < deadline) pause(POLL_MS);
       else throw spawnFailed(new NativeError("cr_remote", "EEXIST"), "a thread of it", tid);
     }
   }

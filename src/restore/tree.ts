@@ -3,10 +3,12 @@
  * started as a process alone is, the others made by one another (family.ts); each rebuilt; all let go at once. Until
  * then nothing of any of them runs, and whatever fails leaves no process and no changed file behind.
  */
+
 import { statSync } from "node:fs";
 import { type Bundle, type LivingMember, openBundle } from "../core/bundle.js";
 import { faultPoint } from "../fault.js";
 import { bootId } from "../host/boot.js";
+import { nowMs } from "../host/monotonic.js";
 import { processStatus } from "../host/process-status.js";
 import type { FileState } from "../state/fd.js";
 import type { SoftError } from "../state/soft-error.js";
@@ -41,17 +43,12 @@ import { putAllBack } from "./tree-snapshots.js";
 import type { ForeignVdso } from "./vdso.js";
 import type { Workshop } from "./workshop.js";
 
-/** True for a bundle, which `restoreTree` takes; false for a core, or what is neither. */
-export function isBundle(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-}
-
 /**
  * Restarts the process tree of a bundle. Throws as `restore` of restore.ts does, with nothing left behind; what is
  * wrong with the manifest or its cores is told with the file's name.
  */
 export async function restoreTree(folder: string, options: RestoreOptions = {}): Promise<Restored> {
-  const begin = performance.now();
+  const begin = nowMs();
   checkOwner({ path: folder, stat: statSync(folder) }, { trust: options.trust ?? false });
   using opening = openBundle(folder, { unpack });
   const detach = (options.detach ?? false) || (options.stopped ?? false);
@@ -115,7 +112,7 @@ export async function restoreTree(folder: string, options: RestoreOptions = {}):
         ({ softErrors }) => softErrors,
       ),
     ],
-    totalMs: performance.now() - begin,
+    totalMs: nowMs() - begin,
     foreground: started.foreground,
   };
 }

@@ -1,12 +1,12 @@
 /** Who the process is: the Uid, Gid, Groups, Cap* and securebits of credentials(7); note RECORE/CREDENTIALS. */
-import { u64, z } from "./schema.js";
+import { int, u64, z } from "./schema.js";
 
-const four = z.object({ real: z.int(), effective: z.int(), saved: z.int(), fs: z.int() });
+const four = z.object({ real: int, effective: int, saved: int, fs: int });
 
 export const credentialsSchema = z.object({
   uid: four,
   gid: four,
-  groups: z.array(z.int()),
+  groups: z.array(int),
   capabilities: z.object({
     inheritable: u64,
     permitted: u64,
@@ -14,6 +14,6 @@ export const credentialsSchema = z.object({
     bounding: u64,
     ambient: u64,
   }),
-  securebits: z.int(),
+  securebits: int,
 });
 export type Credentials = z.infer<typeof credentialsSchema>;

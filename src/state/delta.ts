@@ -3,17 +3,17 @@
  * mapping that are in no run and are not inherited are absent, as in any other core.
  */
 import { decodeRunTable } from "./run-table.js";
-import { bytes, u64, z } from "./schema.js";
+import { bytes, digits, natural, positive, text, u64, z } from "./schema.js";
 
 const NO_ROWS = Buffer.alloc(0);
 
 /** An earlier core, and what tells that it is still the one that was meant. */
 export const ancestorSchema = z.object({
   /** Its file name, looked for beside the delta first, and its full path at the checkpoint. */
-  name: z.string().regex(/^[^/\0]+$/),
-  path: z.string().regex(/^\/[^\0]*$/),
+  name: text.check(z.regex(/^[^/\0]+$/)),
+  path: text.check(z.regex(/^\/[^\0]*$/)),
   /** The digits of its note CHECKSUM, which covers the checksums of all its pages; and when it was taken (HOST). */
-  checksum: z.string().regex(/^[0-9a-f]{8}$/),
+  checksum: digits,
   takenMs: z.number(),
 });
 export type Ancestor = z.infer<typeof ancestorSchema>;
@@ -28,41 +28,43 @@ export interface InheritedRun {
   readonly crc32c: number;
 }
 
-const rowsSchema = z
-  .array(z.tuple([u64, z.int().positive(), z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]))
-  .transform((rows): InheritedRun[] =>
-    rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
-      address,
-      lengthBytes,
-      ancestor,
-      fileOffset,
-      crc32c,
-    })),
+const rowsSchema = () =>
+  z.pipe(
+    z.array(z.tuple([u64, positive, natural, positive, natural])),
+    z.transform((rows): InheritedRun[] =>
+      rows.map(([address, lengthBytes, ancestor, fileOffset, crc32c]) => ({
+        address,
+        lengthBytes,
+        ancestor,
+        fileOffset,
+        crc32c,
+      })),
+    ),
   );
 
 /** Note RECORE/DELTA: runs in order of address that overlap neither one another nor the core's own; rows or a table. */
-export const deltaSchema = z
-  .object({
-    /** The parent first, then its parent, down to a whole core. */
-    ancestors: z.array(ancestorSchema).min(1).readonly(),
-    inherited: rowsSchema.optional(),
-    table: bytes.optional(),
-  })
-  .transform(({ ancestors, inherited: rows, table }, context) => {
-    const tabled = decodeRunTable(table ?? NO_ROWS, (address, { tag: ancestor, ...row }) => ({
-      address,
-      ...row,
-      ancestor,
-    }));
-    const isOne = (rows === undefined) !== (table === undefined);
-    if (tabled === null || !isOne) {
-      context.addIssue({
-        code: "custom",
-        path: ["table"],
-        message: "either rows of inherited pages or a table of them",
-      });
-    }
-    const inherited: readonly InheritedRun[] = rows ?? tabled ?? [];
-    return { ancestors, inherited };
-  });
+export const deltaSchema = z.lazy(() =>
+  z.pipe(
+    z.object({
+      /** The parent first, then its parent, down to a whole core. */
+      ancestors: z.readonly(z.array(ancestorSchema).check(z.minLength(1))),
+      inherited: z.optional(rowsSchema()),
+      table: z.optional(bytes),
+    }),
+    z.transform(({ ancestors, inherited: rows, table }, context) => {
+      const tabled = decodeRunTable(table ?? NO_ROWS, (address, { tag: ancestor, ...row }) => ({
+        address,
+        ...row,
+        ancestor,
+      }));
+      const isOne = (rows === undefined) !== (table === undefined);
+      if (tabled === null || !isOne) {
+        const message = "either rows of inherited pages or a table of them";
+        context.issues.push({ code: "custom", input: table, path: ["table"], message });
+      }
+      const inherited: readonly InheritedRun[] = rows ?? tabled ?? [];
+      return { ancestors, inherited };
+    }),
+  ),
+);
 export type Delta = z.infer<typeof deltaSchema>;

@@ -6,26 +6,25 @@
  */
 import type { Address } from "./address.js";
 import { decodeRunTable } from "./run-table.js";
-import { bytes, u64, z } from "./schema.js";
+import { bytes, z } from "./schema.js";
 
 export { RUN_BYTES_MAX } from "./address.js";
 
-export const runSchema = z.object({
-  address: u64,
-  lengthBytes: z.int().positive(),
+export interface PageRun {
+  readonly address: Address;
+  readonly lengthBytes: number;
   /** Where the run stands in the core file, in bytes. */
-  fileOffset: z.int().nonnegative(),
+  readonly fileOffset: number;
   /** CRC32C of the run's bytes (holes count as zeros). */
-  crc32c: z.int().nonnegative(),
+  readonly crc32c: number;
   /** True when the bytes are those of the mapped file itself (ELF headers, --self-contained): a debugger wants
    * them, a restore can take them from the file. */
-  sameAsFile: z.boolean(),
-});
-export type PageRun = z.infer<typeof runSchema>;
+  readonly sameAsFile: boolean;
+}
 
 const ADDRESS = /^0x[0-9a-f]{1,16}$/;
 
-/** By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
+/** Of older cores. By hand: there is a row for every MiB of memory, and a schema takes longer for each than reading the memory does. */
 function runOf(row: unknown): PageRun | null {
   if (!Array.isArray(row) || row.length !== 5) return null;
   const [address, lengthBytes, fileOffset, crc32c, same] = row as readonly unknown[];
@@ -38,22 +37,20 @@ function isInt(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Note RECORE/PAGES: runs in order of address that do not overlap. Compact: five values a run, or a table of them. */
-export const pagesSchema = z
-  .object({ runs: z.array(z.unknown()).optional(), table: bytes.optional() })
-  .transform(({ runs: rows, table }, context): { runs: PageRun[] } => {
+/** Note RECORE/PAGES: runs in order of address that do not overlap, in a table; in older cores five values a run. */
+export const pagesSchema = z.pipe(
+  z.object({ runs: z.optional(z.array(z.unknown())), table: z.optional(bytes) }),
+  z.transform(({ runs: rows, table }, context): { runs: PageRun[] } => {
     const refuse = (path: (string | number)[], message: string) => {
-      context.addIssue({ code: "custom", path, message });
+      context.issues.push({ code: "custom", input: table, path, message });
       return { runs: [] };
     };
     if ((rows === undefined) === (table === undefined))
       return refuse(["runs"], "either runs or a table of them");
     if (table !== undefined) {
-      const runs = decodeRunTable(table, (address, { tag, ...row }) => ({
-        address,
-        ...row,
-        sameAsFile: tag === 1,
-      }));
+      const runs = decodeRunTable(table, (address, { lengthBytes, fileOffset, crc32c, tag }) => {
+        return { address, lengthBytes, fileOffset, crc32c, sameAsFile: tag === 1 };
+      });
       return runs === null ? refuse(["table"], "no table of runs") : { runs };
     }
     const runs: PageRun[] = [];
@@ -63,7 +60,8 @@ export const pagesSchema = z
       runs.push(run);
     }
     return { runs };
-  });
+  }),
+);
 
 /** A range of a tracee's memory and where it belongs in a file; what bulk copies work on. */
 export interface CopyRange {

@@ -1,6 +1,6 @@
 /**
- * Runs of pages by the ten thousands, as a delta has them: columns of numbers, and their form in a note, which takes a few
- * bytes a run instead of a row of JSON. Free of schemas, because checkpoints load it.
+ * Runs of pages, in a delta by the ten thousands: columns of numbers, and their form in a note, which takes a few bytes a run
+ * instead of a row of JSON. Free of schemas, because checkpoints load it.
  */
 import { PAGE_BYTES } from "./address.js";
 
@@ -16,8 +16,8 @@ export interface TableRow {
 /** Bytes of a row of four varints (of 5, 5, 5 and 3 bytes at most) and a checksum. */
 const ROW_BYTES_MAX = 22;
 const TAG_MAX = 0xffff;
-/** A page number of user space, and twice that of a file of 16 TiB with its sign, have less. */
-const VARINT_BITS_MAX = 35;
+/** A page number of user space, and twice that of a file of 16 TiB with its sign, are less. */
+const VARINT_MAX = 2 ** 35;
 
 export class RunTable {
   #addresses = new Float64Array(256);
@@ -125,25 +125,35 @@ export function decodeRunTable<T>(bytes: Buffer, make: (address: bigint, row: Ta
   const rows: T[] = [];
   let [at, end, place] = [0, 0, 0];
   const varint = (): number => {
-    let value = 0;
-    for (let shift = 0; shift < VARINT_BITS_MAX; shift += 7) {
+    const first = bytes[at] ?? Number.NaN;
+    at += 1;
+    return first < 0x80 ? first : longVarint(first);
+  };
+  const longVarint = (first: number): number => {
+    let value = first & 0x7f;
+    for (let unit = 0x80; unit < VARINT_MAX; unit *= 0x80) {
       const byte = bytes[at] ?? Number.NaN;
       at += 1;
-      value += (byte & 0x7f) * 2 ** shift;
+      value += (byte & 0x7f) * unit;
       if (byte < 0x80) return value;
     }
     return Number.NaN;
   };
   while (at < bytes.length) {
-    const [gap, pages, moved, tag] = [varint(), varint(), varint(), varint()];
-    const [first, there] = [end + gap, place + (moved % 2 === 0 ? moved / 2 : -(moved + 1) / 2)];
-    const isRow = pages > 0 && there >= 0 && tag <= TAG_MAX && first + pages <= 2 ** VARINT_BITS_MAX;
+    const gap = varint();
+    const pages = varint();
+    const moved = varint();
+    const tag = varint();
+    const first = end + gap;
+    const there = place + (moved % 2 === 0 ? moved / 2 : -(moved + 1) / 2);
+    const isRow = pages > 0 && there >= 0 && tag <= TAG_MAX && first + pages <= VARINT_MAX;
     if (!isRow || at + 4 > bytes.length) return null;
     const crc32c = bytes.readUInt32LE(at);
     at += 4;
     const row = { lengthBytes: pages * PAGE_BYTES, fileOffset: there * PAGE_BYTES, crc32c, tag };
     rows.push(make(BigInt(first * PAGE_BYTES), row));
-    [end, place] = [first + pages, there + pages];
+    end = first + pages;
+    place = there + pages;
   }
   return rows;
 }

@@ -1,21 +1,21 @@
 /** A System V shared memory segment that is attached (shmget(2), shmat(2)). */
-import { u64, z } from "./schema.js";
+import { flag, int, natural, u64, z } from "./schema.js";
 
 export const segmentSchema = z.object({
-  id: z.int().nonnegative(),
+  id: natural,
   /** Key of shmget(2), 0 for IPC_PRIVATE and for one that is marked for removal. */
-  key: z.int(),
-  sizeBytes: z.int().nonnegative(),
+  key: int,
+  sizeBytes: natural,
   /** The nine bits of permission. */
-  mode: z.int().nonnegative(),
-  uid: z.int().nonnegative(),
-  gid: z.int().nonnegative(),
+  mode: natural,
+  uid: natural,
+  gid: natural,
   /** Marked for removal (IPC_RMID), and locked in memory (SHM_LOCK). */
-  removed: z.boolean(),
-  locked: z.boolean(),
+  removed: flag,
+  locked: flag,
   /** Where its mappings start. */
-  starts: z.array(u64).readonly(),
+  starts: z.readonly(z.array(u64)),
   /** What none of its mappings shows; null when they show all of it. */
-  content: z.object({ fileOffset: z.int(), lengthBytes: z.int(), crc32c: z.array(z.int()) }).nullable(),
+  content: z.nullable(z.object({ fileOffset: int, lengthBytes: int, crc32c: z.array(int) })),
 });
 export type Segment = z.infer<typeof segmentSchema>;

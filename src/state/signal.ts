@@ -1,12 +1,12 @@
 /** Signals of a process: what it does on each, and what is queued to it. */
-import { bytes, u64, z } from "./schema.js";
+import { bytes, int, u64, z } from "./schema.js";
 
 /** Signals of Linux x86-64 run from 1 to 64. */
 export const SIGNAL_COUNT = 64;
 
 /** struct kernel_sigaction (rt_sigaction(2)); handler 0 is SIG_DFL, 1 SIG_IGN. */
 export const sigactionSchema = z.object({
-  signal: z.int().min(1).max(SIGNAL_COUNT),
+  signal: int.check(z.minimum(1), z.maximum(SIGNAL_COUNT)),
   handler: u64,
   flags: u64,
   restorer: u64,

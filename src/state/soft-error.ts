@@ -1,13 +1,13 @@
 /** Soft errors: state that could not be saved or put back exactly, told to the user and kept in the core. */
-import { z } from "./schema.js";
+import { text, z } from "./schema.js";
 
 export const softErrorSchema = z.object({
   /** What kind of state, in the words of docs/limits.md: `timer`, `session`, … */
-  kind: z.string(),
+  kind: text,
   /** Which one: `fd:7`, `tid:120`, an address; empty when there is only one. */
-  id: z.string(),
+  id: text,
   /** One sentence for the user. */
-  message: z.string(),
+  message: text,
 });
 export type SoftError = z.infer<typeof softErrorSchema>;
 

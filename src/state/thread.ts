@@ -1,52 +1,52 @@
 /** A thread (tid): registers as the kernel's regsets give them, and what else the kernel keeps for it. */
 import { credentialsSchema } from "./credentials.js";
-import { bytes, u64, z } from "./schema.js";
+import { bytes, flag, int, natural, positive, text, u64, z } from "./schema.js";
 
 /** What of a thread stands in the note RECORE/THREADS; its regsets stand in the standard notes. */
 export const threadNoteSchema = z.object({
-  tid: z.int().positive(),
-  comm: z.string(),
+  tid: positive,
+  comm: text,
   /** Blocked signals, bit N-1 for signal N. */
   sigmask: u64,
   /** Signals queued to this thread alone: 128-byte siginfo_t each, in order. */
   pending: z.array(bytes),
   /** sigaltstack(2): flags SS_DISABLE=2 when there is none. */
-  altStack: z.object({ sp: u64, flags: z.int(), sizeBytes: u64 }),
+  altStack: z.object({ sp: u64, flags: int, sizeBytes: u64 }),
   robustList: z.object({ head: u64, lengthBytes: u64 }),
   /** set_tid_address(2); 0x0 when none. */
   clearChildTid: u64,
   /** rseq(2) registration, null when none. */
-  rseq: z.object({ address: u64, sizeBytes: z.int(), signature: z.int(), flags: z.int() }).nullable(),
+  rseq: z.nullable(z.object({ address: u64, sizeBytes: int, signature: int, flags: int })),
   scheduling: z.object({
     /** sched_setattr(2): SCHED_OTHER is 0. */
-    policy: z.int(),
+    policy: int,
     flags: u64,
-    nice: z.int(),
-    priority: z.int(),
+    nice: int,
+    priority: int,
     runtimeNs: u64,
     deadlineNs: u64,
     periodNs: u64,
-    ioprio: z.int(),
+    ioprio: int,
     timerSlackNs: u64,
   }),
   /** Who the thread is, with its own securebits; left out in older cores: as the process is. */
-  credentials: credentialsSchema.optional(),
+  credentials: z.optional(credentialsSchema),
   /** What only this thread is set to (prctl(2)); left out in older cores. */
-  settings: z
-    .object({
-      noNewPrivs: z.boolean(),
+  settings: z.optional(
+    z.object({
+      noNewPrivs: flag,
       /** PR_GET_TSC: 1 reads, 2 traps. */
-      tsc: z.int(),
+      tsc: int,
       /** PR_MCE_KILL_GET: 0 late, 1 early, 2 as the system does. */
-      mceKill: z.int(),
+      mceKill: int,
       /** PR_GET_SPECULATION_CTRL of store bypass, indirect branch, L1D flush, 0 as a new thread has them. */
-      speculation: z.array(z.int()),
+      speculation: z.array(int),
       /** get_mempolicy(2): mode with its flags, and the mask of nodes. */
-      memoryPolicy: z.object({ mode: z.int(), nodes: bytes }),
-    })
-    .optional(),
+      memoryPolicy: z.object({ mode: int, nodes: bytes }),
+    }),
+  ),
   /** CPUs it may run on, ascending. */
-  affinity: z.array(z.int().nonnegative()),
+  affinity: z.array(natural),
 });
 export type ThreadNote = z.infer<typeof threadNoteSchema>;
 

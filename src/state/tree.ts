@@ -21,51 +21,49 @@
  * `PROCESS.tree` of each core is the root's pid: such a core is no whole checkpoint alone, and `cr restore` of it refuses.
  */
 
-import { u64, z } from "./schema.js";
+import { digits, int, natural, positive, text, u64, z } from "./schema.js";
 import { softErrorSchema } from "./soft-error.js";
 
-/** Digits of a checksum: CRC32C. */
-const digits = z.string().regex(/^[0-9a-f]{8}$/);
-const pid = z.int().positive();
+const pid = positive;
 
 /** A dead child that its parent has not waited for. */
 export const zombieSchema = z.object({
   /** Latin-1, as PROCESS.comm. */
-  comm: z.string(),
+  comm: text,
   /** As wait(2) will tell it: 0 exited with 0, 256 * N exited with N, the number of the signal (128: core dumped). */
-  waitStatus: z.int().nonnegative(),
-  uid: z.int().nonnegative(),
+  waitStatus: natural,
+  uid: natural,
 });
 
 /** The controlling terminal: `major:minor` in decimal, its name where there is one, its foreground group (0: none). */
 export const terminalSchema = z.object({
-  dev: z.string(),
-  name: z.string().nullable(),
-  foregroundGroup: z.int().nonnegative(),
+  dev: text,
+  name: z.nullable(text),
+  foregroundGroup: natural,
 });
 
 export const memberSchema = z.object({
   pid,
   /** Its parent in the tree: a member that stands before it; 0 for the root. Orphans have their subreaper's pid. */
-  parent: z.int().nonnegative(),
+  parent: natural,
   /**
    * Process group and session by their numbers. They may be led by no member: by a process outside (then the session is
    * the root's, and the member belongs into that of the restore's caller), or by one that has ended.
    */
-  group: z.int().nonnegative(),
-  session: z.int().nonnegative(),
-  terminal: terminalSchema.nullable(),
+  group: natural,
+  session: natural,
+  terminal: z.nullable(terminalSchema),
   /** What its parent gets when it ends: SIGCHLD for all but special clones. */
-  exitSignal: z.int().nonnegative(),
+  exitSignal: natural,
   /** Its core in the same folder; null for the dead. `checksum` is that of its note CHECKSUM. */
-  core: z
-    .object({
-      file: z.string().regex(/^core\.\d+$/),
-      sizeBytes: z.int().positive(),
+  core: z.nullable(
+    z.object({
+      file: text.check(z.regex(/^core\.\d+$/)),
+      sizeBytes: positive,
       checksum: digits,
-    })
-    .nullable(),
-  zombie: zombieSchema.nullable(),
+    }),
+  ),
+  zombie: z.nullable(zombieSchema),
   /**
    * What it shares without being a thread (clone(2)), each with the first member that has it. Those that a restore
    * cannot make again are refused at the checkpoint. The pages of a memory (`vm`) are in the core of the first.
@@ -79,14 +77,14 @@ export const treeSchema = z.object({
   root: pid,
   /** Unix time of the stop in ms, and where it was. */
   takenMs: z.number(),
-  hostname: z.string(),
-  kernel: z.string(),
-  bootId: z.string(),
-  tool: z.string(),
+  hostname: text,
+  kernel: text,
+  bootId: text,
+  tool: text,
   /** Parents before their children, the root first. */
-  members: z.array(memberSchema).min(1),
+  members: z.array(memberSchema).check(z.minLength(1)),
   /** Shared anonymous memory of more than one member: `dev` and `ino` as in VMAS, pids in the order of `members`. */
-  memory: z.array(z.object({ dev: z.string(), ino: u64, sizeBytes: z.int(), members: z.array(pid) })),
+  memory: z.array(z.object({ dev: text, ino: u64, sizeBytes: int, members: z.array(pid) })),
   /** What could not be saved exactly of the tree as a whole; what belongs to a member is in its core. */
   softErrors: z.array(softErrorSchema),
 });

@@ -3,7 +3,9 @@
  * Here is the outside of it: what it is told, whom it starts, and the duties of the foreground, which need the
  * terminal and the pids of the caller.
  */
+
 import { CrError } from "../errors.js";
+import { nowMs } from "../host/monotonic.js";
 import { ownCredentials } from "../restore/check-credentials.js";
 import { type Foreground, openForeground } from "../restore/foreground.js";
 import type { Restored } from "../restore/restore.js";
@@ -20,7 +22,7 @@ export async function restoreApart(
   options: RestoreOnOptions,
   surroundings: Surroundings,
 ): Promise<Restored> {
-  const begin = performance.now();
+  const begin = nowMs();
   const detach = (options.detach ?? false) || (options.stopped ?? false);
   const placed = (options.fds ?? []).flatMap(({ fd, target }) => (target.kind === "inherit" ? [fd] : []));
   const inherit = options.coreFd === undefined ? placed : [...placed, options.coreFd];
@@ -45,7 +47,7 @@ export async function restoreApart(
         processes: surroundings.namespace === "none" ? processes : outerPids(pid, processes),
       }),
       softErrors: [...softErrors, ...whatDiffers({ pid, innerPid }, surroundings)],
-      totalMs: performance.now() - begin,
+      totalMs: nowMs() - begin,
       foreground,
     };
   } catch (error) {

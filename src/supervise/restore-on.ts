@@ -1,7 +1,9 @@
 /**
  * A restore with CPUs: puts placement, the cpuset cgroup and the restore itself together. As root the program is
- * confined by a cpuset that its later children cannot leave; otherwise by affinity, which they could change.
+ * confined by a cpuset that its later children cannot leave; otherwise by affinity, which they could change. What only a
+ * process tree or a restore apart needs is loaded for these.
  */
+import { isBundle } from "../core/manifest.js";
 import { formatCpuList, parseCpuList } from "../cpus/cpu-list.js";
 import { type Cpuset, makeCpuset } from "../cpus/cpuset.js";
 import { choosePlacement } from "../cpus/placement.js";
@@ -11,9 +13,7 @@ import type { Apart } from "../restore/apart.js";
 import { checkLazy } from "../restore/check-lazy.js";
 import type { Placed } from "../restore/placed.js";
 import { type Restored, restore } from "../restore/restore.js";
-import { isBundle, restoreTree } from "../restore/tree.js";
 import type { SoftError } from "../state/soft-error.js";
-import { restoreApart } from "./restore-apart.js";
 import type { RestoreOnOptions } from "./restore-options.js";
 import { planSurroundings } from "./surroundings.js";
 
@@ -23,9 +23,11 @@ import { planSurroundings } from "./surroundings.js";
  */
 export async function restoreOn(path: string, options: RestoreOnOptions = {}): Promise<Restored> {
   const isTree = isBundle(path);
-  const surroundings = planSurroundings(path, options);
+  const surroundings = await planSurroundings(path, options);
   if (options.lazy) checkLazy({ path, isTree, pid: options.pid, isApart: surroundings !== null });
-  return surroundings === null ? restoreHere(path, options) : restoreApart(path, options, surroundings);
+  if (surroundings === null) return restoreHere(path, options);
+  const { restoreApart } = await import("./restore-apart.js");
+  return restoreApart(path, options, surroundings);
 }
 
 /** The same in the surroundings that this process is in. */
@@ -33,7 +35,8 @@ export async function restoreHere(path: string, options: RestoreOnOptions & Apar
   const { cpus, pid, ...rest } = options;
   let cpuset: Cpuset | null = null;
   try {
-    return await (isBundle(path) ? restoreTree : restore)(path, {
+    const start = isBundle(path) ? (await import("../restore/tree.js")).restoreTree : restore;
+    return await start(path, {
       ...rest,
       pid: pid === "new" ? "new" : "keep",
       place: (recorded) => {

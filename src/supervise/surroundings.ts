@@ -4,14 +4,13 @@
  */
 import { execFileSync } from "node:child_process";
 import { fstatSync, type Stats, statSync } from "node:fs";
-import { openBundle } from "../core/bundle.js";
+import { isBundle } from "../core/manifest.js";
 import { readState } from "../core/read-state.js";
 import { type CoreFile, openCore } from "../core/reader.js";
 import { CrError } from "../errors.js";
 import { hasCapability } from "../host/capabilities.js";
 import { userNamespaces } from "../host/user-namespaces.js";
 import { checkMode } from "../restore/check-owner.js";
-import { isBundle } from "../restore/tree.js";
 import type { ProcessState } from "../state/process.js";
 
 /** Pids that cr takes for itself in a new namespace: its threads, and the processes that it starts. */
@@ -41,13 +40,13 @@ export interface SurroundingsWish {
  * Null when the restore is made by this process, as it is. Throws NOT_PERMITTED where a namespace is needed and
  * forbidden, or where the pid has to be kept and cannot be chosen; CREDENTIALS; CORE_NOT_OWNED; BAD_CORE, ….
  */
-export function planSurroundings(path: string, wish: SurroundingsWish): Surroundings | null {
+export async function planSurroundings(path: string, wish: SurroundingsWish): Promise<Surroundings | null> {
   const namespaced = wantsNamespace(wish);
   const isForOwner = ({ uid }: Stats) => process.geteuid?.() === 0 && uid !== 0 && !wish.trust;
   const file = fileAt(path);
   // Where nothing else is asked of it, it is read once: the restore checks the owner of what it opens.
   if (!namespaced && file !== null && !isForOwner(file)) return null;
-  using saved = openSaved(path);
+  using saved = await openSaved(path);
   const stat = fstatSync(saved.core.fileFd);
   const forOwner = isForOwner(stat);
   if (!namespaced && !forOwner) return null;
@@ -83,7 +82,7 @@ interface Saved extends Disposable {
   };
 }
 
-function openSaved(path: string): Saved {
+async function openSaved(path: string): Promise<Saved> {
   if (!isBundle(path)) {
     const core = openCore(path);
     const read = () => {
@@ -92,6 +91,7 @@ function openSaved(path: string): Saved {
     };
     return { core, read, [Symbol.dispose]: () => core.close() };
   }
+  const { openBundle } = await import("../core/bundle.js");
   const { living, tree, [Symbol.dispose]: close } = openBundle(path);
   const [root] = living;
   if (root === undefined) throw new RangeError("a tree without a root");

@@ -12,13 +12,14 @@ export interface VdsoMapping {
 
 /** Every `[v*]` mapping of a process in order: vvar pages and the vdso itself (never [vsyscall]). */
 export function vdsoMappings(pid: number | "self"): (VdsoMapping & { readonly path: string })[] {
-  const maps = parseSmaps(readFileSync(`/proc/${pid}/maps`, "latin1"));
+  const lines = readFileSync(`/proc/${pid}/maps`, "latin1").split("\n");
+  const maps = parseSmaps(lines.filter((line) => line.includes("[v")).join("\n"));
   return maps.filter((vma) => vma.kind === "special" && vma.path.startsWith("[v"));
 }
 
 /** CRC32C over the bytes of a process's [vdso]; null when it has none. */
-export function vdsoCrc32c(pid: number | "self"): number | null {
-  const vdso = vdsoMappings(pid).find((mapping) => mapping.path === "[vdso]");
+export function vdsoCrc32c(pid: number | "self", mappings = vdsoMappings(pid)): number | null {
+  const vdso = mappings.find(({ path }) => path === "[vdso]");
   if (vdso === undefined) return null;
   const mem = openSync(`/proc/${pid}/mem`, "r");
   try {
@@ -40,7 +41,7 @@ export interface OwnVdso {
 export function ownVdso(): OwnVdso | null {
   const mappings = vdsoMappings("self");
   const vdso = mappings.find(({ path }) => path === "[vdso]");
-  const crc32c = vdsoCrc32c("self");
+  const crc32c = vdsoCrc32c("self", mappings);
   if (vdso === undefined || crc32c === null) return null;
   return { crc32c, image: readMemory(process.pid, vdso.start, Number(vdso.end - vdso.start)), mappings };
 }

@@ -11,6 +11,7 @@ import { decodeRecoreNotes } from "../../src/core/recore-decode.js";
 import { encodeRecoreNote, encodeRecoreNotes, RECORE_NOTES } from "../../src/core/recore-notes.js";
 import { writeCoreTail } from "../../src/core/writer.js";
 import { encodeNoteJson } from "../../src/state/note-json.js";
+import type { ProcessState } from "../../src/state/process.js";
 import { errorOf } from "./error-of.js";
 import { SAMPLE_VMAS, sampleState, vma, withFolder, writeSample } from "./sample-core.js";
 
@@ -94,8 +95,8 @@ describe("a core of 70,000 mappings", () => {
 const TYPES = Object.values(RECORE_NOTES);
 
 describe("RECORE notes", () => {
-  const notes = () =>
-    [...encodeRecoreNotes(sampleState()), encodeRecoreNote("CHECKSUM", { crc32c: "00000000" })].map(
+  const notes = (changes: Partial<ProcessState> = {}) =>
+    [...encodeRecoreNotes(sampleState(changes)), encodeRecoreNote("CHECKSUM", { crc32c: "00000000" })].map(
       (bytes, index) => ({
         owner: "RECORE",
         type: TYPES[index] ?? 0,
@@ -128,6 +129,16 @@ describe("RECORE notes", () => {
     expect(errorOf(() => decodeRecoreNotes(withFormat([2, 0]), "x"))).toMatchObject({
       code: "FORMAT_VERSION",
     });
+  });
+
+  test("of an older core have runs in rows", () => {
+    const run = { address: 0x60_0000n, lengthBytes: 8192, fileOffset: 4096, crc32c: 7, sameAsFile: true };
+    const all = notes({ runs: [run] });
+    expect(decodeRecoreNotes(all, "x").PAGES.runs).toEqual([run]);
+    const body = { runs: [["0x600000", 8192, 4096, 7, 1]] };
+    const elder = foreign(RECORE_NOTES.PAGES, { format: [1, 0], required: true, body });
+    const others = all.filter(({ type }) => type !== RECORE_NOTES.PAGES);
+    expect(decodeRecoreNotes([...others, elder], "x").PAGES.runs).toEqual([run]);
   });
 
   test("that are missing, doubled, malformed or no JSON are refused by name", () => {
