@@ -3,7 +3,6 @@
  * runs only a part of a new mapping may be caught, which splits it: an mremap(2) of it as a whole would fail.
  */
 import { Urgency } from "../host/urgency.js";
-import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
@@ -53,9 +52,7 @@ export function startTracking(subject: Subject): PageTracker | null {
     const main = threads.get(pid);
     try {
       const work = main && !filtered ? findWorkplace(pid, threads, gadgets) : null;
-      const tracker = main && work ? PageTracker.start(work, main) : null;
-      tracker?.registerAll(parseSmaps(readMapsText(pid)), { isMeant: isTracked, areMarked });
-      return tracker;
+      return main && work ? PageTracker.start(work, main, { isMeant: isTracked, areMarked }) : null;
     } catch (error) {
       return giveUp(tracee, error);
     }

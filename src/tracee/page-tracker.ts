@@ -4,7 +4,8 @@
  * writes in the page table, and no handler is needed. When cr closes it or dies, the kernel undoes everything.
  */
 import { closeSync } from "node:fs";
-import { type Address, PAGE_BYTES } from "../state/address.js";
+import { PAGE_BYTES } from "../state/address.js";
+import type { Vma } from "../state/vma.js";
 import { type Helper, type Workplace, withHelperThread } from "./helper-thread.js";
 import { parseSmaps, readMapsText } from "./maps.js";
 import { readMemory, writeMemory } from "./memory.js";
@@ -29,10 +30,10 @@ const LIFT_BYTES = 32 << 20;
 /** Half of the memory, at least, for a scan by two threads. */
 const SPLIT_BYTES_MIN = 256 << 20;
 
-/** A mapping. */
-interface Range {
-  readonly start: Address;
-  readonly end: Address;
+/** What is to be tracked, and whether an earlier tracking may have left marks there. */
+interface Meant {
+  readonly isMeant: (mapping: Vma) => boolean;
+  readonly areMarked: boolean;
 }
 
 export class PageTracker {
@@ -47,24 +48,30 @@ export class PageTracker {
   }
 
   /**
-   * Begins to track a stopped process, in memory borrowed from it. Null where this kernel or a limit does not let us,
-   * or where tracking, tried on a borrowed page, does not see a write. Throws `NativeError` when the process ended.
+   * Begins to track the mappings that are meant of a stopped process, in memory borrowed from it. Null where this kernel or
+   * a limit does not let us, or where tracking, tried on a borrowed page, does not see a write. Throws `NativeError` when
+   * the process ended.
    */
-  static start(work: Workplace, main: Pick<ThreadRegisters, "registers" | "sigmask">): PageTracker | null {
+  static start(
+    work: Workplace,
+    main: Pick<ThreadRegisters, "registers" | "sigmask">,
+    meant: Meant,
+  ): PageTracker | null {
     const uffd = withHelperThread(work, main, takeUserfault);
     if (uffd === null) return null;
     const tracker = new PageTracker(work.pid, uffd);
-    if (tracker.#isUsable(work)) return tracker;
+    if (tracker.#begin(work, meant)) return tracker;
     tracker[Symbol.dispose]();
     return null;
   }
 
-  #isUsable({ pid, place }: Workplace): boolean {
+  #begin({ pid, place }: Workplace, meant: Meant): boolean {
     const api = Buffer.alloc(24);
     api.writeBigUInt64LE(UFFD_API, 0);
     api.writeBigUInt64LE(WP_ASYNC, 8);
     if (tryOwnCall("ioctl", this.#uffd, UFFDIO_API, api) < 0) return false;
-    const holder = parseSmaps(readMapsText(pid)).find(({ start, end }) => place >= start && place < end);
+    const mappings = parseSmaps(readMapsText(pid));
+    const holder = mappings.find(({ start, end }) => place >= start && place < end);
     if (holder === undefined || !this.register(holder)) return false;
     const page = { start: Number(place), end: Number(place) + PAGE_BYTES };
     const bytes = readMemory(pid, place, PAGE_BYTES);
@@ -72,7 +79,9 @@ export class PageTracker {
     const isWritten = () => this.#pagemap.pages("written", page).length > 0;
     if (this.#pagemap.pages("protect", page).length === 0 || isWritten()) return false;
     writeMemory(pid, place, bytes);
-    return isWritten();
+    if (!isWritten()) return false;
+    this.#registerAll(mappings, meant);
+    return true;
   }
 
   /**
@@ -80,7 +89,7 @@ export class PageTracker {
    * are taken away: where mremap(2) joined mappings the kernel forgets the tracking and leaves the marks, then lets the program
    * write there, and such pages would look clean for ever.
    */
-  register({ start, end }: Range): boolean {
+  register({ start, end }: Pick<Vma, "start" | "end">): boolean {
     const span = { start: Number(start), end: Number(end) };
     if (!this.#register(span)) return false;
     this.#tracked.set(span.start, span.end);
@@ -90,11 +99,8 @@ export class PageTracker {
   }
 
   /** The same for all that are meant; neighbours of them in one call, gaps between them or not. */
-  registerAll<T extends Range>(
-    all: readonly T[],
-    { isMeant, areMarked }: { isMeant: (one: T) => boolean; areMarked: boolean },
-  ): void {
-    let run: T[] = [];
+  #registerAll(all: readonly Vma[], { isMeant, areMarked }: Meant): void {
+    let run: Vma[] = [];
     const end = () => {
       const [first, last] = [run[0], run.at(-1)];
       const isDone =

@@ -41,13 +41,12 @@ test("one walk over a process that stands finds what two find, also by two threa
       const { threads } = freeze(tracee, freezing);
       const main = threads.get(pid);
       const work = main && findWorkplace(pid, threads, null);
-      return main && work ? PageTracker.start(work, main) : null;
+      return main && work ? PageTracker.start(work, main, { isMeant: isTracked, areMarked: false }) : null;
     };
     const started = start();
     if (started === null) throw new Error("writes cannot be tracked here");
     using tracker = started;
     const mapped = () => readMappings(pid).filter(isTracked);
-    for (const vma of mapped()) tracker.register(vma);
     expect(tracker.pages("protect").length).toBeGreaterThan(0);
     process.kill(pid, "SIGUSR1");
     await target.says("written");
