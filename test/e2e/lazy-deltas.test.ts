@@ -5,6 +5,7 @@
 import {
   copyFileSync,
   existsSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -54,6 +55,12 @@ async function beginInherited(scene: Scene) {
   return { target, first, second, core, run };
 }
 
+/** A core of a watched job with more than one ancestor, none of which is as large as all after it. */
+function chained(folder: string): string | undefined {
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^core\.\d+\.\d+$/.test(name)) : [];
+  return names.map((name) => join(folder, name)).find((core) => readCore(core).parents.length > 1);
+}
+
 describe("goes on after a lazy restore of the third core of a chain", () => {
   test.concurrent("a program that moves, drops and forks memory which is being filled in", () =>
     withScene(async (scene) => {
@@ -97,32 +104,19 @@ describe("goes on after a lazy restore of the third core of a chain", () => {
 });
 
 test.each([["in the background"], ["when it is touched"]])(
-  "a program that cr watch has watched comes %s from its newest core",
+  "a program that cr watch has watched comes %s from one of its cores",
   (how) =>
     withScene(async (scene) => {
       const target = await begin(scene, ["rewriter"]);
       const env = { CR_HOME: join(scene.folder, "home") };
-      const args = [
-        "watch",
-        `${target.pid}`,
-        "--every",
-        "100ms",
-        "--keep-last",
-        "3",
-        "--name",
-        "w",
-        "--json",
-      ];
+      const args = ["watch", `${target.pid}`, "--every", "100ms", "--keep-last", "99", "--name", "w"];
       const watching = scene.startCr(args, { env });
-      const third = join(env.CR_HOME, "w", `core.${target.pid}.000003`);
-      await eventually("three were taken", () => statSync(third, { throwIfNoEntry: false }) !== undefined);
+      const core = await eventually("one builds on two others", () => chained(join(env.CR_HOME, "w")));
       process.kill(watching.pid, "SIGINT");
-      const { status, stdout, stderr } = await watching.done;
+      const { status, stderr } = await watching.done;
       expect(status, stderr).toBe(0);
-      const { lastCore } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-      expect(readCore(lastCore).parents.length).toBeGreaterThan(1);
       const tap = how === "when it is touched" ? shutTap(scene).env : {};
-      const { cr } = await restore(scene, { target, core: lastCore, extra: LAZY, env: tap });
+      const { cr } = await restore(scene, { target, core, extra: LAZY, env: tap });
       target.go();
       await expectGood(cr, target);
     }),
