@@ -13,6 +13,7 @@ import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
 import { type Lineage, linkOf } from "./lineage.js";
+import type { Candidate } from "./live.js";
 import type { Memory, TreeLook } from "./look.js";
 import { FlagsCheck, type KnownFlags, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
@@ -50,6 +51,8 @@ export interface Copy {
   readonly auxv: Buffer;
 }
 
+type Beginning = CopiesOptions & Pick<Candidate, "beside">;
+
 const NOT_BEGUN: Begun = { mode: "stop", rounds: 0, leftBytes: 0, expectedMs: 0, why: null };
 
 export class Copies {
@@ -76,7 +79,7 @@ export class Copies {
     const copies = new Copies(output, looks.size > 1, options);
     using lists = new PolicyLists(look);
     try {
-      for (const pid of looks.keys()) copies.#begin(pid, look, options);
+      for (const pid of looks.keys()) copies.#begin(pid, look, { ...options, beside: lists });
       const [root = 0] = looks.keys();
       requireShort(
         root,
@@ -99,7 +102,7 @@ export class Copies {
     }
   }
 
-  #begin(pid: number, { looks, sharers }: TreeLook, options: CopiesOptions): void {
+  #begin(pid: number, { looks, sharers }: TreeLook, options: Beginning): void {
     const look = looks.get(pid);
     if (look === undefined) return;
     const output = this.#output.core(pid);
@@ -122,7 +125,7 @@ export class Copies {
       return;
     }
     const gadgets = options.gadgets.get(pid) ?? null;
-    const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree };
+    const candidate = { pid, look, gadgets, freezing, isOfTree: this.#isTree, beside: options.beside };
     const begun = this.#unlessGoneOn(pid, () => beginCopy(candidate, memory, options));
     if (begun !== null) this.#copies.set(pid, { output, memory, begun, known: undefined, auxv });
   }

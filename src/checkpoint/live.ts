@@ -27,6 +27,8 @@ export interface Candidate {
   readonly freezing: FreezeOptions;
   /** There are other members. */
   readonly isOfTree: boolean;
+  /** What is read of it beside the copy; waited for before it is stopped. */
+  readonly beside: { begin(pid: number): void; wait(pid: number): void };
 }
 
 /** What came of it. `why` says why it could not be tracked, for the user; null when it was. */
@@ -65,7 +67,11 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
   const mappings = () => attempt(pid, () => parseSmaps(readMapsText(pid)));
   const tracker = memory.isTracking ? null : startTracking(candidate);
   if (tracker === null && !memory.isTracking) return { ...nothing, why: "its writes cannot be tracked here" };
-  memory.track(tracker, (act) => whileItStands(candidate, () => act()));
+  memory.track(tracker, (act) => {
+    candidate.beside.wait(pid);
+    return whileItStands(candidate, () => act());
+  });
+  candidate.beside.begin(pid);
   let before = performance.now();
   for (let rounds = 1, last: Round | null = null; ; rounds += 1) {
     const { copiedBytes, scannedMs } = memory.round(mappings());

@@ -19,7 +19,16 @@ export class PolicyLists implements Disposable {
 
   constructor(look: TreeLook) {
     this.#look = look;
-    for (const [pid, { facts }] of look.looks) this.#lists.set(pid, beginPolicies(pid, facts.vmas));
+  }
+
+  /** Those of a member are read from now on, which is not to be stopped before `wait`: what cr does in a stop would take longer. */
+  begin(pid: number): void {
+    const vmas = this.#look.looks.get(pid)?.facts.vmas ?? [];
+    if (!this.#lists.has(pid)) this.#lists.set(pid, beginPolicies(pid, vmas));
+  }
+
+  wait(pid: number): void {
+    this.#lists.get(pid)?.wait();
   }
 
   /** All of them, as of some time since. Throws as `unlessEnded`. */

@@ -62,8 +62,13 @@ export class CountedList implements Disposable {
     return this.#out.toString(encoding, HEAD_BYTES, HEAD_BYTES + told - 1);
   }
 
-  [Symbol.dispose](): void {
+  /** Until nobody reads it any more: meanwhile the kernel makes wait whoever changes the mappings of the process. */
+  wait(): void {
     if (this.#out !== null) toldIn(this.#out);
+  }
+
+  [Symbol.dispose](): void {
+    this.wait();
   }
 }
 
