@@ -51,6 +51,8 @@ export interface BulkWay {
 export class BulkFile implements Disposable {
   readonly #fd: number;
   #direct: number | null = null;
+  /** Room was made up to here. Once is enough: what has been given back must stay so. */
+  #reservedTo = 0;
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -64,9 +66,16 @@ export class BulkFile implements Disposable {
   wayOf(list: Pick<RangeList, "totalBytes" | "stretches">, endOffset: number, running: boolean): BulkWay {
     const fd = isForDisk(list, running) ? this.#openDirect() : null;
     if (fd === null) return { fd: this.#fd, direct: false, isReserved: false };
-    // With the zeros it may be too much for the disk, for a moment; then room is made page by page.
-    const isReserved = endOffset <= freeBytes(fd) / 2 && tryOwnCall("fallocate", fd, 0, 0, endOffset) === 0;
-    return { fd, direct: true, isReserved };
+    return { fd, direct: true, isReserved: this.#reserve(fd, endOffset) };
+  }
+
+  /** With the zeros it may be too much for the disk, for a moment; then room is made page by page. */
+  #reserve(fd: number, endOffset: number): boolean {
+    const [from, bytes] = [this.#reservedTo, endOffset - this.#reservedTo];
+    if (bytes <= 0) return true;
+    if (bytes > freeBytes(fd) / 2 || tryOwnCall("fallocate", fd, 0, from, bytes) !== 0) return false;
+    this.#reservedTo = endOffset;
+    return true;
   }
 
   #openDirect(): number | null {

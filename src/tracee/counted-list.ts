@@ -12,6 +12,8 @@ const ROOM_BYTES = 64 << 10;
 const ENTRY_BYTES = 1024;
 /** How often a list is looked for that is not there yet, in ms. */
 const LOOK_MS = 0.2;
+/** For so long at most, in ms: threads of Node may all be busy with something else. */
+const WAIT_MS_MAX = 120_000;
 /** Mappings of so many bytes are worth another thread, which takes its time from somebody. */
 const LONG_BYTES = 512n << 20n;
 /** CR_LIST_GENTLY of native/cr.h. */
@@ -72,11 +74,17 @@ export class CountedList implements Disposable {
   }
 }
 
-/** The answer, as soon as it is there. */
+/** Lists that were waited for in vain: whoever still writes into them must find them. */
+const abandoned: Buffer[] = [];
+
+/** The answer, as soon as it is there; -1 where none comes. */
 function toldIn(out: Buffer): number {
-  for (;;) {
+  for (const end = performance.now() + WAIT_MS_MAX; ; ) {
     const told = out.readBigInt64LE(0);
     if (told !== 0n) return Number(told);
+    if (abandoned.includes(out) || performance.now() > end) break;
     Atomics.wait(nobody, 0, 0, LOOK_MS);
   }
+  if (!abandoned.includes(out)) abandoned.push(out);
+  return -1;
 }

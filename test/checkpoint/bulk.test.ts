@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { BulkFile } from "../../src/checkpoint/bulk.js";
+import { punchHole } from "../../src/tracee/punch.js";
 import { withScene } from "../harness/scene.js";
 
 const MIB = 2 ** 20;
@@ -25,6 +26,10 @@ test("little data and small pieces go by the ordinary way, bulk past the page ca
     expect(way.fd).not.toBe(fd);
     const { size, blocks } = fstatSync(fd);
     expect([size, blocks * 512]).toEqual([MIB, MIB]);
+    // What has been given back since stays so when more is written.
+    punchHole(fd, 0, MIB / 2);
+    expect(bulk.wayOf({ totalBytes: 256 * MIB, stretches: 256 }, 2 * MIB, true).isReserved).toBe(true);
+    expect(fstatSync(fd)).toMatchObject({ size: 2 * MIB, blocks: (1.5 * MIB) / 512 });
     writeSync(fd, "head", 0);
     expect(readFileSync(path, "utf8").slice(0, 4)).toBe("head");
     closeSync(fd);
