@@ -1,7 +1,7 @@
 /** `cr completion bash|zsh|fish`: a script that lets the shell complete verbs, flags and their values. */
 import { Argument, type Command } from "commander";
 import { type BuildProgram, describeVerbs, type OptionFacts, type VerbFacts } from "./command-tree.js";
-import { runVerb } from "./report.js";
+import { runVerb, write } from "./report.js";
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 type Shell = keyof typeof SHELLS;
@@ -13,7 +13,7 @@ export function register(program: Command, build: BuildProgram): void {
     .addArgument(new Argument("<shell>", "the shell").choices(Object.keys(SHELLS)))
     .action((shell: Shell) =>
       runVerb({}, async () => {
-        process.stdout.write(SHELLS[shell](describeVerbs(await build())));
+        write(SHELLS[shell](describeVerbs(await build())));
       }),
     );
 }

@@ -8,7 +8,7 @@ import { CrError } from "../errors.js";
 import { hostAbilities } from "../host/abilities.js";
 import type { Ability } from "../host/ability.js";
 import { loadNative } from "../tracee/native.js";
-import { printJson, runVerb } from "./report.js";
+import { printJson, runVerb, write } from "./report.js";
 
 export function register(program: Command): void {
   program
@@ -41,10 +41,10 @@ function printTable(checks: readonly Ability[]): void {
   const nameWidth = Math.max(...checks.map((check) => check.name.length));
   for (const check of checks) {
     const mark = paint(check.state, check.state.padEnd(4));
-    process.stdout.write(`${mark}  ${check.name.padEnd(nameWidth)}  ${check.found}\n`);
+    write(`${mark}  ${check.name.padEnd(nameWidth)}  ${check.found}\n`);
     if (check.state === "ok") continue;
     const indent = " ".repeat(nameWidth + 8);
-    process.stdout.write(`${indent}buys: ${check.buys}\n${indent}next: ${check.next ?? ""}\n`);
+    write(`${indent}buys: ${check.buys}\n${indent}next: ${check.next ?? ""}\n`);
   }
 }
 

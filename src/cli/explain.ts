@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { ERROR_TABLE } from "../error-table.js";
 import { CrError } from "../errors.js";
-import { printJson, runVerb } from "./report.js";
+import { printJson, runVerb, write } from "./report.js";
 
 export function register(program: Command): void {
   program
@@ -26,5 +26,5 @@ function explain(code: string | undefined, json: boolean): void {
     printJson(Object.fromEntries(entries));
     return;
   }
-  for (const [name, text] of entries) process.stdout.write(`${name}\n  ${text}\n`);
+  for (const [name, text] of entries) write(`${name}\n  ${text}\n`);
 }

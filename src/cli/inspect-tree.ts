@@ -1,7 +1,7 @@
 /** `cr inspect <folder>`: the processes of a saved tree and what is between them; each core tells the rest by itself. */
 import { openBundle } from "../core/bundle.js";
 import type { TreeMember } from "../state/tree.js";
-import { printJson } from "./report.js";
+import { printJson, write } from "./report.js";
 import { formatBytes } from "./size.js";
 
 /** Prints the manifest with the name and the descriptions of each member. */
@@ -34,7 +34,7 @@ export function inspectTree(folder: string, json: boolean): void {
       return `  ${String(ino).padEnd(9)} ${formatBytes(sizeBytes)}, mapped by ${pids.join(" ")}`;
     }),
   ];
-  process.stdout.write(`${lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n")}\n`);
+  write(`${lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n")}\n`);
 }
 
 function memberLine(

@@ -1,7 +1,7 @@
 /** `cr inspect <core>`: what a core holds, whoever wrote it. */
 import { statSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { printJson, runVerb } from "./report.js";
+import { printJson, runVerb, write } from "./report.js";
 
 export function register(program: Command): void {
   program
@@ -34,5 +34,5 @@ async function inspect(path: string, json: boolean): Promise<void> {
     import("./core-text.js"),
     import("./memory-picture.js"),
   ]);
-  process.stdout.write(coreText(summary, charsetOf(process.env)));
+  write(coreText(summary, charsetOf(process.env)));
 }

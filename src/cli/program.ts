@@ -5,6 +5,7 @@
 import { Command, type Option } from "commander";
 import { VERSION } from "../version.js";
 import type { BuildProgram } from "./command-tree.js";
+import { write } from "./report.js";
 
 type Verb = { register(program: Command, build: BuildProgram): void };
 
@@ -30,7 +31,11 @@ export async function buildProgram(names: readonly string[] = Object.keys(VERBS)
     .version(VERSION)
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({
+      writeOut: (text) => write(text),
+      writeErr: (text) => write(text, 2),
+      outputError: () => {},
+    });
   for (const name of names) (await VERBS[name]?.())?.register(program, () => buildProgram());
   for (const { options } of program.commands) options.forEach(heedNo);
   return program;

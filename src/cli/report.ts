@@ -30,16 +30,29 @@ export type Output = 1 | 2;
 /** Those that did not take all at once: the rest is on its way, and everything else goes behind it. */
 const slow = new Set<Output>();
 
-/** Writes text at once. Node's streams do so, too, after 2 ms of making them: they are for who does not take it. */
+/**
+ * Writes text at once. Node's streams do so, too, after 2 ms of making them: they are for who does not take it. What nobody
+ * reads any more is not told: what was done is done.
+ */
 export function write(text: string, output: Output = 1): void {
   let rest: Uint8Array = Buffer.from(text);
   try {
     while (rest.length > 0 && !slow.has(output)) rest = rest.subarray(writeSync(output, rest));
   } catch (error) {
+    if (isErrno(error, "EPIPE")) return;
     if (!isErrno(error, "EAGAIN")) throw error;
     slow.add(output);
+    streamOf(output).on("error", unlessGone);
   }
-  if (rest.length > 0) (output === 1 ? process.stdout : process.stderr).write(rest);
+  if (rest.length > 0) streamOf(output).write(rest);
+}
+
+function streamOf(output: Output): NodeJS.WriteStream {
+  return output === 1 ? process.stdout : process.stderr;
+}
+
+function unlessGone(error: Error): void {
+  if (!isErrno(error, "EPIPE")) throw error;
 }
 
 /** Prints the object with --json, with bigint as hex strings. */
@@ -52,7 +65,7 @@ export function printJson(value: unknown, output: Output = 1): void {
 
 /** A line of news for a person: standard error, so that standard output stays the result's. */
 export function say(line: string): void {
-  process.stderr.write(`cr: ${line}\n`);
+  write(`cr: ${line}\n`, 2);
 }
 
 /** Tells one error: code and message, then the next step. Unknown errors are defects and say so. */

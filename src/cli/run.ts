@@ -6,7 +6,7 @@ import { CommanderError } from "commander";
 import { VERSION } from "../version.js";
 import { noteBegun } from "./begun.js";
 import { buildProgram, VERBS } from "./program.js";
-import { failUsage } from "./report.js";
+import { failUsage, write } from "./report.js";
 
 /** Node's own status for a program that waits for what can no longer come. */
 const UNSETTLED = 13;
@@ -28,7 +28,7 @@ export function runToEnd(argv: readonly string[], begunNs = process.hrtime.bigin
 async function run(argv: readonly string[]): Promise<void> {
   const verb = argv[2] ?? "";
   if (verb === "--version" || verb === "-V") {
-    process.stdout.write(`${VERSION}\n`);
+    write(`${VERSION}\n`);
     return;
   }
   const program = await buildProgram(Object.hasOwn(VERBS, verb) ? [verb] : undefined);

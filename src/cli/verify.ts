@@ -6,7 +6,7 @@ import { MANIFEST_NAME } from "../core/manifest.js";
 import type { CoreOrigin } from "../core/reader.js";
 import type { Verdict } from "../core/verify.js";
 import { CrError } from "../errors.js";
-import { printJson, runVerb, say } from "./report.js";
+import { printJson, runVerb, say, write } from "./report.js";
 import { formatBytes } from "./size.js";
 
 export function register(program: Command): void {
@@ -30,7 +30,7 @@ async function verify(name: string, json: boolean): Promise<void> {
     const checked = await check(name);
     if (!checked.ok) throw broken(checked);
     if (json) printJson(checked);
-    else process.stdout.write(`${describe(checked)}\n`);
+    else write(`${describe(checked)}\n`);
     return;
   }
   await verifyJob(name, json);
@@ -99,7 +99,7 @@ function plain(result: Awaited<ReturnType<typeof checkAnyway>>): object {
 
 function tell(result: Awaited<ReturnType<typeof checkAnyway>>): void {
   if ("error" in result) say(`${result.error.code}: ${result.error.message}`);
-  else if (result.ok) process.stdout.write(`${describe(result)}\n`);
+  else if (result.ok) write(`${describe(result)}\n`);
   else say(`${broken(result).code}: ${broken(result).message}`);
 }
 

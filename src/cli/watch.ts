@@ -13,7 +13,7 @@ import { cronSchedule, everySchedule, type Schedule } from "../supervise/schedul
 import { type WatchEvent, type WatchSummary, watch } from "../supervise/watch.js";
 import { addCopyOptions, type CopyFlags, copyOptionsOf } from "./copy-options.js";
 import { parseCount, parseDurationMs, parsePid } from "./duration.js";
-import { printJson, reportError, runVerb, say } from "./report.js";
+import { printJson, reportError, runVerb, say, write } from "./report.js";
 import { formatBytes, formatMs } from "./size.js";
 import { skipOption } from "./skip.js";
 
@@ -122,7 +122,7 @@ function tell(event: WatchEvent): void {
     const { core, stopMs, totalMs, bytes, parent } = event;
     const since = parent === undefined ? "" : ` since ${basename(parent)}`;
     const times = `stopped for ${formatMs(stopMs)} of ${formatMs(totalMs)}`;
-    process.stdout.write(`${basename(core)}  ${formatBytes(bytes)}${since}  ${times}\n`);
+    write(`${basename(core)}  ${formatBytes(bytes)}${since}  ${times}\n`);
   }
 }
 

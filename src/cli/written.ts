@@ -1,6 +1,6 @@
 /** What commands have in common that write one core from another: where to, and how they tell of it. */
 import { type Command, Option } from "commander";
-import { printJson } from "./report.js";
+import { printJson, write } from "./report.js";
 import { formatBytes } from "./size.js";
 
 /** Flags of such a command. */
@@ -25,5 +25,5 @@ export function tellWritten(
   how: string,
 ): void {
   if (json) printJson(result);
-  else process.stdout.write(`wrote ${result.core}: ${formatBytes(result.sizeBytes)}, ${how}\n`);
+  else write(`wrote ${result.core}: ${formatBytes(result.sizeBytes)}, ${how}\n`);
 }

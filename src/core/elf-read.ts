@@ -4,6 +4,7 @@
  * so it is fed a header and tables it can read, and 64-bit fields are read here.
  */
 import elfy, { type ElfyHeader } from "elfy";
+import type { CrError } from "../errors.js";
 import { type ByteSource, badCore, requireBytes } from "./byte-source.js";
 import {
   ELF_HEADER_BYTES,
@@ -14,6 +15,7 @@ import {
   SECTION_HEADER_BYTES,
   type Segment,
 } from "./elf.js";
+import { decodePreamble, PREAMBLE_BYTES } from "./stream.js";
 
 const MAGIC = Buffer.from("\x7fELF", "latin1");
 const NOT_A_CORE = "name a file that cr checkpoint, gcore or the kernel wrote";
@@ -22,13 +24,22 @@ const NOT_A_CORE = "name a file that cr checkpoint, gcore or the kernel wrote";
 const SEGMENTS_MAX = 1 << 20;
 const SEGMENTS_AT_ONCE = 4096;
 
+/** Somebody may have kept a stream (stream.ts) in a file. */
+function notElf(path: string, start: Buffer): CrError {
+  if (start.length === PREAMBLE_BYTES && decodePreamble(start) !== null) {
+    const hint = `restore it by cr restore - < ${path}, or make a core of it: cr export - -o CORE < ${path}`;
+    return badCore(path, "the file is a stream of cr checkpoint -o -, an ELF core is required", hint);
+  }
+  return badCore(path, "the file does not start as ELF does, an ELF core is required", NOT_A_CORE);
+}
+
 /** The ELF64 x86-64 header; BAD_CORE when it is something else, CORE_TRUNCATED when it is cut. */
 export function readElfHeader(source: ByteSource): ElfHeader {
   const { path, sizeBytes } = source;
   if (sizeBytes === 0) throw badCore(path, "the file is empty, an ELF core is required", NOT_A_CORE);
-  const magic = source.read(0, Math.min(sizeBytes, MAGIC.length));
-  if (!magic.equals(MAGIC.subarray(0, magic.length))) {
-    throw badCore(path, "the file does not start as ELF does, an ELF core is required", NOT_A_CORE);
+  const start = source.read(0, Math.min(sizeBytes, PREAMBLE_BYTES));
+  if (!start.subarray(0, MAGIC.length).equals(MAGIC.subarray(0, start.length))) {
+    throw notElf(path, start);
   }
   requireBytes(source, { offset: 0, lengthBytes: ELF_HEADER_BYTES, what: "the ELF header" });
   const bytes = source.read(0, ELF_HEADER_BYTES);

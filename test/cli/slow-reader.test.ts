@@ -1,5 +1,5 @@
-/** Who reads slowly, from a pipe that does not wait, gets all of what cr says. */
-import { execFileSync } from "node:child_process";
+/** Who reads slowly, from a pipe that does not wait, gets all of what cr says; who reads no more is not waited for. */
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "../tidy/sources.js";
@@ -24,3 +24,12 @@ test("a pipe that is full and does not wait loses nothing", () => {
     JSON.parse(execFileSync(command[0] ?? "", command.slice(1), { encoding: "utf8" })),
   );
 });
+
+test.each([[["explain"]], [["explain", "--json"]], [["--help"]], [["explain", "NO_SUCH_CODE", "--json"]]])(
+  "a reader that has gone is no failure to tell of: %j",
+  (args) => {
+    const command = `"$0" "$@" | true; exit "\${PIPESTATUS[0]}"`;
+    const run = spawnSync("bash", ["-c", command, join(ROOT, "bin/cr"), ...args], { encoding: "utf8" });
+    expect(run.stderr).not.toMatch(/EPIPE|\bat /);
+  },
+);

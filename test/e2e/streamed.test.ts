@@ -135,6 +135,18 @@ test("a reader that does not read holds up cr, and not the program", () =>
     expect(runsFreely(target)).toBe(true);
   }));
 
+test("a stream that was kept in a file is named as one, with what to do", () =>
+  withScene(async (scene) => {
+    const { stream } = await sent(scene, "heap");
+    const end = await scene.cr(["restore", stream, "-d"]);
+    expectRefusal(end, {
+      codes: ["BAD_CORE"],
+      status: 1,
+      names: /the file is a stream of cr checkpoint -o -/,
+    });
+    expect(end.stderr).toContain(`cr restore - < ${stream}`);
+  }));
+
 describe("what is not a whole stream is never restored", () => {
   test(
     "cut short, altered, lengthened or another file",
