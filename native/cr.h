@@ -113,7 +113,7 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
 CR_API int64_t cr_seize(uint8_t *tids, int32_t count, uint8_t *results);    /* and interrupts; 0 or -errno each */
 CR_API int64_t cr_wait(uint8_t *tids, int32_t count, uint8_t *statuses, int32_t timeout_ms); /* -errno each */
 CR_API int64_t cr_resume(int32_t tid, int32_t signal);
-CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals);
+CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals);   /* 0 or -errno each in its place */
 CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);

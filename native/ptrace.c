@@ -48,11 +48,14 @@ CR_API int64_t cr_seize(uint8_t *tids, int32_t count, uint8_t *results) {
   return seized;
 }
 
+/* In place of its signal each gets 0, or the -errno with which it could not be detached; the count of those that were. */
 CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals) {
-  const int32_t *tid = (const int32_t *)tids, *signal = (const int32_t *)signals;
+  const int32_t *tid = (const int32_t *)tids;
+  int32_t *signal = (int32_t *)signals;
   int64_t detached = 0;
   for (int32_t i = 0; i < count; i++) {
-    detached += request(PTRACE_DETACH, tid[i], 0, (uintptr_t)(uint32_t)signal[i]) == 0;
+    signal[i] = (int32_t)request(PTRACE_DETACH, tid[i], 0, (uintptr_t)(uint32_t)signal[i]);
+    detached += signal[i] == 0;
   }
   return detached;
 }

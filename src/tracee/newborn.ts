@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { Address } from "../state/address.js";
 import { AT, decodeAuxv } from "../state/auxv.js";
 import type { ThreadState } from "../state/thread.js";
+import { detach } from "./detach.js";
 import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
@@ -61,9 +62,12 @@ export class Newborn {
   readonly #threads: number[] = [];
   /** Numbers in a pid namespace of its own by ours; none in ours. */
   readonly #inside: ReadonlyMap<number, number>;
+  /** Our own child: whoever waits for it wants its end. */
+  readonly #isOurs: boolean;
 
-  private constructor(pid: number, inside: ReadonlyMap<number, number> = new Map()) {
+  private constructor(pid: number, isOurs: boolean, inside: ReadonlyMap<number, number> = new Map()) {
     this.pid = pid;
+    this.#isOurs = isOurs;
     this.#inside = inside;
   }
 
@@ -80,19 +84,14 @@ export class Newborn {
   /** Forks and execs; stopped at the first instruction of the new image. Throws `NativeError` with exec's errno. */
   static spawn(options: SpawnOptions): Newborn {
     const { exe, pid, group, personality, fds, fdBase, clocks } = options;
-    const packed = Buffer.alloc(fds.length * 4);
-    fds.forEach((fd, index) => {
-      packed.writeInt32LE(fd, index * 4);
-    });
     const flags = group === "session" ? SETSID : group === "own" ? SETPGID : 0;
-    return new Newborn(
-      call("cr_spawn", exe, pid ?? 0, flags, personality | 0, packed, fds.length, fdBase, clocks),
-    );
+    const args = [exe, pid ?? 0, flags, personality | 0, packInts(fds), fds.length, fdBase, clocks] as const;
+    return new Newborn(call("cr_spawn", ...args), true);
   }
 
   /** Takes charge of a process that a newborn's remote clone3 has just made: it stands in its first stop (PTRACE_O_TRACEFORK). */
   static born(pid: number, inside?: ReadonlyMap<number, number>): Newborn {
-    const newborn = new Newborn(pid, inside);
+    const newborn = new Newborn(pid, false, inside);
     try {
       newborn.#expect(pid, SIGSTOP);
     } catch (error) {
@@ -196,7 +195,8 @@ export class Newborn {
   static releaseAll(all: readonly { readonly newborn: Newborn; readonly stopped: boolean }[]): void {
     for (const { newborn, stopped } of all) if (stopped) sendSignal(newborn.pid, SIGSTOP);
     const tids = all.flatMap(({ newborn }) => [newborn.pid, ...newborn.#threads]);
-    call("cr_detach", packInts(tids), tids.length, Buffer.alloc(tids.length * 4));
+    const ours = all.flatMap(({ newborn }) => (newborn.#isOurs ? [newborn.pid] : []));
+    detach(tids, new Array<number>(tids.length).fill(0), ours);
     for (const { newborn } of all) newborn.#held = false;
   }
 

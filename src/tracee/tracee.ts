@@ -2,6 +2,7 @@
  * A process under our ptrace, with all its threads: seized without a signal, stopped, let go. Whatever happens,
  * `release()` (also by `using`) lets it go on; should cr die, the kernel does. PTRACE_O_EXITKILL is never set on it.
  */
+import { detach } from "./detach.js";
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
 import { decodeStatus, jobStopSignal, type Stop } from "./stop.js";
@@ -218,14 +219,6 @@ function releaseWhenStopped(tid: number): void {
   if (stop.kind !== "exited" && stop.kind !== "signaled") {
     detach([tid], [stop.kind === "stopped" ? stop.signal : 0]);
   }
-}
-
-/** Lets stopped threads go. One that was killed meanwhile is reaped instead, or its parent would wait for us. */
-function detach(tids: readonly number[], signals: readonly number[]): void {
-  if (tids.length === 0) return;
-  const packed = packInts(tids);
-  if (tryCall("cr_detach", packed, tids.length, packInts(signals)) === tids.length) return;
-  tryCall("cr_wait", packed, tids.length, Buffer.alloc(tids.length * 4), KILL_WAIT_MS);
 }
 
 function timedOut(): NativeError {

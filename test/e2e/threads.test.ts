@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { describeResult } from "../harness/cr.js";
 import { checkpoint, type Restored, restore, running } from "../harness/cycle.js";
-import { type Identity, statusLine } from "../harness/process.js";
+import { type Identity, killHard, statusLine } from "../harness/process.js";
 import { type Scene, withScene } from "../harness/scene.js";
 import { fixture, type Target } from "../harness/target.js";
 
@@ -44,6 +44,19 @@ test("64 threads through ten checkpoints, kills and restores", { timeout: 180_00
 test("500 threads through a checkpoint, a kill and a restore", { timeout: 120_000 }, () =>
   withScene((scene) => live(scene, [fixture("threads"), "FOLDER", "500"], 1)),
 );
+
+test("a program that ends while its threads are still being let go is seen to end, every time", () =>
+  withScene(async (scene) => {
+    const target = await ready(scene, [fixture("leaver"), "FOLDER", "40"]);
+    const core = join(scene.folder, "core");
+    await checkpoint(scene, { target, core });
+    await killHard(target);
+    target.go();
+    for (let turn = 1; turn <= 6; turn += 1) {
+      const end = await scene.cr(["restore", core], { timeoutMs: 20_000 });
+      expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    }
+  }));
 
 test("64 threads of an unprivileged user do not notice a checkpoint by that user", () =>
   withScene(async (scene) => {
