@@ -3,7 +3,7 @@
  * stands and written out once it runs). A few threads take ranges in turn, so that reading and writing overlap.
  * All-zero pages are not written: they stay, or become, holes.
  */
-#include "cr.h"
+#include "beside.h"
 #include "frames.h"
 
 #include <errno.h>
@@ -65,10 +65,12 @@ static int64_t read_loosely(struct job *job, const struct cr_range *r, uint8_t *
 /* Small ranges in one call, one behind the other; 0, or -errno with nothing to rely on in the buffer. */
 static int64_t read_together(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
   struct iovec local = {buffer, 0}, remote[GATHER];
+  if (end - index < 2) return -EINVAL;
   for (int32_t i = index; i < end; i++) {
     remote[i - index] = (struct iovec){(void *)(uintptr_t)job->ranges[i].addr, job->ranges[i].len};
     local.iov_len += job->ranges[i].len;
   }
+  if (local.iov_len / PIECE > (size_t)(end - index)) return -EINVAL; /* large ones are sooner summed up piece by piece */
   ssize_t n = process_vm_readv(job->pid, &local, 1, remote, (unsigned long)(end - index), 0);
   return n == (ssize_t)local.iov_len ? 0 : -EFAULT;
 }
@@ -92,7 +94,7 @@ static int64_t sum_one(struct job *job, int32_t index, uint8_t *data, int is_rea
 
 /* What stands together, in memory and in the file, is written together. */
 static int64_t copy_some(struct job *job, int32_t index, int32_t end, uint8_t *buffer) {
-  const int is_together = job->pid != 0 && end - index > 1 && read_together(job, index, end, buffer) == 0;
+  const int is_together = job->pid != 0 && read_together(job, index, end, buffer) == 0;
   const int32_t last = end - 1;
   if (is_together)
     cr_crc32c_pages(buffer, (size_t)(job->first[last] - job->first[index]) + job->ranges[last].len / PAGE,
@@ -153,7 +155,8 @@ static int32_t take(struct job *job, int32_t *end) {
   return index;
 }
 
-/* Of one huge page where there is much to copy: past the page cache the kernel looks at every page of it each time. */
+/* Of one huge page where there is much to copy: past the page cache the kernel looks at every page of it each time, and disks
+ * take fewer and longer writes sooner. */
 static uint8_t *buffer_for(const struct job *job) {
   if (!(job->flags & CR_COPY_DIRECT)) return aligned_alloc(PAGE, CR_RUN_MAX);
   uint8_t *buffer = aligned_alloc(HUGE, HUGE);
@@ -198,30 +201,43 @@ static int64_t run(struct job *job, int32_t threads) {
   return job->error < 0 ? job->error : job->written;
 }
 
-CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
-                           int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags) {
-  struct job job = {.pid = pid,
-                    .fd = fd,
+struct copy {
+  int32_t pid, fd, count, threads, flags;
+  uint8_t *ranges, *crcs, *stash;
+  int64_t stash_len;
+};
+
+static int64_t copy_out(const void *args) {
+  const struct copy *copy = args;
+  const int in_file = copy->fd >= 0;
+  struct job job = {.pid = copy->pid,
+                    .fd = copy->fd,
                     .mem = -1,
-                    .count = count,
-                    .batch = fd < 0 ? BATCH : GATHER,
-                    .batch_bytes = fd < 0 ? UINT64_MAX : CR_RUN_MAX,
-                    .flags = flags,
-                    .ranges = (const struct cr_range *)ranges,
-                    .crcs = (uint32_t *)crcs,
-                    .stash = pid == 0 || fd < 0 ? stash : NULL,
-                    .stash_len = (uint64_t)stash_len,
-                    .some = fd < 0 ? stash_some : copy_some};
-  if (count < 0 || stash_len < 0 || (pid == 0 && fd < 0)) return -EINVAL;
-  if (pid != 0) {
+                    .count = copy->count,
+                    .batch = in_file ? GATHER : BATCH,
+                    .batch_bytes = !in_file ? UINT64_MAX : copy->flags & CR_COPY_DIRECT ? HUGE : CR_RUN_MAX,
+                    .flags = copy->flags,
+                    .ranges = (const struct cr_range *)copy->ranges,
+                    .crcs = (uint32_t *)copy->crcs,
+                    .stash = copy->pid == 0 || !in_file ? copy->stash : NULL,
+                    .stash_len = (uint64_t)copy->stash_len,
+                    .some = in_file ? copy_some : stash_some};
+  if (copy->pid != 0) {
     char path[32];
-    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    snprintf(path, sizeof path, "/proc/%d/mem", copy->pid);
     job.mem = open(path, O_RDONLY | O_CLOEXEC);
     if (job.mem < 0) return -errno;
   }
-  if (fd >= 0) job.first = malloc(sizeof *job.first * (size_t)(count + 1));
-  int64_t result = fd >= 0 && !job.first ? -ENOMEM : run(&job, threads);
+  if (in_file) job.first = malloc(sizeof *job.first * ((size_t)copy->count + 1));
+  int64_t result = in_file && !job.first ? -ENOMEM : run(&job, copy->threads);
   free(job.first);
   if (job.mem >= 0) close(job.mem);
   return result;
+}
+
+CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
+                           int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags) {
+  const struct copy copy = {pid, fd, count, threads, flags, ranges, crcs, stash, stash_len};
+  if (count < 0 || stash_len < 0 || (pid == 0 && fd < 0)) return -EINVAL;
+  return flags & CR_COPY_BEGIN ? cr_begin(copy_out, &copy, sizeof copy, 0) : copy_out(&copy);
 }

@@ -146,6 +146,7 @@ CR_API int64_t cr_mem_write(int32_t pid, int64_t addr, uint8_t *in, int64_t len)
 #define CR_COPY_LOOSE 2 /* the tracee runs: a page that is gone counts as zeros, with CR_COPY_GONE for its checksum */
 #define CR_COPY_GENTLY 4 /* lets the other threads of the machine come first */
 #define CR_COPY_DIRECT 8 /* past the page cache, where a write takes long: a few zeros are written with what is around them */
+#define CR_COPY_BEGIN 16 /* only begins it: a handle for cr_end; what it was given must stay until then */
 #define CR_COPY_GONE 0xffffffffu
 CR_API int64_t cr_copy_out(int32_t pid, int32_t fd, uint8_t *ranges, int32_t count, uint8_t *crcs,
                            int32_t threads, uint8_t *stash, int64_t stash_len, int32_t flags);
@@ -180,11 +181,16 @@ CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
-/* list.c: a list of /proc, behind a word that is 0 until it is there, then its length plus 1, or -errno; -ENOSPC: out is too
- * small. May run in any thread; gently in a new one, which lets the others of the machine come first. */
-#define CR_LIST_HEAD 8
-#define CR_LIST_GENTLY 1
+/* Takes the write protection of a userfaultfd away from ranges, bit by bit: who writes there waits for no more than `step`
+ * bytes. Only begins it, gently: a handle for cr_end. */
+CR_API int64_t cr_lift(int32_t uffd, uint8_t *ranges, int32_t count, int64_t step);
+
+/* list.c: a list of /proc; its length, -ENOSPC where out is too small. With CR_LIST_BEGIN only begins it, gently: a handle. */
+#define CR_LIST_BEGIN 1
 CR_API int64_t cr_read_list(const char *path, uint8_t *out, int64_t size, int32_t flags);
+
+/* beside.c: waits for what was begun, once; its result. */
+CR_API int64_t cr_end(int64_t begun);
 
 /* spawn.c: with CR_SPAWN_SERVER a server of ours that goes on without us: fds, or /dev/null for -1, are its 0, 1, 2, … and
  * `clocks` is its argument; 0, also where it cannot be executed. */
@@ -203,11 +209,6 @@ CR_API int64_t cr_own_call(int64_t nr, uint8_t *args, int32_t pointers, uint8_t 
  * as, or its own. What has ended is like no other. The count of different ones. */
 CR_API int64_t cr_same(uint8_t *held, int32_t count, int32_t type, uint8_t *first);
 CR_API int64_t cr_get_sched(int32_t tid, uint8_t *sched, int32_t size);
-CR_API int64_t cr_link_fd(int32_t fd, const char *path);
-#define CR_RENAME_NEW 0
-#define CR_RENAME_REPLACE 1
-#define CR_RENAME_EXCHANGE 2
-CR_API int64_t cr_rename(const char *from, const char *to, int32_t how);
 CR_API int64_t cr_peek_pipe(int32_t fd, uint8_t *out, int32_t size); /* bytes waiting, not taken; count */
 CR_API int64_t cr_pipe(uint8_t *fds, uint8_t *data, int32_t len);    /* two int32_t; with data waiting in it */
 CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid); /* sets it; with pgid 0 reads it */
@@ -223,6 +224,7 @@ int64_t cr_lay_frame(const struct cr_batch *batch, const struct cr_thread *threa
 int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 void cr_crc32c_pages(const uint8_t *pages, size_t count, uint32_t *crcs); /* that of each page */
+#define CR_NICE 5 /* of work that lets others come first: a third of a thread's share, where CPUs are too few for both */
 /* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
 void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 

@@ -88,20 +88,6 @@ CR_API int64_t cr_get_sched(int32_t tid, uint8_t *out, int32_t size) {
   return 0;
 }
 
-/* Gives an unnamed file (O_TMPFILE) a name; fails where the name exists (linkat(2), open(2)). */
-CR_API int64_t cr_link_fd(int32_t fd, const char *path) {
-  char self[32];
-  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-  return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-}
-
-CR_API int64_t cr_rename(const char *from, const char *to, int32_t how) {
-  static const unsigned int flags[] = {
-      [CR_RENAME_NEW] = RENAME_NOREPLACE, [CR_RENAME_REPLACE] = 0, [CR_RENAME_EXCHANGE] = RENAME_EXCHANGE};
-  if (how < 0 || how > CR_RENAME_EXCHANGE) return -EINVAL;
-  return renameat2(AT_FDCWD, from, AT_FDCWD, to, flags[how]) < 0 ? -errno : 0;
-}
-
 CR_API int64_t cr_terminal_group(int32_t fd, int32_t pgid) {
   if (pgid == 0) {
     pid_t now = tcgetpgrp(fd);

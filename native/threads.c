@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
-#define NICE 5 /* a third of the share of an ordinary thread, where there are not CPUs enough for both */
 
 struct yielding {
   void *(*work)(void *);
@@ -17,7 +16,7 @@ struct yielding {
 
 static void *work_yielding(void *arg) {
   const struct yielding *yielding = arg;
-  (void)!nice(NICE); /* of this thread alone */
+  (void)!nice(CR_NICE); /* of this thread alone */
   return yielding->work(yielding->arg);
 }
 

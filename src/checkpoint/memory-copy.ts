@@ -7,11 +7,11 @@ import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
-import { type Span, spanBytes } from "../tracee/range-list.js";
+import type { Span } from "../tracee/range-list.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { doubtfulPages, Keeping, registerMuch, type TrackedKind, trackedPages } from "./keeping.js";
+import { Keeping, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import { MemoryFile } from "./memory-file.js";
 import type { OutputFile } from "./output.js";
@@ -20,7 +20,7 @@ import type { BasePiece } from "./page-base.js";
 import { planPages, type Share, type StoredRange, sharedPlan, sourceOf, together } from "./pages.js";
 import type { ParentCore } from "./parent-core.js";
 import type { Phases } from "./phases.js";
-import { piecesOf } from "./pieces.js";
+import { copyRound, type RoundDone } from "./rounds.js";
 import { clip, heldParts, isForked, isTracked, merge, spanOf, unforked } from "./spans.js";
 import { Stash, stashBytesFor } from "./stash.js";
 import { attempt } from "./target.js";
@@ -37,6 +37,7 @@ export class MemoryCopy {
   readonly #file: MemoryFile;
   readonly pace: Pace;
   #tracker: PageTracker | null = null;
+  #ending: Disposable | null = null;
   #stash = new Stash(0);
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
@@ -86,51 +87,18 @@ export class MemoryCopy {
     return this.#tracker !== null;
   }
 
-  /**
-   * One round: copies what was written since the last one, or everything; its bytes, and when it was looked for. `vmas` are
-   * the mappings of this moment: new ones are tracked too where they are large. Throws `NativeError` (ESRCH, ENOSPC, …).
-   */
-  round(vmas: readonly Vma[]): { readonly copiedBytes: number; readonly scannedMs: number } {
+  /** One round (rounds.ts). Throws `NativeError` (ESRCH, ENOSPC, …). */
+  round(vmas: readonly Vma[]): RoundDone {
     const tracker = this.#tracker;
     if (tracker === null) throw new RangeError("nothing is tracked");
-    const isFirst = this.#file.isFresh && this.keeping.base === null;
-    const due = this.keeping.due(vmas, tracker);
-    if (isFirst) return this.#firstRound(vmas, tracker);
-    let scannedMs = 0;
-    const spans = this.keeping.noting(() => {
-      const fresh = registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
-      scannedMs = performance.now();
-      const written = this.#pages("protect");
-      this.scanMs = performance.now() - scannedMs;
-      return merge([...written, ...due, ...doubtfulPages(fresh, tracker)]);
-    });
-    this.#copyRunning(spans);
-    return { copiedBytes: spanBytes(spans), scannedMs };
+    const parts = { pid: this.#pid, file: this.#file, pace: this.pace, keeping: this.keeping };
+    const done = copyRound(vmas, { ...parts, tracker, standing: this.#standing });
+    this.scanMs = done.scanMs;
+    return done;
   }
 
-  /**
-   * Piece by piece, each protected right before it is copied: what is written to the others before that need not be copied
-   * again. It was looked for when half of it had been.
-   */
-  #firstRound(vmas: readonly Vma[], tracker: PageTracker): ReturnType<MemoryCopy["round"]> {
-    registerMuch(tracker, vmas, { pid: this.#pid, standing: this.#standing });
-    let [copiedBytes, lookedMs] = [0, 0];
-    for (const { within, spans } of piecesOf(vmas, doubtfulPages(vmas, tracker))) {
-      const all = merge([...this.#pages("protect", within), ...spans]);
-      copiedBytes += spanBytes(all);
-      lookedMs += performance.now() * spanBytes(all);
-      this.#copyRunning(all);
-    }
-    return { copiedBytes, scannedMs: lookedMs / Math.max(copiedBytes, 1) };
-  }
-
-  #copyRunning(spans: readonly Span[]): void {
-    this.#file.copy(this.#pid, spans, { ...this.pace.running, loose: true });
-    this.#file.startWriting();
-  }
-
-  #pages(kind: TrackedKind, within?: Span): Span[] {
-    return this.#tracker === null ? [] : trackedPages(this.#tracker, { pid: this.#pid, kind, within });
+  #pages(kind: TrackedKind): Span[] {
+    return this.#tracker === null ? [] : trackedPages(this.#tracker, { pid: this.#pid, kind });
   }
 
   /**
@@ -213,10 +181,17 @@ export class MemoryCopy {
     return this.#file.book.endOffset;
   }
 
-  /** Ends the tracking, once the process runs again. */
-  untrack(): void {
-    this.releaseTracker()?.[Symbol.dispose]();
+  /** Begins to end the tracking, once the process runs again; disposing waits for that. */
+  beginUntrack(): void {
+    this.#ending = this.releaseTracker()?.end() ?? this.#ending;
     this.keeping.end();
+  }
+
+  /** Ends the tracking, while the process runs. */
+  untrack(): void {
+    this.beginUntrack();
+    this.#ending?.[Symbol.dispose]();
+    this.#ending = null;
   }
 
   /** Writes what was stashed and plans the core; `endOffset` is behind all that was written beside. */

@@ -1,13 +1,15 @@
 /** The memory of one process in the file of its core: which page stands where, and copies of pages to their places. */
 import { DATA_OFFSET } from "../core/layout.js";
-import { type CopyManner, copyPages } from "../tracee/memory.js";
+import { beginCopy, type CopyManner, copyPages, type PageCopy } from "../tracee/memory.js";
 import { punchHole } from "../tracee/punch.js";
-import type { Span } from "../tracee/range-list.js";
+import { type Span, spanBytes } from "../tracee/range-list.js";
 import { startWriting } from "./bulk.js";
 import type { OutputFile } from "./output.js";
 import type { BasePiece } from "./page-base.js";
 import { PlaceBook } from "./places.js";
 import type { Stash } from "./stash.js";
+
+type Manner = CopyManner & { readonly loose?: boolean };
 
 export class MemoryFile {
   readonly book = new PlaceBook(DATA_OFFSET);
@@ -35,13 +37,32 @@ export class MemoryFile {
   }
 
   /** Copies spans of a process now; `loose` where it runs meanwhile. Throws `NativeError`. */
-  copy(pid: number, spans: readonly Span[], manner: CopyManner & { readonly loose?: boolean }): void {
+  copy(pid: number, spans: readonly Span[], manner: Manner): void {
+    this.book.note(spans, copyPages(pid, ...this.#ready(spans, manner)).checksums);
+  }
+
+  /** Begins to; `end` waits for it, throws what it comes to, and takes it down. `copy` may go on meanwhile. */
+  begin(pid: number, spans: readonly Span[], manner: Manner): { end(): void } & Disposable {
+    const going = beginCopy(pid, ...this.#ready(spans, manner));
+    return {
+      end: () => this.book.note(spans, going.end().checksums),
+      [Symbol.dispose]: () => going[Symbol.dispose](),
+    };
+  }
+
+  #ready(spans: readonly Span[], manner: Manner): [number, PageCopy] {
     this.book.cover(spans);
     const list = this.book.ranges(spans);
     const way = this.#output.bulk.wayOf(list, this.book.endOffset, manner.gently === true);
-    this.#isOver ||= way.isReserved;
-    this.book.note(spans, copyPages(pid, way.fd, { ...manner, ...way, list, over: this.#isOver }).checksums);
+    const over = this.#isOver || way.isReserved;
     this.#isOver = true;
+    return [way.fd, { ...manner, ...way, list, over }];
+  }
+
+  /** Makes room for these and all before, once for all, where that is to be done. */
+  expect(spans: readonly Span[]): void {
+    const list = { totalBytes: spanBytes(spans), stretches: spans.length };
+    this.#isOver ||= this.#output.bulk.wayOf(list, this.book.endOffset + list.totalBytes, true).isReserved;
   }
 
   /** Writes what was stashed. Throws `NativeError`. */

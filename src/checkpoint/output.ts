@@ -5,13 +5,13 @@
 import { closeSync, constants, fsyncSync, lstatSync, openSync, unlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { CrError, isErrno } from "../errors.js";
-import { call } from "../tracee/native.js";
+import { nameFile, renameAs } from "../tracee/file-names.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { openUnnamed } from "../tracee/unnamed-file.js";
 import { BulkFile } from "./bulk.js";
 import { Pace } from "./pace.js";
 import { packCore } from "./pack.js";
-import { isBundle, moveIntoPlace, RENAME_NEW } from "./place.js";
+import { isBundle, moveIntoPlace } from "./place.js";
 import { sendCore } from "./send.js";
 
 /** O_TMPFILE of open(2) on x86-64, which Node does not name. */
@@ -93,7 +93,7 @@ export class OutputFile {
     this.#compress(() => openUnfinished(this.path));
     fsyncSync(this.fd);
     if (this.#temporary === null) this.#giveName(path);
-    else call("cr_rename", this.#temporary, path, RENAME_NEW);
+    else renameAs(this.#temporary, path, "new");
     this.#temporary = null;
     this.#done = true;
   }
@@ -125,7 +125,7 @@ export class OutputFile {
   }
 
   #giveName(name: string): string {
-    call("cr_link_fd", this.fd, name);
+    nameFile(this.fd, name);
     return name;
   }
 

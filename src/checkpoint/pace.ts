@@ -22,7 +22,7 @@ export interface PaceOptions {
 /** The copying is CPU work: no more threads than CPUs. */
 const THREADS = Math.min(4, availableParallelism());
 /** Unless so many were asked for: who writes past the page cache waits for the disk more than it works. */
-const DISK_THREADS = 2 * THREADS;
+const DISK_THREADS = 4 * THREADS;
 /** With a limit the copy goes on so often. */
 const PARTS_A_SECOND = 20;
 /** What is copied in a stop between two looks at the clock, in bytes. */
@@ -57,6 +57,13 @@ export class Pace {
     const limit = this.#limit;
     if (limit === undefined) return manner;
     return { ...manner, partBytes: limit / PARTS_A_SECOND, before: (bytes) => this.#wait(bytes, limit) };
+  }
+
+  /** The same for one of two copies at a time; null where that cannot be. */
+  get runningHalf(): CopyManner | null {
+    const [threads, diskThreads] = [this.#threads, this.#diskThreads].map((all) => Math.floor(all / 2));
+    if (!threads || !diskThreads || this.#limit !== undefined) return null;
+    return { threads, diskThreads, gently: true };
   }
 
   /** While it stands. Throws STOP_TOO_LONG. */

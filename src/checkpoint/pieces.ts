@@ -4,7 +4,7 @@ import type { Vma } from "../state/vma.js";
 import type { Span } from "../tracee/range-list.js";
 
 /** How much is protected at once, in bytes: what is written to it before it is copied has to be copied again. */
-const PIECE_BYTES = 256 << 20;
+const PIECE_BYTES = 128 << 20;
 /** What the kernel joins by itself (Documentation/admin-guide/mm/transhuge.rst). */
 const HUGE_BYTES = 2 << 20;
 

@@ -5,13 +5,9 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { MANIFEST_NAME } from "../core/manifest.js";
-import { call } from "../tracee/native.js";
+import { renameAs } from "../tracee/file-names.js";
 import { isNativeError } from "../tracee/native-error.js";
 
-/** CR_RENAME_* of native/cr.h. */
-export const RENAME_NEW = 0;
-const RENAME_REPLACE = 1;
-const RENAME_EXCHANGE = 2;
 /** The files of a bundle, and nothing else. */
 const OF_BUNDLE = new RegExp(`^(core\\.\\d+|${MANIFEST_NAME.replace(".", "\\.")})$`);
 
@@ -19,13 +15,13 @@ const OF_BUNDLE = new RegExp(`^(core\\.\\d+|${MANIFEST_NAME.replace(".", "\\.")}
 export function moveIntoPlace(from: string, to: string, force: boolean): void {
   const isExchange = force && (isFolder(to) ? isBundle(to) : isFolder(from));
   if (!isExchange) {
-    call("cr_rename", from, to, force ? RENAME_REPLACE : RENAME_NEW);
+    renameAs(from, to, force ? "replace" : "new");
     return;
   }
   try {
-    call("cr_rename", from, to, RENAME_EXCHANGE);
+    renameAs(from, to, "exchange");
   } catch (error) {
-    if (isNativeError(error, "ENOENT")) call("cr_rename", from, to, RENAME_NEW);
+    if (isNativeError(error, "ENOENT")) renameAs(from, to, "new");
     else if (isNativeError(error, "EINVAL", "ENOSYS")) moveAside(from, to);
     else throw error;
     if (!isThere(from)) return;
@@ -36,11 +32,11 @@ export function moveIntoPlace(from: string, to: string, force: boolean): void {
 /** Where two names cannot be exchanged (NFS): the older one is under a temporary name for an instant, then gone. */
 function moveAside(from: string, to: string): void {
   const aside = `${from}.older`;
-  call("cr_rename", to, aside, RENAME_NEW);
+  renameAs(to, aside, "new");
   try {
-    call("cr_rename", from, to, RENAME_NEW);
+    renameAs(from, to, "new");
   } catch (error) {
-    call("cr_rename", aside, to, RENAME_NEW);
+    renameAs(aside, to, "new");
     throw error;
   }
   removeCheckpoint(aside);

@@ -122,7 +122,8 @@ export class PlaceBook {
   /** Pages that were gone when they were to be copied. */
   gone(): Span[] {
     if (!this.#hasGone) return [];
-    return this.#where((page) => this.#checksums[page] === GONE_CHECKSUM, false);
+    const isGone = (page: number) => this.#checksums[page] === GONE_CHECKSUM;
+    return this.#where(isGone, { among: this.#extents, inFile: false });
   }
 
   /** The pieces of the span that have a place in the file, with it. */
@@ -181,23 +182,24 @@ export class PlaceBook {
 
   /** Spans of the file with copies of pages that are in none of `kept` (in order): what has gone meanwhile. */
   leftovers(kept: readonly Span[]): Span[] {
-    let next = 0;
-    const isKept = (address: number): boolean => {
-      while ((kept[next]?.end ?? Number.POSITIVE_INFINITY) <= address) next += 1;
-      return (kept[next]?.start ?? Number.POSITIVE_INFINITY) <= address;
-    };
-    return this.#where((page, address) => this.#copied[page] === 1 && !isKept(address), true);
+    return this.#where((page) => this.#copied[page] === 1, {
+      among: this.#extents.without(kept),
+      inFile: true,
+    });
   }
 
   /** Runs of pages, in order, by address or by place in the file. */
-  #where(test: (page: number, address: number) => boolean, inFile: boolean): Span[] {
+  #where(
+    test: (page: number) => boolean,
+    { among, inFile }: { readonly among: Extents; readonly inFile: boolean },
+  ): Span[] {
     const found: { start: number; end: number }[] = [];
-    const { starts, ends, offsets, pages, count } = this.#extents;
+    const { starts, ends, offsets, pages, count } = among;
     for (let extent = 0; extent < count; extent += 1) {
       const [start, end, first] = [starts[extent] as number, ends[extent] as number, pages[extent] as number];
       const base = (inFile ? (offsets[extent] as number) : start) - start;
       for (let at = start, page = first; at < end; at += PAGE_BYTES, page += 1) {
-        if (!test(page, at)) continue;
+        if (!test(page)) continue;
         const last = found.at(-1);
         if (last?.end === base + at) last.end += PAGE_BYTES;
         else found.push({ start: base + at, end: base + at + PAGE_BYTES });

@@ -19,7 +19,7 @@ import { formatDevice } from "../host/device-number.js";
 import type { ProcessState } from "../state/process.js";
 import type { SoftError } from "../state/soft-error.js";
 import type { Vma } from "../state/vma.js";
-import { call } from "../tracee/native.js";
+import { renameAs } from "../tracee/file-names.js";
 import { isNativeError } from "../tracee/native-error.js";
 import { openStraight } from "../tracee/straight-path.js";
 import { openFailed } from "./file-look.js";
@@ -168,7 +168,7 @@ function renamed<T extends Mappings>(state: T, made: readonly Made[]): T {
 
 function rename({ path, temporary }: Made): void {
   try {
-    call("cr_rename", temporary, path, 0);
+    renameAs(temporary, path, "new");
   } catch (error) {
     if (!isNativeError(error, "EEXIST")) throw error;
     const message = `make ${path} again, which was gone: another file has got its name meanwhile`;

@@ -1,5 +1,6 @@
 /** Memory of a tracee: small reads and writes, and bulk copies into a file or a stash. */
 import { type Address, PAGE_BYTES } from "../state/address.js";
+import { Beside } from "./beside.js";
 import { call } from "./native.js";
 import type { RangeList, RangePart } from "./range-list.js";
 
@@ -8,6 +9,7 @@ const OVER = 1;
 const LOOSE = 2;
 const GENTLY = 4;
 const DIRECT = 8;
+const BEGIN = 16;
 
 /** The checksum of a page that was gone when a running process was copied. */
 export const GONE_CHECKSUM = 0xffff_ffff;
@@ -48,27 +50,49 @@ export interface PageCopy extends CopyManner {
   readonly stash?: Buffer;
 }
 
+/** What a copy came to: the bytes written, and the CRC32C of every page in the order of the ranges. */
+export interface CopyDone {
+  readonly writtenBytes: number;
+  readonly checksums: Uint32Array;
+}
+
 /**
  * Copies pages of a tracee, or of a stash, to their places in a file, natively and with a few threads; all-zero pages
- * are left as holes. Tells the bytes written and the CRC32C of every page, in the order of the ranges. Throws
- * `NativeError` (ENOSPC, EFAULT, ESRCH, …), and what `before` throws.
+ * are left as holes. Throws `NativeError` (ENOSPC, EFAULT, ESRCH, …), and what `before` throws.
  */
-export function copyPages(
-  pid: number,
-  fd: number,
-  copy: PageCopy,
-): { readonly writtenBytes: number; readonly checksums: Uint32Array } {
-  const { list, over, direct, loose, gently, stash = Buffer.alloc(0) } = copy;
-  const threads = direct ? (copy.diskThreads ?? copy.threads) : copy.threads;
-  const checksums = new Uint32Array(list.totalBytes / PAGE_BYTES);
-  const flags = (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0) | (direct ? DIRECT : 0);
+export function copyPages(pid: number, fd: number, copy: PageCopy): CopyDone {
+  const checksums = new Uint32Array(copy.list.totalBytes / PAGE_BYTES);
   let writtenBytes = 0;
-  inParts(list, copy, ({ packed, count }, doneBytes) => {
+  inParts(copy.list, copy, ({ packed, count }, doneBytes) => {
     const crcs = Buffer.from(checksums.buffer, (doneBytes / PAGE_BYTES) * checksums.BYTES_PER_ELEMENT);
-    const args = [packed, count, crcs, threads, stash, stash.length, flags] as const;
-    writtenBytes += call("cr_copy_out", pid, fd, ...args);
+    writtenBytes += call("cr_copy_out", pid, fd, packed, count, crcs, ...mannerOf(copy, 0));
   });
   return { writtenBytes, checksums };
+}
+
+/**
+ * The same in other threads meanwhile, all at one go: `partBytes` and `before` have no say. `end` waits for it and throws as
+ * `copyPages`.
+ */
+export function beginCopy(pid: number, fd: number, copy: PageCopy): { end(): CopyDone } & Disposable {
+  const checksums = new Uint32Array(copy.list.totalBytes / PAGE_BYTES);
+  const [part] = copy.list.parts(Number.POSITIVE_INFINITY);
+  const { packed, count } = part ?? { packed: Buffer.alloc(0), count: 0 };
+  const crcs = Buffer.from(checksums.buffer);
+  const going = Beside.begin("cr_copy_out", pid, fd, packed, count, crcs, ...mannerOf(copy, BEGIN));
+  return {
+    end: () => ({ writtenBytes: going.end(), checksums }),
+    [Symbol.dispose]: () => going[Symbol.dispose](),
+  };
+}
+
+/** The last parameters of cr_copy_out. */
+function mannerOf(copy: PageCopy, more: number): [number, Buffer, number, number] {
+  const { over, direct, loose, gently, stash = Buffer.alloc(0) } = copy;
+  const threads = direct ? (copy.diskThreads ?? copy.threads) : copy.threads;
+  const flags =
+    (over ? OVER : 0) | (loose ? LOOSE : 0) | (gently ? GENTLY : 0) | (direct ? DIRECT : 0) | more;
+  return [threads, stash, stash.length, flags];
 }
 
 /** Copies ranges, whose places are those in the stash, into it. Throws `NativeError` (EFAULT, ESRCH). */

@@ -6,9 +6,11 @@
 import { closeSync } from "node:fs";
 import { PAGE_BYTES } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
+import { Beside } from "./beside.js";
 import { type Helper, type Workplace, withHelperThread } from "./helper-thread.js";
 import { parseSmaps, readMapsText } from "./maps.js";
 import { readMemory, writeMemory } from "./memory.js";
+import { packRanges } from "./native.js";
 import { ownCall, tryOwnCall } from "./own-call.js";
 import { Pagemap } from "./pagemap.js";
 import type { Span } from "./range-list.js";
@@ -94,7 +96,7 @@ export class PageTracker {
     if (!this.#register(span)) return false;
     this.#tracked.set(span.start, span.end);
     // Seldom, and much quicker to find out than to take marks away where there are none.
-    if (this.#pagemap.pages("marked", span).length > 0) this.#lift(span.start, span.end);
+    if (this.#pagemap.pages("marked", span).length > 0) this.#lift([span])[Symbol.dispose]();
     return true;
   }
 
@@ -169,15 +171,31 @@ export class PageTracker {
     return tryOwnCall("ioctl", this.#uffd, UFFDIO_WRITEPROTECT, request);
   }
 
-  #lift(start: number, end: number): void {
-    for (let at = start; at < end; at += LIFT_BYTES) this.#open(at, Math.min(at + LIFT_BYTES, end));
+  /** Begins to take the protection away bit by bit: the kernel would do it at one go, and writers would wait. */
+  #lift(spans: readonly Span[]): Beside {
+    const ranges = spans.map(({ start, end }) => ({
+      address: BigInt(start),
+      lengthBytes: end - start,
+      fileOffset: 0,
+    }));
+    return Beside.begin("cr_lift", this.#uffd, packRanges(ranges), ranges.length, LIFT_BYTES);
   }
 
-  /** Ends it. What is protected is opened bit by bit first: the kernel would do it at one go, and writers would wait. */
+  /** Begins to end it, while the process runs: what is to be disposed of instead of this. */
+  end(): Disposable {
+    const lifting = this.#lift([...this.#tracked].map(([start, end]) => ({ start, end })));
+    return {
+      [Symbol.dispose]: () => {
+        lifting[Symbol.dispose]();
+        this.#pagemap[Symbol.dispose]();
+        closeSync(this.#uffd);
+      },
+    };
+  }
+
+  /** Ends it. */
   [Symbol.dispose](): void {
-    for (const [start, end] of this.#tracked) this.#lift(start, end);
-    this.#pagemap[Symbol.dispose]();
-    closeSync(this.#uffd);
+    this.end()[Symbol.dispose]();
   }
 }
 

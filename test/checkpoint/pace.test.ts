@@ -37,6 +37,16 @@ test("without a limit nothing waits, and in a stop never", () => {
   expect(new Pace({ limitBytesPerS: MIB }).later.before).toBeDefined();
 });
 
+test("two copies at a time share the threads, and there is one where a limit or a single thread forbids", () => {
+  expect(new Pace({ threads: 5 }).runningHalf).toEqual({ threads: 2, diskThreads: 2, gently: true });
+  expect(new Pace({ threads: 1 }).runningHalf).toBeNull();
+  expect(new Pace({ limitBytesPerS: MIB }).runningHalf).toBeNull();
+  const { threads = 0, diskThreads = 0 } = new Pace().runningHalf ?? {};
+  const whole = new Pace().running;
+  expect(2 * threads).toBeLessThanOrEqual(whole.threads);
+  expect(2 * diskThreads).toBeLessThanOrEqual(whole.diskThreads ?? 0);
+});
+
 test("a stop that lasts longer than it may is refused while it lasts, and says for how long it would have been", () => {
   expect(saidAfter(30, undefined, MIB)).toBeNull();
   expect(saidAfter(0, 60_000, MIB)).toBeNull();

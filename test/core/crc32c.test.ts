@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { crc32c } from "../../src/core/crc32c.js";
 import { crc32cRanges } from "../../src/tracee/native.js";
+import { randomNumbers } from "../harness/random.js";
 import { withFolder } from "./sample-core.js";
 
 test("crc32c gives the check value of RFC 3720, and 0 for nothing", () => {
@@ -18,6 +19,23 @@ test("crc32c continues over parts", () => {
     crc32c(bytes),
   );
 });
+
+test("the native library takes much at a time and comes to the same, wherever it begins and ends", () =>
+  withFolder((folder) => {
+    const random = randomNumbers(11);
+    const bytes = Buffer.from(Array.from({ length: 20_000 }, () => random(256)));
+    writeFileSync(join(folder, "data"), bytes);
+    const fd = openSync(join(folder, "data"), "r");
+    const lengths = [255, 256, 257, 511, 512, 1023, 4096, 8191, 12_288, 16_000];
+    const ranges = lengths.flatMap((lengthBytes) =>
+      [0, 3, 64].map((fileOffset) => ({ fileOffset, lengthBytes })),
+    );
+    expect(crc32cRanges(fd, ranges)).toEqual(
+      ranges.map(({ fileOffset, lengthBytes }) =>
+        crc32c(bytes.subarray(fileOffset, fileOffset + lengthBytes)),
+      ),
+    );
+  }));
 
 test("crc32c agrees with the native library", () =>
   withFolder((folder) => {
