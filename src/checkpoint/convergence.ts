@@ -3,8 +3,10 @@
  * once rounds do not help any more. Pure: rates in, decision out.
  */
 
-/** What is left may take so long to copy in the stop that another last round is not worth it, in bytes. */
-const LITTLE_BYTES = 1 << 20;
+/** After a last round that copied no more than this, in bytes, so little is left that another one is not worth it. */
+const LITTLE_BYTES = 2 << 20;
+/** Of what is expected to be written since the last look: copied in the stop within a fraction of a millisecond, in bytes. */
+const LEFT_BYTES = 512 << 10;
 /** What may be left to the last rounds. */
 const FEW_BYTES = 4 << 20;
 const MIB = 1 << 20;
@@ -28,6 +30,11 @@ export function expectedBytes({ copyMs, dirtiedBytes, dirtiedMs }: Round): numbe
   return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * copyMs : 0;
 }
 
+/** Bytes that the program is expected to have written since this round looked; without a rate whatever it may be. */
+export function leftSince({ dirtiedBytes, dirtiedMs }: Round, sinceMs: number): number {
+  return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * sinceMs : Number.POSITIVE_INFINITY;
+}
+
 /** Whether another round is worth it. */
 export function wantsRound(round: Round): boolean {
   if (round.rounds >= ROUNDS_MAX || round.copiedBytes <= FEW_BYTES) return false;
@@ -39,11 +46,14 @@ export function wantsRound(round: Round): boolean {
 /** What was left for the last round may have taken long to copy, and the flags of mappings before it to read. */
 const LAST_ROUNDS_MAX = 3;
 
-/** Whether another round is worth it right before the stop, after rounds that copied so many bytes each. */
-export function wantsLastRound(copiedBytes: readonly number[]): boolean {
-  const [last = Number.POSITIVE_INFINITY, before = Number.POSITIVE_INFINITY] = copiedBytes.toReversed();
-  if (copiedBytes.length === LAST_ROUNDS_MAX || last <= LITTLE_BYTES) return false;
-  return copiedBytes.length === 0 || last < before * SHRINKING;
+/**
+ * Whether another round is worth it right before the stop, after last rounds that copied so many bytes each; `leftBytes` are
+ * expected to be left without any.
+ */
+export function wantsLastRound(copiedBytes: readonly number[], leftBytes: number): boolean {
+  if (copiedBytes.length === 0) return leftBytes > LEFT_BYTES;
+  const [last = 0, before = Number.POSITIVE_INFINITY] = copiedBytes.toReversed();
+  return copiedBytes.length < LAST_ROUNDS_MAX && last > LITTLE_BYTES && last < before * SHRINKING;
 }
 
 /** Memory of cr that is filled in the stop, for all members of a tree. */

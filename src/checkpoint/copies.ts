@@ -18,7 +18,7 @@ import type { Memory, TreeLook } from "./look.js";
 import { FlagsCheck, type KnownFlags, mappingsSince } from "./mapping-flags.js";
 import { MemoryCopy } from "./memory-copy.js";
 import { type PoliciesOf, PolicyLists } from "./memory-policies.js";
-import { type Begun, beginCopy, requireShort, unavailable } from "./mode.js";
+import { type Begun, beginCopy, NOT_BEGUN, requireShort, unavailable } from "./mode.js";
 import type { OutputFile } from "./output.js";
 import type { Pace } from "./pace.js";
 import { rehearse } from "./rehearsal.js";
@@ -52,8 +52,6 @@ export interface Copy {
 }
 
 type Beginning = CopiesOptions & Pick<Candidate, "beside">;
-
-const NOT_BEGUN: Begun = { mode: "stop", rounds: 0, leftBytes: 0, expectedMs: 0, why: null };
 
 export class Copies {
   readonly #output: Output;
@@ -166,7 +164,8 @@ export class Copies {
     if (!copy?.memory.isTracking || !known || copy.begun.mode === "fork") return;
     const done = this.#unlessGoneOn(pid, () => {
       const copied: number[] = [];
-      while (wantsLastRound(copied)) copied.push(copy.memory.round(known).copiedBytes);
+      const leftBytes = copy.begun.leftAt(performance.now());
+      while (wantsLastRound(copied, leftBytes)) copied.push(copy.memory.round(known).copiedBytes);
       if (!attempt(pid, () => hasDirectDescriptor(pid))) return { lastRounds: copied.length };
       copy.memory.untrack();
       return { known: undefined };
@@ -211,7 +210,7 @@ export class Copies {
 
   /** Ends the tracking, once the members run again; what tells whether the flags of mappings were those of the stop. */
   untrack(): FlagsCheck {
-    for (const { memory } of this.#copies.values()) if (!memory.keeping.isOn) memory.untrack();
+    for (const { memory } of this.#copies.values()) if (!memory.keeping.isOn) memory.beginUntrack();
     return new FlagsCheck(
       new Map([...this.#copies].flatMap(([pid, { known }]) => (known ? [[pid, known] as const] : []))),
     );

@@ -3,7 +3,7 @@ import { withAliases } from "../core/alias-segments.js";
 import { planCore } from "../core/layout.js";
 import { planLoads } from "../core/load-table.js";
 import { PAGE_BYTES } from "../state/address.js";
-import { RunTable } from "../state/run-table.js";
+import { RunBytes, RunTable } from "../state/run-table.js";
 import type { Vma } from "../state/vma.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { aliasesOf } from "./object-contents.js";
@@ -55,19 +55,19 @@ function planDelta(book: PlaceBook, { vmas, stored }: Planned, earlier: Earlier)
   const base = PageBase.over(stored.map(spanOf));
   base.inherit(earlier.base);
   base.lay(book, earlier.levels);
-  const [runs, inherited] = [new RunTable(), new RunTable()];
+  const [runs, inherited] = [new RunTable(), new RunBytes()];
+  // One for all: there are a hundred thousand of them.
+  const row = { lengthBytes: 0, fileOffset: 0, crc32c: 0, tag: 0 };
   let zero = 0;
   base.eachRun((first, end, stretch) => {
     const level = base.levelOf(first);
-    const [lengthBytes, fileOffset] = [(end - first) * PAGE_BYTES, base.placeOf(first)];
-    const crc32c = base.checksumOf(first, end);
-    const address = base.addressOf(first, stretch);
-    if (level < earlier.levels) {
-      inherited.add(address, { lengthBytes, fileOffset, crc32c, tag: earlier.levels - 1 - level });
-      return;
-    }
-    runs.add(address, { lengthBytes, fileOffset, crc32c, tag: stored[stretch]?.sameAsFile ? 1 : 0 });
-    zero += base.countOf(ZERO_CHECKSUM, first, end);
+    row.lengthBytes = (end - first) * PAGE_BYTES;
+    row.fileOffset = base.placeOf(first);
+    row.crc32c = base.checksumOf(first, end);
+    const isOwn = level >= earlier.levels;
+    row.tag = isOwn ? Number(stored[stretch]?.sameAsFile === true) : earlier.levels - 1 - level;
+    (isOwn ? runs : inherited).add(base.addressOf(first, stretch), row);
+    if (isOwn) zero += base.countOf(ZERO_CHECKSUM, first, end);
   });
   if (inherited.count === 0) return null;
   const pages = runs.totalBytes / PAGE_BYTES;

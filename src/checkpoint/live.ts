@@ -6,7 +6,7 @@ import { faultPoint } from "../fault.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
-import { type Round, wantsRound } from "./convergence.js";
+import { leftSince, type Round, wantsRound } from "./convergence.js";
 import type { FreezeOptions } from "./freeze.js";
 import type { Look } from "./look.js";
 import type { MemoryCopy } from "./memory-copy.js";
@@ -36,6 +36,8 @@ export interface LiveCopy {
   readonly rounds: number;
   /** What is expected to be left in the stop, in bytes. */
   readonly leftBytes: number;
+  /** The same since the last look for what was written, if the stop came at so many ms (performance.now()). */
+  readonly leftAt: (nowMs: number) => number;
   readonly why: string | null;
 }
 
@@ -56,7 +58,8 @@ export function isSmall(look: Look): boolean {
 
 /** Copies the running process in rounds. Throws TARGET_CHANGED and what freezing throws; `NativeError` of the copy. */
 export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveCopy {
-  const nothing = { rounds: 0, leftBytes: ownBytes(candidate.look) };
+  const allBytes = ownBytes(candidate.look);
+  const nothing = { rounds: 0, leftBytes: allBytes, leftAt: () => allBytes };
   const why = whyNoHelper(candidate.look);
   const { pid } = candidate;
   const isDirect = why === null && attempt(pid, () => hasDirectDescriptor(pid));
@@ -91,7 +94,8 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
     before = scannedMs;
     last = round;
     if (!wantsRound(round)) {
-      return { rounds, leftBytes: Math.max(copiedBytes, LEFT_BYTES_MIN), why: null };
+      const leftAt = (nowMs: number) => leftSince(round, nowMs - scannedMs);
+      return { rounds, leftBytes: Math.max(copiedBytes, LEFT_BYTES_MIN), leftAt, why: null };
     }
   }
 }

@@ -26,11 +26,23 @@ export interface Begun {
   readonly mode: Mode;
   readonly rounds: number;
   readonly leftBytes: number;
+  /** What would be left at so many ms (performance.now()), in bytes; where it is copied live. */
+  readonly leftAt: (nowMs: number) => number;
   /** How long the stop is expected to last, in ms. */
   readonly expectedMs: number;
   /** Why it is not `live`; null when it is, or when the way was asked for. */
   readonly why: string | null;
 }
+
+/** Nothing was copied before the stop. */
+export const NOT_BEGUN: Begun = {
+  mode: "stop",
+  rounds: 0,
+  leftBytes: 0,
+  leftAt: () => 0,
+  expectedMs: 0,
+  why: null,
+};
 
 /** Why nothing is copied while it runs: one stop is as short. */
 export const LITTLE = "it has little memory";
@@ -63,6 +75,7 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
     mode,
     rounds: live?.rounds ?? 0,
     leftBytes: mode === "fork" ? 0 : leftBytes,
+    leftAt: live?.leftAt ?? (() => allBytes),
     expectedMs: stops[mode],
     why,
   };

@@ -132,12 +132,14 @@ export class PageBase {
    */
   eachRun(visit: VisitPages, optional = false): void {
     const { starts, ends, pages, count } = this.#stretches;
+    const begins = this.#begins;
     for (let stretch = 0; stretch < count; stretch += 1) {
       const first = pages[stretch] as number;
       const last = first + ((ends[stretch] as number) - (starts[stretch] as number)) / PAGE_BYTES;
       for (let page = first, next = first; page < last; page = next) {
-        const behind = this.#begins.indexOf(1, page + 1);
-        next = behind < 0 ? last : Math.min(behind, last, page + PAGES_A_RUN);
+        const most = Math.min(last, page + PAGES_A_RUN);
+        next = page + 1;
+        while (next < most && begins[next] === 0) next += 1;
         if (this.#levels[page] !== NOWHERE) visit(page, next, stretch);
         else if (!optional) throw this.#gapAt(page, stretch);
       }

@@ -7,7 +7,7 @@ import type { Delta, InheritedRun } from "../state/delta.js";
 import { encodeNoteJson } from "../state/note-json.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
-import { RunTable } from "../state/run-table.js";
+import { RunBytes, RunTable } from "../state/run-table.js";
 import type { ThreadNote, ThreadState } from "../state/thread.js";
 import { encodeNote, noteDescOffset } from "./note.js";
 
@@ -52,7 +52,7 @@ export const NO_CHECKSUM = "00000000";
 /** A process as a core tells it; a delta has its runs in tables already. */
 export type WrittenState = Omit<ProcessState, "runs" | "delta"> & {
   readonly runs: readonly PageRun[] | RunTable;
-  readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunTable };
+  readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunBytes };
 };
 
 /** All notes of a process but CHECKSUM, encoded. */
@@ -82,7 +82,7 @@ function encodePagesNote(runs: WrittenState["runs"]): Buffer {
 }
 
 function encodeDeltaNote({ ancestors, inherited }: NonNullable<WrittenState["delta"]>): Buffer {
-  const isTable = inherited instanceof RunTable;
+  const isTable = inherited instanceof RunBytes;
   const body = isTable
     ? { ancestors, table: inherited.encode().toString("base64") }
     : { ancestors, inherited: inherited.map(rowOfInherited) };

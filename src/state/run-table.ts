@@ -80,27 +80,64 @@ export class RunTable {
     return this.#tags[row] as number;
   }
 
-  /**
-   * The runs, which are in order of address and apart, as a note has them: of each the pages between it and the one before,
-   * its pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of 7 bits
-   * a byte, lowest first; then the checksum, 4 bytes, little-endian.
-   */
+  /** The runs, which are in order of address and apart, as a note has them. */
   encode(): Buffer {
-    const out = Buffer.allocUnsafe(this.#count * ROW_BYTES_MAX);
-    let [at, end, place] = [0, 0, 0];
+    const encoded = new RunBytes();
+    const run = { lengthBytes: 0, fileOffset: 0, crc32c: 0, tag: 0 };
     for (let row = 0; row < this.#count; row += 1) {
-      const [first, pages] = [this.addressAt(row) / PAGE_BYTES, this.lengthAt(row) / PAGE_BYTES];
-      const there = this.offsetAt(row) / PAGE_BYTES;
-      at = putVarint(out, at, first - end);
-      at = putVarint(out, at, pages);
-      at = putVarint(out, at, there >= place ? (there - place) * 2 : (place - there) * 2 - 1);
-      at = putVarint(out, at, this.tagAt(row));
-      const checksum = this.#checksums[row] as number;
-      for (let byte = 0; byte < 4; byte += 1) out[at + byte] = checksum >>> (8 * byte);
-      at += 4;
-      [end, place] = [first + pages, there + pages];
+      run.lengthBytes = this.lengthAt(row);
+      run.fileOffset = this.offsetAt(row);
+      run.crc32c = this.#checksums[row] as number;
+      run.tag = this.tagAt(row);
+      encoded.add(this.addressAt(row), run);
     }
-    return out.subarray(0, at);
+    return encoded.encode();
+  }
+}
+
+/**
+ * Runs in the form of a note from the beginning, for those that nobody looks at again: of each the pages between it and the one
+ * before, its pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of
+ * 7 bits a byte, lowest first; then the checksum, 4 bytes, little-endian.
+ */
+export class RunBytes {
+  #out = Buffer.allocUnsafe(1 << 16);
+  #at = 0;
+  #end = 0;
+  #place = 0;
+  #count = 0;
+  #bytes = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Of all runs, in bytes. */
+  get totalBytes(): number {
+    return this.#bytes;
+  }
+
+  encode(): Buffer {
+    return this.#out.subarray(0, this.#at);
+  }
+
+  /** One more, behind the others and apart from them; whole pages. */
+  add(address: number, { lengthBytes, fileOffset, crc32c, tag }: TableRow): void {
+    if (this.#at + ROW_BYTES_MAX > this.#out.length) this.#out = Buffer.concat([this.#out], this.#at * 2);
+    const out = this.#out;
+    const first = address / PAGE_BYTES;
+    const pages = lengthBytes / PAGE_BYTES;
+    const moved = fileOffset / PAGE_BYTES - this.#place;
+    let at = putVarint(out, this.#at, first - this.#end);
+    at = putVarint(out, at, pages);
+    at = putVarint(out, at, moved >= 0 ? moved * 2 : -moved * 2 - 1);
+    at = putVarint(out, at, tag);
+    for (let byte = 0; byte < 4; byte += 1) out[at + byte] = crc32c >>> (8 * byte);
+    this.#at = at + 4;
+    this.#end = first + pages;
+    this.#place += moved + pages;
+    this.#count += 1;
+    this.#bytes += lengthBytes;
   }
 }
 
@@ -120,7 +157,7 @@ function putVarint(out: Buffer, at: number, value: number): number {
   return next + 1;
 }
 
-/** The rows of `encode`, each made by `make`; null when the bytes are none that it writes. */
+/** The rows of `RunBytes`, each made by `make`; null when the bytes are none that it writes. */
 export function decodeRunTable<T>(bytes: Buffer, make: (address: bigint, row: TableRow) => T): T[] | null {
   const rows: T[] = [];
   let [at, end, place] = [0, 0, 0];

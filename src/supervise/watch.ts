@@ -3,8 +3,10 @@
  * stop. The checkpoint itself is passed in; what is kept, where and by whom is the store's. One failed checkpoint
  * is told and the next one tried.
  */
+
 import { bootId } from "../host/boot.js";
 import { isAlive, ownIdentity, processStatus } from "../host/process-status.js";
+import { collectGarbage } from "../host/urgency.js";
 import { listGenerations, nextGeneration, removeGeneration } from "../store/generation.js";
 import { homeFolder } from "../store/home.js";
 import { defaultJobName, type Job, openJob } from "../store/job.js";
@@ -114,6 +116,8 @@ async function watchJob(watched: Watch, checkpoint: TakeCheckpoint): Promise<Wat
       ancestry.note(generation.core, generation.parent);
       const pruned = prune(watched, ancestry);
       onEvent({ event: "generation", ...generation, pruned });
+      // Until the next one is due nobody waits for that.
+      collectGarbage({ onlyMuch: true });
     } catch (error) {
       // The program ended in the middle of it: no failure, just the end.
       if (!held.alive()) return;

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   estimateStops,
   expectedBytes,
+  leftSince,
   wantsLastRound,
   wantsRound,
 } from "../../src/checkpoint/convergence.js";
@@ -29,14 +30,26 @@ test.each([
 });
 
 test.each([
-  ["none was made yet", [], true],
+  ["none was made yet and much is left", [], true],
   ["much was left for the last one", [10], true],
   ["it leaves less and less", [10, 3], true],
   ["little was left", [0.5], false],
   ["it writes as fast as it is copied", [10, 9], false],
   ["there were three", [100, 30, 10], false],
 ])("another round right before the stop when %s: %o is %s", (_what, copiedMib, wants) => {
-  expect(wantsLastRound(copiedMib.map((mib) => mib * MIB))).toBe(wants);
+  expect(
+    wantsLastRound(
+      copiedMib.map((mib) => mib * MIB),
+      3 * MIB,
+    ),
+  ).toBe(wants);
+});
+
+test("no round right before the stop where little is expected to be left, by the rate of the last one", () => {
+  const last = round(2, 4, { copyMs: 8, dirtiedMs: 80 });
+  expect(wantsLastRound([], leftSince(last, 8))).toBe(false);
+  expect(wantsLastRound([], leftSince(last, 40))).toBe(true);
+  expect(wantsLastRound([], leftSince(round(1, 4, { copyMs: 8 }), 1))).toBe(true);
 });
 
 test("what the next round would find grows with the time this one took", () => {

@@ -5,7 +5,7 @@ import { planMemory } from "../../src/checkpoint/core-plan.js";
 import { PageBase } from "../../src/checkpoint/page-base.js";
 import { PlaceBook } from "../../src/checkpoint/places.js";
 import { joinChecksums } from "../../src/state/page-checksums.js";
-import { decodeRunTable, type RunTable } from "../../src/state/run-table.js";
+import { decodeRunTable, type RunBytes, type RunTable } from "../../src/state/run-table.js";
 import { vma } from "../core/sample-core.js";
 
 const PAGE = 4096;
@@ -83,6 +83,6 @@ function row(page: number, pages: number, of: { place: number; tag: number; crc3
   return { address: BigInt(page * PAGE), lengthBytes: pages * PAGE, fileOffset: place * PAGE, ...rest };
 }
 
-function rowsOf(table: RunTable | undefined) {
+function rowsOf(table: RunTable | RunBytes | undefined) {
   return decodeRunTable(table?.encode() ?? Buffer.alloc(0), (address, of) => ({ address, ...of }));
 }

@@ -1,7 +1,7 @@
 /** Runs as a table of bytes: what goes in comes out, and bytes that are no table are refused. */
 import { expect, test } from "vitest";
 import { pagesSchema } from "../../src/state/pages.js";
-import { decodeRunTable, RunTable } from "../../src/state/run-table.js";
+import { decodeRunTable, RunBytes, RunTable } from "../../src/state/run-table.js";
 import { randomNumbers } from "../harness/random.js";
 
 const PAGE = 4096;
@@ -24,6 +24,26 @@ test("what goes in comes out, as far away as it may be", () => {
     expect(rowsOf(table.encode())).toEqual(expected);
     expect(table.totalBytes).toBe(expected.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0));
   }
+});
+
+test("encoded as they come, or from columns, runs are the same bytes, also by the ten thousands", () => {
+  const random = randomNumbers(5);
+  const [table, bytes] = [new RunTable(), new RunBytes()];
+  for (let row = 0, at = 0; row < 30_000; row += 1) {
+    at += random(3) * PAGE;
+    const run = {
+      lengthBytes: PAGE,
+      fileOffset: random(2 ** 20) * PAGE,
+      crc32c: random(2 ** 32),
+      tag: row % 5,
+    };
+    table.add(at, run);
+    bytes.add(at, run);
+    at += PAGE;
+  }
+  expect(bytes.encode().equals(table.encode())).toBe(true);
+  expect([bytes.count, bytes.totalBytes]).toEqual([table.count, table.totalBytes]);
+  expect(rowsOf(bytes.encode())).toHaveLength(30_000);
 });
 
 test("bytes that are no table are refused", () => {
