@@ -5,11 +5,11 @@
  */
 import { processStatus } from "../host/process-status.js";
 import type { TreeMember } from "../state/tree.js";
-import { errnoName, NativeError, tryCall } from "../tracee/native.js";
+import { errnoName, NativeError } from "../tracee/native.js";
 import { Newborn } from "../tracee/newborn.js";
 import { tryOwnCall } from "../tracee/own-call.js";
+import { reap } from "../tracee/reap.js";
 import type { RemoteCall } from "../tracee/remote.js";
-import { packInts } from "../tracee/tids.js";
 import { Arguments } from "./arguments.js";
 import { clone3 } from "./clone3.js";
 import type { FamilyPlan, Step } from "./family-plan.js";
@@ -226,7 +226,7 @@ function die(workshop: Workshop, { comm, uid, waitStatus }: NonNullable<TreeMemb
 function killAll(root: Newborn, made: readonly number[], standing: ReadonlyMap<number, Workshop>): void {
   root[Symbol.dispose]();
   for (const pid of made) standing.get(pid)?.newborn[Symbol.dispose]();
-  tryCall("cr_wait", packInts(made), made.length, Buffer.alloc(made.length * 4), REAP_MS);
+  reap(made, REAP_MS);
 }
 
 function isError(result: bigint): boolean {

@@ -3,6 +3,7 @@
  * ended the whole process, cannot be detached: it is reaped instead, or the end of its process would never be told.
  */
 import { tryCall } from "./native.js";
+import { reap } from "./reap.js";
 import { packInts, unpackInts } from "./tids.js";
 
 const KILL_WAIT_MS = 10_000;
@@ -21,5 +22,5 @@ export function detach(
   if (tryCall("cr_detach", packInts(tids), tids.length, results) === tids.length) return;
   const failed = unpackInts(results);
   const killed = tids.filter((tid, index) => failed[index] !== 0 && !children.includes(tid));
-  tryCall("cr_wait", packInts(killed), killed.length, Buffer.alloc(killed.length * 4), KILL_WAIT_MS);
+  reap(killed, KILL_WAIT_MS);
 }

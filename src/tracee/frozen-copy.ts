@@ -13,9 +13,8 @@ import {
   withHelperThread,
 } from "./helper-thread.js";
 import { sendSignal } from "./kill.js";
-import { tryCall } from "./native.js";
+import { reap } from "./reap.js";
 import type { ThreadRegisters } from "./thread.js";
-import { packInts } from "./tids.js";
 
 const CLONE_VM = 0x100;
 const PTRACE_O_TRACECLONE = 1 << 3;
@@ -49,7 +48,7 @@ export class FrozenCopy {
   /** Kills it and waits for its end. */
   [Symbol.dispose](): void {
     sendSignal(this.pid, SIGKILL);
-    tryCall("cr_wait", packInts([this.pid]), 1, Buffer.alloc(4), KILL_WAIT_MS);
+    reap([this.pid], KILL_WAIT_MS);
   }
 }
 

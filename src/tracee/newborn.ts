@@ -9,8 +9,9 @@ import type { ThreadState } from "../state/thread.js";
 import { detach } from "./detach.js";
 import { sendSignal } from "./kill.js";
 import { readMemory, writeMemory } from "./memory.js";
-import { call, errnoName, NativeError, tryCall } from "./native.js";
+import { call, errnoName, NativeError } from "./native.js";
 import { ownCall } from "./own-call.js";
+import { reap } from "./reap.js";
 import { type RemoteCall, runUnguarded } from "./remote.js";
 import { decodeStatus, type Stop } from "./stop.js";
 import { writeThread } from "./thread.js";
@@ -225,8 +226,7 @@ export class Newborn {
     this.#held = false;
     sendSignal(this.pid, SIGKILL);
     // The main thread's end is only told after that of all others.
-    const tids = [...this.#threads, this.pid];
-    tryCall("cr_wait", packInts(tids), tids.length, Buffer.alloc(tids.length * 4), WAIT_MS);
+    reap([...this.#threads, this.pid], WAIT_MS);
   }
 }
 

@@ -5,6 +5,7 @@
 import { detach } from "./detach.js";
 import { sendSignal } from "./kill.js";
 import { call, errnoName, NativeError, tryCall } from "./native.js";
+import { reap } from "./reap.js";
 import { decodeStatus, jobStopSignal, type Stop } from "./stop.js";
 import { leaderOf, mainThreadHasEnded, threadsOf } from "./tasks.js";
 import { packInts, unpackInts } from "./tids.js";
@@ -181,13 +182,7 @@ export class Tracee {
   /** Kills it in its stop, so that not one more instruction runs, and waits for its end. */
   kill(): void {
     sendSignal(this.pid, SIGKILL);
-    tryCall(
-      "cr_wait",
-      packInts(this.tids),
-      this.tids.length,
-      Buffer.alloc(this.tids.length * 4),
-      KILL_WAIT_MS,
-    );
+    reap(this.tids, KILL_WAIT_MS);
     this.#threads.clear();
   }
 
