@@ -1,4 +1,4 @@
-/* beside.c: what the functions with CR_BEGIN share. */
+/* beside.c: what the functions share that only begin their work. */
 #ifndef CR_BESIDE_H
 #define CR_BESIDE_H
 

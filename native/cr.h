@@ -113,7 +113,7 @@ CR_API int64_t cr_layouts(uint8_t *out, int32_t size);
 CR_API int64_t cr_seize(uint8_t *tids, int32_t count, uint8_t *results);    /* and interrupts; 0 or -errno each */
 CR_API int64_t cr_wait(uint8_t *tids, int32_t count, uint8_t *statuses, int32_t timeout_ms); /* -errno each */
 CR_API int64_t cr_resume(int32_t tid, int32_t signal);
-CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals);   /* 0 or -errno each in its place */
+CR_API int64_t cr_detach(uint8_t *tids, int32_t count, uint8_t *signals); /* 0 or -errno each in its place */
 CR_API int64_t cr_get_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_thread(int32_t tid, uint8_t *thread, int32_t size);
 CR_API int64_t cr_set_registers(int32_t tid, uint8_t *regs, int32_t size);
@@ -181,7 +181,7 @@ CR_API int64_t cr_scan(int32_t pagemap_fd, int64_t start, int64_t end, uint8_t *
 /* The same for a file: its spans with data (lseek(2), SEEK_DATA), as cr_range {0, len, off}. */
 CR_API int64_t cr_data_spans(int32_t fd, int64_t start, int64_t end, uint8_t *out, int32_t size, uint8_t *next);
 
-/* Takes the write protection of a userfaultfd away from ranges, bit by bit: who writes there waits for no more than `step`
+/* lift.c: takes the write protection of a userfaultfd away from ranges, bit by bit: who writes there waits for no more than `step`
  * bytes. Only begins it, gently: a handle for cr_end. */
 CR_API int64_t cr_lift(int32_t uffd, uint8_t *ranges, int32_t count, int64_t step);
 

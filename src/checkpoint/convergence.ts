@@ -25,14 +25,19 @@ export interface Round {
   readonly dirtiedMs: number;
 }
 
+/** Bytes that the program writes in so many ms, by the rate of a round; null where none is known. */
+function writtenIn({ dirtiedBytes, dirtiedMs }: Round, ms: number): number | null {
+  return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * ms : null;
+}
+
 /** Bytes that the program is expected to write while a round is copied: what the next one will find. */
-export function expectedBytes({ copyMs, dirtiedBytes, dirtiedMs }: Round): number {
-  return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * copyMs : 0;
+export function expectedBytes(round: Round): number {
+  return writtenIn(round, round.copyMs) ?? 0;
 }
 
 /** Bytes that the program is expected to have written since this round looked; without a rate whatever it may be. */
-export function leftSince({ dirtiedBytes, dirtiedMs }: Round, sinceMs: number): number {
-  return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * sinceMs : Number.POSITIVE_INFINITY;
+export function leftSince(round: Round, sinceMs: number): number {
+  return writtenIn(round, sinceMs) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Whether another round is worth it. */

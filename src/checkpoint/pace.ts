@@ -53,7 +53,7 @@ export class Pace {
 
   /** While the program runs, before its stop. */
   get running(): CopyManner {
-    const manner = { threads: this.#threads, diskThreads: this.#diskThreads, gently: true };
+    const manner = this.#gently(1);
     const limit = this.#limit;
     if (limit === undefined) return manner;
     return { ...manner, partBytes: limit / PARTS_A_SECOND, before: (bytes) => this.#wait(bytes, limit) };
@@ -61,9 +61,14 @@ export class Pace {
 
   /** The same for one of two copies at a time; null where that cannot be. */
   get runningHalf(): CopyManner | null {
-    const [threads, diskThreads] = [this.#threads, this.#diskThreads].map((all) => Math.floor(all / 2));
-    if (!threads || !diskThreads || this.#limit !== undefined) return null;
-    return { threads, diskThreads, gently: true };
+    const half = this.#gently(2);
+    return half.threads > 0 && half.diskThreads > 0 && this.#limit === undefined ? half : null;
+  }
+
+  /** For one of so many copies at a time. */
+  #gently(copies: number) {
+    const share = (threads: number) => Math.floor(threads / copies);
+    return { threads: share(this.#threads), diskThreads: share(this.#diskThreads), gently: true };
   }
 
   /** While it stands. Throws STOP_TOO_LONG. */

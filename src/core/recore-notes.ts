@@ -7,7 +7,7 @@ import type { Delta, InheritedRun } from "../state/delta.js";
 import { encodeNoteJson } from "../state/note-json.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
-import { RunBytes, RunTable } from "../state/run-table.js";
+import { RunBytes, type RunTable } from "../state/run-table.js";
 import type { ThreadNote, ThreadState } from "../state/thread.js";
 import { encodeNote, noteDescOffset } from "./note.js";
 
@@ -75,7 +75,7 @@ export function encodeRecoreNotes(state: WrittenState): Buffer[] {
 }
 
 function encodePagesNote(runs: WrittenState["runs"]): Buffer {
-  const table = runs instanceof RunTable ? runs : tableOf(runs);
+  const table = runs instanceof RunBytes ? runs : bytesOf(runs);
   const body = { table: table.encode().toString("base64") };
   const desc = encodeNoteJson({ format: TABLE_FORMAT, required: true, body });
   return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES.PAGES, desc });
@@ -111,8 +111,8 @@ function noteOfThread({ registers, fpregs, xstate, ...note }: ThreadState): Thre
   return note;
 }
 
-function tableOf(runs: readonly PageRun[]): RunTable {
-  const table = new RunTable();
+function bytesOf(runs: readonly PageRun[]): RunBytes {
+  const table = new RunBytes();
   for (const { address, lengthBytes, fileOffset, crc32c, sameAsFile } of runs) {
     table.add(Number(address), { lengthBytes, fileOffset, crc32c, tag: sameAsFile ? 1 : 0 });
   }

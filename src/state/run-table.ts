@@ -19,86 +19,10 @@ const TAG_MAX = 0xffff;
 /** A page number of user space, and twice that of a file of 16 TiB with its sign, are less. */
 const VARINT_MAX = 2 ** 35;
 
-export class RunTable {
-  #addresses = new Float64Array(256);
-  #offsets = new Float64Array(256);
-  #lengths = new Uint32Array(256);
-  #checksums = new Uint32Array(256);
-  #tags = new Uint16Array(256);
-  #count = 0;
-  #bytes = 0;
-
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Of all runs, in bytes. */
-  get totalBytes(): number {
-    return this.#bytes;
-  }
-
-  /** One more, behind the others; whole pages. */
-  add(address: number, { lengthBytes, fileOffset, crc32c, tag }: TableRow): void {
-    if (this.#count === this.#tags.length) this.#grow();
-    const at = this.#count;
-    this.#addresses[at] = address;
-    this.#lengths[at] = lengthBytes;
-    this.#offsets[at] = fileOffset;
-    this.#checksums[at] = crc32c;
-    this.#tags[at] = tag;
-    this.#count += 1;
-    this.#bytes += lengthBytes;
-  }
-
-  #grow(): void {
-    const room = this.#count * 2;
-    const [addresses, offsets] = [new Float64Array(room), new Float64Array(room)];
-    const [lengths, checksums, tags] = [new Uint32Array(room), new Uint32Array(room), new Uint16Array(room)];
-    addresses.set(this.#addresses);
-    offsets.set(this.#offsets);
-    lengths.set(this.#lengths);
-    checksums.set(this.#checksums);
-    tags.set(this.#tags);
-    [this.#addresses, this.#offsets] = [addresses, offsets];
-    [this.#lengths, this.#checksums, this.#tags] = [lengths, checksums, tags];
-  }
-
-  /** Address of a run. */
-  addressAt(row: number): number {
-    return this.#addresses[row] as number;
-  }
-
-  lengthAt(row: number): number {
-    return this.#lengths[row] as number;
-  }
-
-  offsetAt(row: number): number {
-    return this.#offsets[row] as number;
-  }
-
-  tagAt(row: number): number {
-    return this.#tags[row] as number;
-  }
-
-  /** The runs, which are in order of address and apart, as a note has them. */
-  encode(): Buffer {
-    const encoded = new RunBytes();
-    const run = { lengthBytes: 0, fileOffset: 0, crc32c: 0, tag: 0 };
-    for (let row = 0; row < this.#count; row += 1) {
-      run.lengthBytes = this.lengthAt(row);
-      run.fileOffset = this.offsetAt(row);
-      run.crc32c = this.#checksums[row] as number;
-      run.tag = this.tagAt(row);
-      encoded.add(this.addressAt(row), run);
-    }
-    return encoded.encode();
-  }
-}
-
 /**
- * Runs in the form of a note from the beginning, for those that nobody looks at again: of each the pages between it and the one
- * before, its pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of
- * 7 bits a byte, lowest first; then the checksum, 4 bytes, little-endian.
+ * Runs in the form of a note as they come, in order of address and apart: of each the pages between it and the one before, its
+ * pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of 7 bits a
+ * byte, lowest first; then the checksum, 4 bytes, little-endian.
  */
 export class RunBytes {
   #out = Buffer.allocUnsafe(1 << 16);
@@ -117,6 +41,7 @@ export class RunBytes {
     return this.#bytes;
   }
 
+  /** As a note has them. */
   encode(): Buffer {
     return this.#out.subarray(0, this.#at);
   }
@@ -138,6 +63,53 @@ export class RunBytes {
     this.#place += moved + pages;
     this.#count += 1;
     this.#bytes += lengthBytes;
+  }
+}
+
+/** The same with columns beside, for those that are looked at again. */
+export class RunTable extends RunBytes {
+  #addresses = new Float64Array(256);
+  #offsets = new Float64Array(256);
+  #lengths = new Uint32Array(256);
+  #tags = new Uint16Array(256);
+
+  override add(address: number, row: TableRow): void {
+    const at = this.count;
+    if (at === this.#tags.length) this.#grow();
+    this.#addresses[at] = address;
+    this.#lengths[at] = row.lengthBytes;
+    this.#offsets[at] = row.fileOffset;
+    this.#tags[at] = row.tag;
+    super.add(address, row);
+  }
+
+  #grow(): void {
+    const room = this.count * 2;
+    const [addresses, offsets] = [new Float64Array(room), new Float64Array(room)];
+    const [lengths, tags] = [new Uint32Array(room), new Uint16Array(room)];
+    addresses.set(this.#addresses);
+    offsets.set(this.#offsets);
+    lengths.set(this.#lengths);
+    tags.set(this.#tags);
+    [this.#addresses, this.#offsets] = [addresses, offsets];
+    [this.#lengths, this.#tags] = [lengths, tags];
+  }
+
+  /** Address of a run. */
+  addressAt(row: number): number {
+    return this.#addresses[row] as number;
+  }
+
+  lengthAt(row: number): number {
+    return this.#lengths[row] as number;
+  }
+
+  offsetAt(row: number): number {
+    return this.#offsets[row] as number;
+  }
+
+  tagAt(row: number): number {
+    return this.#tags[row] as number;
   }
 }
 

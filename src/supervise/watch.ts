@@ -3,7 +3,6 @@
  * stop. The checkpoint itself is passed in; what is kept, where and by whom is the store's. One failed checkpoint
  * is told and the next one tried.
  */
-
 import { bootId } from "../host/boot.js";
 import { isAlive, ownIdentity, processStatus } from "../host/process-status.js";
 import { collectGarbage } from "../host/urgency.js";

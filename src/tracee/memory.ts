@@ -76,8 +76,7 @@ export function copyPages(pid: number, fd: number, copy: PageCopy): CopyDone {
  */
 export function beginCopy(pid: number, fd: number, copy: PageCopy): { end(): CopyDone } & Disposable {
   const checksums = new Uint32Array(copy.list.totalBytes / PAGE_BYTES);
-  const [part] = copy.list.parts(Number.POSITIVE_INFINITY);
-  const { packed, count } = part ?? { packed: Buffer.alloc(0), count: 0 };
+  const { packed, count } = copy.list;
   const crcs = Buffer.from(checksums.buffer);
   const going = Beside.begin("cr_copy_out", pid, fd, packed, count, crcs, ...mannerOf(copy, BEGIN));
   return {
