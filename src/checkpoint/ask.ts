@@ -8,6 +8,7 @@ import { type RemoteCall, RemoteInterrupted, runGuarded } from "../tracee/remote
 import { guardedSite } from "../tracee/site.js";
 import { askInRounds, type Question } from "./ask-rounds.js";
 import { askFailed, attemptIn, findSite, type Site } from "./ask-site.js";
+import { decodePolicies, type Policies, policyCalls } from "./asked-policies.js";
 import { lookAtFilters } from "./filters.js";
 import type { Frozen } from "./frozen.js";
 import {
@@ -16,6 +17,7 @@ import {
   INTERIOR_SCRATCH_BYTES,
   type Interior,
   interiorCalls,
+  POLICIES_AT,
   SELDOM_AT,
   signalsToAsk,
   type ThreadInterior,
@@ -44,6 +46,8 @@ export interface Answers {
   readonly filters: readonly Buffer[];
   /** What few programs have. */
   readonly seldom: Seldom;
+  /** Of its mappings; null where that is not known. */
+  readonly policies: Policies | null;
 }
 
 /** Asks one process, as `askAll`. */
@@ -83,6 +87,7 @@ function prepare(frozen: Frozen): Asked {
   const ofProcess = (place: Address) => [
     ...interiorCalls(place, signals),
     ...seldomCalls(place + BigInt(SELDOM_AT), filters),
+    ...policyCallsOf(frozen, place + BigInt(POLICIES_AT)),
     ...ofThread(place),
   ];
   const question = (tid: number): Question => {
@@ -100,6 +105,9 @@ function answersOf(asked: Asked, results: ReadonlyMap<Question, readonly bigint[
   const seldomFrom = interiorCalls(0n, signals).length;
   const ofSeldom = ofMain.slice(seldomFrom, seldomFrom + seldomCalls(0n, filters).length);
   const seldom = decodeSeldom(ofSeldom, main.scratch.subarray(SELDOM_AT), filters);
+  const policiesFrom = seldomFrom + ofSeldom.length;
+  const ofPolicies = ofMain.slice(policiesFrom, policiesFrom + policyCallsOf(frozen, 0n).length);
+  const policies = frozen.policies ?? decodePolicies(ofPolicies, main.scratch.subarray(POLICIES_AT));
   const ofThread = seldomThreadCalls(filters).length + threadCalls(0n).length;
   const threads = new Map<number, ThreadInterior>();
   const kept: Refusal[] = [];
@@ -109,7 +117,11 @@ function answersOf(asked: Asked, results: ReadonlyMap<Question, readonly bigint[
     threads.set(question.tid, decodeThreadInterior(own, question.scratch));
   }
   refuse(frozen.tracee.pid, [...seldom.refusals, ...kept]);
-  return { process, threads, posixTimers: timersOf(frozen, site), filters, seldom };
+  return { process, threads, posixTimers: timersOf(frozen, site), filters, seldom, policies };
+}
+
+function policyCallsOf({ policies, look }: Frozen, at: Address): RemoteCall[] {
+  return policies === null ? policyCalls(look.facts.vmas, at) : [];
 }
 
 /**

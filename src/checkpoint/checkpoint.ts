@@ -151,7 +151,7 @@ function attemptCheckpoint(
   const { look, leftOut } = leaveOutOfTree(lookAtTree(family.relatives, looking), skip);
   requireStart(pid, startOf(root, look), startTicks);
   refuse(pid, [...look.refusals, ...refusedChildren(pid, look, options)]);
-  const members = stops.map(({ tracee, threads }) => frozenOf(look, { tracee, threads, gadgets }));
+  const members = stops.map((stop) => frozenOf(look, { ...stop, gadgets, policies: copies.policies }));
   const asked = askMembers(members, look);
   const sockets = readQueues(members, socketsIn(look));
   const inside = asked.flatMap(({ frozen, answers }) => refusedInside(root, { frozen, answers, sockets }));

@@ -9,6 +9,8 @@ import type { Vma } from "../state/vma.js";
 import type { OpenDescriptor } from "../tracee/descriptors.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import { isNativeError } from "../tracee/native-error.js";
+import type { Policies } from "./asked-policies.js";
+import { startWriting } from "./bulk.js";
 import type { CapturedState } from "./capture.js";
 import type { Dump } from "./connections.js";
 import { copyContents, type Place } from "./contents.js";
@@ -17,6 +19,7 @@ import { CopyGap } from "./copy-gap.js";
 import { changed } from "./freeze.js";
 import { deltaOf } from "./lineage.js";
 import type { MemoryCopy } from "./memory-copy.js";
+import { policiesNow, withPolicies } from "./memory-policies.js";
 import { copyObjects, type Memory } from "./object-contents.js";
 import { type OutputFile, outputFailed } from "./output.js";
 import type { StoredRange } from "./pages.js";
@@ -36,6 +39,8 @@ export interface Destination {
   readonly once: StoredOnce;
   readonly sockets: Sockets;
   readonly connections: ReadonlyMap<bigint, Dump>;
+  /** Of its mappings; null where they are to be read once it runs again. */
+  readonly policies: Policies | null;
   readonly unreadInputBytes: number;
   /** Keep the regular files it can write to. */
   readonly snapshot: boolean;
@@ -48,6 +53,7 @@ export interface Copied {
   readonly memory: MemoryCopy;
   readonly state: CapturedState;
   readonly files: FileState;
+  readonly policies: Policies | null;
   /** First byte behind what was written beside the memory. */
   readonly end: number;
 }
@@ -91,7 +97,14 @@ export function copyOut(pid: number, state: CapturedState, to: Destination): Cop
     pace.requireTime();
     const contents = copyContents(pid, objects.files, { ...to, fd: output.fd, fileOffset: objects.end });
     pace.requireTime();
-    return { pid, output, memory, state, ...withSnapshots(pid, { ...contents, vmas }, to) };
+    return {
+      pid,
+      output,
+      memory,
+      state,
+      policies: to.policies,
+      ...withSnapshots(pid, { ...contents, vmas }, to),
+    };
   });
 }
 
@@ -181,13 +194,16 @@ export interface Finished {
 }
 
 /** What was kept in memory, headers and notes: the process may run again. Throws as `copying`. */
-export function finishCore({ pid, output, memory, state, files, end }: Copied): Finished {
+export function finishCore({ pid, output, memory, state, files, policies, end }: Copied): Finished {
   return copying(pid, output, () => {
     const copied = memory.finish(end);
-    const { vmas, runs, segments, bytes, pages } = copied;
+    const { runs, segments, bytes, pages } = copied;
+    const vmas = withPolicies(copied.vmas, policies ?? policiesNow(pid), state.threads);
     const delta = deltaOf(memory.chain, copied);
     const whole = { ...state, vmas, runs, files, ...(delta !== undefined && { delta }) };
     const tail = { layout: { segments }, state: whole, tailOffset: memory.endOffset };
-    return { written: writeCoreTail(output.fd, tail), bytes, pages, copied };
+    const written = writeCoreTail(output.fd, tail);
+    startWriting(output.fd);
+    return { written, bytes, pages, copied };
   });
 }

@@ -2,6 +2,7 @@
 import type { Gadgets } from "../tracee/site.js";
 import type { ThreadRegisters } from "../tracee/thread.js";
 import type { Tracee } from "../tracee/tracee.js";
+import type { Policies } from "./asked-policies.js";
 import type { Look } from "./look.js";
 
 /** What is known from outside before the interior is asked. */
@@ -12,4 +13,6 @@ export interface Frozen {
   readonly look: Look;
   /** Instructions found before the stop; searched again when they moved. */
   readonly gadgets: Gadgets | null;
+  /** Policies of its mappings, read before the stop; null where it is to be asked. */
+  readonly policies: Policies | null;
 }

@@ -6,6 +6,7 @@ import type { SignalState } from "../state/signal.js";
 import type { ThreadState } from "../state/thread.js";
 import type { TimerState } from "../state/timer.js";
 import type { RemoteCall } from "../tracee/remote.js";
+import { POLICIES_BYTES } from "./asked-policies.js";
 import { decodeThreadSettings, THREAD_SETTINGS_BYTES, threadSettingsCalls } from "./thread-settings.js";
 
 const SIGNALS = 64;
@@ -45,8 +46,11 @@ const MEMBARRIER_GET_REGISTRATIONS = 512;
 /** asm-generic/ioctls.h */
 const FIONREAD = 0x541b;
 
+/** Of asked-policies.ts, likewise. */
+export const POLICIES_AT = SELDOM_AT + SELDOM_BYTES;
+
 /** Bytes of the target that the batch needs for its results. */
-export const INTERIOR_SCRATCH_BYTES = SELDOM_AT + SELDOM_BYTES;
+export const INTERIOR_SCRATCH_BYTES = POLICIES_AT + POLICIES_BYTES;
 /** The part of them that `threadCalls` fill. */
 export const THREAD_SCRATCH = { at: THREAD_AT, bytes: THREAD_BYTES + THREAD_SETTINGS_BYTES } as const;
 

@@ -15,7 +15,7 @@ import type { Frozen } from "./frozen.js";
 import type { LeftOutOfTree } from "./leave-out-of-tree.js";
 import type { TreeLook } from "./look.js";
 import type { MemoryCopy } from "./memory-copy.js";
-import { withPolicies } from "./memory-policies.js";
+import type { PoliciesOf } from "./memory-policies.js";
 import { type Mode, makeFork, NO_COPY, unavailable } from "./mode.js";
 import type { Phases } from "./phases.js";
 import type { Sockets } from "./queues.js";
@@ -53,11 +53,16 @@ export function frozenOf(
     tracee,
     threads,
     gadgets,
-  }: Pick<Frozen, "tracee" | "threads"> & { gadgets: ReadonlyMap<number, Gadgets | null> },
+    policies,
+  }: Pick<Frozen, "tracee" | "threads"> & {
+    readonly gadgets: ReadonlyMap<number, Gadgets | null>;
+    readonly policies: PoliciesOf;
+  },
 ): Frozen {
   const look = looks.get(tracee.pid);
   if (look === undefined) throw changed(tracee.pid, null);
-  return { tracee, threads, look, gadgets: gadgets.get(tracee.pid) ?? null };
+  const { pid } = tracee;
+  return { tracee, threads, look, gadgets: gadgets.get(pid) ?? null, policies: policies.get(pid) ?? null };
 }
 
 /** A member that has told what only it can tell. */
@@ -121,8 +126,7 @@ export function copyAll(
     const leftOut = known.leftOut.flatMap((one) =>
       one.pid === pid ? [{ skip: one.skip, what: one.what }] : [],
     );
-    const told = assembleState(seen, answers, { ...known, leftOut });
-    const assembled = withPolicies(told, copies.policies.get(pid) ?? new Map());
+    const assembled = assembleState(seen, answers, { ...known, leftOut });
     const unkept = options.after === "kill" ? [] : unkeptConnections(assembled.files.descriptions);
     const state = { ...assembled, softErrors: [...assembled.softErrors, ...unkept] };
     return isLone ? state : { ...state, process: { ...state.process, tree: root } };
@@ -159,6 +163,7 @@ export function copyAll(
         once,
         sockets,
         connections,
+        policies: answers.policies,
         unreadInputBytes: answers.process.unreadInputBytes,
         snapshot: options.files === "snapshot",
       },

@@ -15,7 +15,7 @@ export async function whileFrozen(
   using tracee = seize(pid);
   const { threads } = freeze(tracee, { timeoutMs, ledger: new Map(), key: `${pid}` });
   const look = lookAtProcess(pid, new MappedFiles());
-  await act({ tracee, threads, look, gadgets: findGadgets(pid, look.facts.vmas) });
+  await act({ tracee, threads, look, gadgets: findGadgets(pid, look.facts.vmas), policies: null });
 }
 
 /** The error that `act` throws; fails when it throws none. */
