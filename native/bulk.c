@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 #define BATCH 128  /* ranges that are read in one call into the stash, where they stand one behind the other */
 #define GATHER 512 /* the same on their way into a file; IOV_MAX is 1024 */
 #define PIECE (128u << 10)
-#define HUGE (2u << 20)
 
 struct job {
   int32_t pid, fd, mem, count, batch, flags;
@@ -155,18 +153,9 @@ static int32_t take(struct job *job, int32_t *end) {
   return index;
 }
 
-/* Of one huge page where there is much to copy: past the page cache the kernel looks at every page of it each time, and disks
- * take fewer and longer writes sooner. */
-static uint8_t *buffer_for(const struct job *job) {
-  if (!(job->flags & CR_COPY_DIRECT)) return aligned_alloc(PAGE, CR_RUN_MAX);
-  uint8_t *buffer = aligned_alloc(HUGE, HUGE);
-  if (buffer) (void)madvise(buffer, HUGE, MADV_HUGEPAGE); /* only sooner */
-  return buffer;
-}
-
 static void *work(void *arg) {
   struct job *job = arg;
-  uint8_t *buffer = buffer_for(job);
+  uint8_t *buffer = cr_take_buffer();
   if (!buffer) {
     atomic_store(&job->error, -ENOMEM);
     return NULL;
@@ -182,7 +171,7 @@ static void *work(void *arg) {
     }
     atomic_fetch_add(&job->written, got);
   }
-  free(buffer);
+  cr_give_buffer(buffer);
   return NULL;
 }
 
@@ -215,7 +204,7 @@ static int64_t copy_out(const void *args) {
                     .mem = -1,
                     .count = copy->count,
                     .batch = in_file ? GATHER : BATCH,
-                    .batch_bytes = !in_file ? UINT64_MAX : copy->flags & CR_COPY_DIRECT ? HUGE : CR_RUN_MAX,
+                    .batch_bytes = !in_file ? UINT64_MAX : copy->flags & CR_COPY_DIRECT ? CR_BUFFER : CR_RUN_MAX,
                     .flags = copy->flags,
                     .ranges = (const struct cr_range *)copy->ranges,
                     .crcs = (uint32_t *)copy->crcs,

@@ -225,6 +225,11 @@ int64_t cr_regset(int32_t tid, int request, int type, void *data, size_t *len);
 uint32_t cr_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 void cr_crc32c_pages(const uint8_t *pages, size_t count, uint32_t *crcs); /* that of each page */
 #define CR_NICE 5 /* of work that lets others come first: a third of a thread's share, where CPUs are too few for both */
+/* buffers.c: memory to copy through, of one huge page: past the page cache the kernel looks at every page of it each time, and
+ * disks take fewer and longer writes sooner. NULL where there is none. */
+#define CR_BUFFER (2u << 20)
+uint8_t *cr_take_buffer(void);
+void cr_give_buffer(uint8_t *buffer);
 /* threads.c: work(arg) in so many threads, this one among them, or gently in others; until all have returned. */
 void cr_in_threads(void *(*work)(void *), void *arg, int32_t threads, int gently);
 
