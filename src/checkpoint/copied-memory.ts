@@ -2,7 +2,7 @@
 import type { CoreLayout } from "../core/layout.js";
 import type { LoadTable } from "../core/load-table.js";
 import type { PageRun } from "../state/pages.js";
-import type { RunBytes, RunTable } from "../state/run-table.js";
+import type { RunTable } from "../state/run-table.js";
 import type { Vma } from "../state/vma.js";
 import type { PageBase } from "./page-base.js";
 
@@ -21,7 +21,7 @@ export interface CopiedMemory {
 /** What makes a core a delta. */
 export interface DeltaMemory {
   /** Pages that stand in earlier cores, with the ancestor, the parent being 0. */
-  readonly inherited: RunBytes;
+  readonly inherited: RunTable;
   /** Where all pages stand, those of this core among them, as the next one in its chain. */
   readonly base: PageBase;
 }

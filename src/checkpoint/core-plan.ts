@@ -3,13 +3,14 @@ import { withAliases } from "../core/alias-segments.js";
 import { planCore } from "../core/layout.js";
 import { planLoads } from "../core/load-table.js";
 import { PAGE_BYTES } from "../state/address.js";
-import { RunBytes, RunTable } from "../state/run-table.js";
+import { RunTable } from "../state/run-table.js";
 import type { Vma } from "../state/vma.js";
 import type { CopiedMemory } from "./copied-memory.js";
+import { tablesOf } from "./delta-tables.js";
 import { aliasesOf } from "./object-contents.js";
 import { PageBase } from "./page-base.js";
 import type { StoredRange } from "./pages.js";
-import { type PlaceBook, ZERO_CHECKSUM } from "./places.js";
+import type { PlaceBook } from "./places.js";
 import { spanOf } from "./spans.js";
 
 /** What is to be in the core. */
@@ -55,20 +56,7 @@ function planDelta(book: PlaceBook, { vmas, stored }: Planned, earlier: Earlier)
   const base = PageBase.over(stored.map(spanOf));
   base.inherit(earlier.base);
   base.lay(book, earlier.levels);
-  const [runs, inherited] = [new RunTable(), new RunBytes()];
-  // One for all: there are a hundred thousand of them.
-  const row = { lengthBytes: 0, fileOffset: 0, crc32c: 0, tag: 0 };
-  let zero = 0;
-  base.eachRun((first, end, stretch) => {
-    const level = base.levelOf(first);
-    row.lengthBytes = (end - first) * PAGE_BYTES;
-    row.fileOffset = base.placeOf(first);
-    row.crc32c = base.checksumOf(first, end);
-    const isOwn = level >= earlier.levels;
-    row.tag = isOwn ? Number(stored[stretch]?.sameAsFile === true) : earlier.levels - 1 - level;
-    (isOwn ? runs : inherited).add(base.addressOf(first, stretch), row);
-    if (isOwn) zero += base.countOf(ZERO_CHECKSUM, first, end);
-  });
+  const { runs, inherited, zero } = tablesOf(base, stored, earlier.levels);
   if (inherited.count === 0) return null;
   const pages = runs.totalBytes / PAGE_BYTES;
   const segments = planLoads(vmas, runs, aliasesOf(vmas));

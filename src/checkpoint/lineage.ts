@@ -11,6 +11,7 @@ import type { Vma } from "../state/vma.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import type { Span } from "../tracee/range-list.js";
 import type { CopiedMemory } from "./copied-memory.js";
+import { rehearseDelta } from "./delta-rehearsal.js";
 import type { KnownFlags } from "./mapping-flags.js";
 import type { PageBase } from "./page-base.js";
 
@@ -49,6 +50,7 @@ export interface Kept {
 
 export class Lineage implements Disposable {
   #kept: Kept | null = null;
+  #isReady = false;
 
   /** How to look at the process: the flag that our own tracking gives to its mappings is none of its own. */
   readonly looking = {
@@ -74,6 +76,13 @@ export class Lineage implements Disposable {
   keep(kept: Kept): void {
     if (this.#kept?.tracker !== kept.tracker) this[Symbol.dispose]();
     this.#kept = kept;
+  }
+
+  /** Makes ready for the first delta, once; for when nobody waits. */
+  rehearse(): void {
+    if (this.#kept === null || this.#isReady) return;
+    this.#isReady = true;
+    rehearseDelta(this.#kept.base);
   }
 
   /** Ends the tracking: the next core is a whole one. */

@@ -21,8 +21,13 @@ export interface BasePiece extends Span {
 const NOWHERE = 0xffff;
 const PAGES_A_RUN = RUN_BYTES_MAX / PAGE_BYTES;
 
-/** Pages next to one another in memory and in one core: numbers of the first and behind the last, and of its stretch. */
-export type VisitPages = (first: number, end: number, stretch: number) => void;
+/** Pages next to one another in memory and in one core, as columns: numbers of the first and behind the last, and of its stretch. */
+export interface PageRuns {
+  readonly firsts: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly stretches: Uint32Array;
+  readonly count: number;
+}
 
 export class PageBase {
   readonly #stretches: Extents;
@@ -58,6 +63,15 @@ export class PageBase {
       pages += (end - start) / PAGE_BYTES;
     }
     return new PageBase(stretches, pages);
+  }
+
+  /** All that there is room for, in order of address. */
+  get spans(): Span[] {
+    const { starts, ends, count } = this.#stretches;
+    return Array.from({ length: count }, (_, at) => ({
+      start: starts[at] as number,
+      end: ends[at] as number,
+    }));
   }
 
   /** Of pieces in any order, none of which overlap. */
@@ -127,12 +141,15 @@ export class PageBase {
   }
 
   /**
-   * Visits all pages in order of address, as runs: next to one another in memory and in one core, 1 MiB at most, of one of
-   * the spans that there was room for. CopyGap at a page that has no place, unless they are `optional`.
+   * All pages in order of address, as runs: next to one another in memory and in one core, 1 MiB at most, of one of the
+   * spans that there was room for. CopyGap at a page that has no place, unless they are `optional`.
    */
-  eachRun(visit: VisitPages, optional = false): void {
+  runs(optional = false): PageRuns {
+    const room = this.#runsMax();
+    const [firsts, behind, stretches] = [new Uint32Array(room), new Uint32Array(room), new Uint32Array(room)];
     const { starts, ends, pages, count } = this.#stretches;
-    const begins = this.#begins;
+    const [begins, levels] = [this.#begins, this.#levels];
+    let runs = 0;
     for (let stretch = 0; stretch < count; stretch += 1) {
       const first = pages[stretch] as number;
       const last = first + ((ends[stretch] as number) - (starts[stretch] as number)) / PAGE_BYTES;
@@ -140,10 +157,25 @@ export class PageBase {
         const most = Math.min(last, page + PAGES_A_RUN);
         next = page + 1;
         while (next < most && begins[next] === 0) next += 1;
-        if (this.#levels[page] !== NOWHERE) visit(page, next, stretch);
-        else if (!optional) throw this.#gapAt(page, stretch);
+        if (levels[page] === NOWHERE) {
+          if (optional) continue;
+          throw this.#gapAt(page, stretch);
+        }
+        firsts[runs] = page;
+        behind[runs] = next;
+        stretches[runs] = stretch;
+        runs += 1;
       }
     }
+    return { firsts, ends: behind, stretches, count: runs };
+  }
+
+  /** No more runs than this begin: where one must, and behind each full one. */
+  #runsMax(): number {
+    const begins = this.#begins;
+    let count = Math.ceil(begins.length / PAGES_A_RUN);
+    for (let page = 0; page < begins.length; page += 1) count += begins[page] as number;
+    return count;
   }
 
   /** Address of a page of that stretch. */
@@ -182,12 +214,11 @@ export class PageBase {
   /** What has a place, in order of address, in pieces as long as may be. */
   get pieces(): BasePiece[] {
     const pieces: BasePiece[] = [];
-    this.eachRun((first, end, stretch) => {
-      const [start, fileOffset, level] = [
-        this.addressOf(first, stretch),
-        this.placeOf(first),
-        this.levelOf(first),
-      ];
+    const { firsts, ends, stretches, count } = this.runs(true);
+    for (let run = 0; run < count; run += 1) {
+      const [first, end] = [firsts[run] as number, ends[run] as number];
+      const start = this.addressOf(first, stretches[run] as number);
+      const [fileOffset, level] = [this.placeOf(first), this.levelOf(first)];
       const piece = { start, end: start + (end - first) * PAGE_BYTES, level, fileOffset };
       const last = pieces.at(-1);
       const isNext =
@@ -197,7 +228,7 @@ export class PageBase {
       if (isNext)
         pieces[pieces.length - 1] = { ...last, end: piece.end, checksums: this.checksumsOf(from, end) };
       else pieces.push({ ...piece, checksums: this.checksumsOf(from, end) });
-    }, true);
+    }
     return pieces;
   }
 

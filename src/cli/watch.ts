@@ -98,6 +98,7 @@ async function runWatch(pid: number, schedule: Schedule, flags: WatchFlags): Pro
       retention: { keepLast },
       signal: stop.signal,
       onEvent: json ? tellJson : tell,
+      meanwhile: () => lineage.rehearse(),
       ...(name !== undefined && { name }),
       ...(timeout !== undefined && { timeoutMs: timeout }),
     };

@@ -7,7 +7,7 @@ import type { Delta, InheritedRun } from "../state/delta.js";
 import { encodeNoteJson } from "../state/note-json.js";
 import type { PageRun } from "../state/pages.js";
 import type { ProcessState } from "../state/process.js";
-import { RunBytes, type RunTable } from "../state/run-table.js";
+import { RunTable } from "../state/run-table.js";
 import type { ThreadNote, ThreadState } from "../state/thread.js";
 import { encodeNote, noteDescOffset } from "./note.js";
 
@@ -52,7 +52,7 @@ export const NO_CHECKSUM = "00000000";
 /** A process as a core tells it; a delta has its runs in tables already. */
 export type WrittenState = Omit<ProcessState, "runs" | "delta"> & {
   readonly runs: readonly PageRun[] | RunTable;
-  readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunBytes };
+  readonly delta?: Omit<Delta, "inherited"> & { readonly inherited: readonly InheritedRun[] | RunTable };
 };
 
 /** All notes of a process but CHECKSUM, encoded. */
@@ -75,14 +75,14 @@ export function encodeRecoreNotes(state: WrittenState): Buffer[] {
 }
 
 function encodePagesNote(runs: WrittenState["runs"]): Buffer {
-  const table = runs instanceof RunBytes ? runs : bytesOf(runs);
+  const table = runs instanceof RunTable ? runs : bytesOf(runs);
   const body = { table: table.encode().toString("base64") };
   const desc = encodeNoteJson({ format: TABLE_FORMAT, required: true, body });
   return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES.PAGES, desc });
 }
 
 function encodeDeltaNote({ ancestors, inherited }: NonNullable<WrittenState["delta"]>): Buffer {
-  const isTable = inherited instanceof RunBytes;
+  const isTable = inherited instanceof RunTable;
   const body = isTable
     ? { ancestors, table: inherited.encode().toString("base64") }
     : { ancestors, inherited: inherited.map(rowOfInherited) };
@@ -111,8 +111,8 @@ function noteOfThread({ registers, fpregs, xstate, ...note }: ThreadState): Thre
   return note;
 }
 
-function bytesOf(runs: readonly PageRun[]): RunBytes {
-  const table = new RunBytes();
+function bytesOf(runs: readonly PageRun[]): RunTable {
+  const table = new RunTable(runs.length);
   for (const { address, lengthBytes, fileOffset, crc32c, sameAsFile } of runs) {
     table.add(Number(address), { lengthBytes, fileOffset, crc32c, tag: sameAsFile ? 1 : 0 });
   }

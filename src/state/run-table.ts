@@ -19,18 +19,43 @@ const TAG_MAX = 0xffff;
 /** A page number of user space, and twice that of a file of 16 TiB with its sign, are less. */
 const VARINT_MAX = 2 ** 35;
 
-/**
- * Runs in the form of a note as they come, in order of address and apart: of each the pages between it and the one before, its
- * pages, the pages of the file between its place and the end of the one before (zigzag), the tag, as varints of 7 bits a
- * byte, lowest first; then the checksum, 4 bytes, little-endian.
- */
-export class RunBytes {
-  #out = Buffer.allocUnsafe(1 << 16);
-  #at = 0;
-  #end = 0;
-  #place = 0;
+/** Runs in columns: their first pages, where these stand in the file, how many there are, all in pages. */
+export interface RunColumns {
+  readonly firsts: Float64Array;
+  readonly places: Float64Array;
+  readonly pages: Uint32Array;
+  readonly checksums: Uint32Array;
+  readonly tags: Uint16Array;
+}
+
+/** Columns with room for so many runs. */
+export function runColumns(room: number): RunColumns {
+  return {
+    firsts: new Float64Array(room),
+    places: new Float64Array(room),
+    pages: new Uint32Array(room),
+    checksums: new Uint32Array(room),
+    tags: new Uint16Array(room),
+  };
+}
+
+/** Runs in order of address and apart. */
+export class RunTable {
+  #columns: RunColumns;
   #count = 0;
-  #bytes = 0;
+
+  /** With room for so many. */
+  constructor(room = 256) {
+    this.#columns = runColumns(room);
+  }
+
+  /** Of columns that are full. */
+  static of(columns: RunColumns): RunTable {
+    const table = new RunTable(0);
+    table.#columns = columns;
+    table.#count = columns.tags.length;
+    return table;
+  }
 
   get count(): number {
     return this.#count;
@@ -38,78 +63,74 @@ export class RunBytes {
 
   /** Of all runs, in bytes. */
   get totalBytes(): number {
-    return this.#bytes;
-  }
-
-  /** As a note has them. */
-  encode(): Buffer {
-    return this.#out.subarray(0, this.#at);
+    let pages = 0;
+    for (let row = 0; row < this.#count; row += 1) pages += this.#columns.pages[row] as number;
+    return pages * PAGE_BYTES;
   }
 
   /** One more, behind the others and apart from them; whole pages. */
   add(address: number, { lengthBytes, fileOffset, crc32c, tag }: TableRow): void {
-    if (this.#at + ROW_BYTES_MAX > this.#out.length) this.#out = Buffer.concat([this.#out], this.#at * 2);
-    const out = this.#out;
-    const first = address / PAGE_BYTES;
-    const pages = lengthBytes / PAGE_BYTES;
-    const moved = fileOffset / PAGE_BYTES - this.#place;
-    let at = putVarint(out, this.#at, first - this.#end);
-    at = putVarint(out, at, pages);
-    at = putVarint(out, at, moved >= 0 ? moved * 2 : -moved * 2 - 1);
-    at = putVarint(out, at, tag);
-    for (let byte = 0; byte < 4; byte += 1) out[at + byte] = crc32c >>> (8 * byte);
-    this.#at = at + 4;
-    this.#end = first + pages;
-    this.#place += moved + pages;
+    const at = this.#count;
+    if (at === this.#columns.tags.length) this.#grow();
+    const { firsts, places, pages, checksums, tags } = this.#columns;
+    firsts[at] = address / PAGE_BYTES;
+    places[at] = fileOffset / PAGE_BYTES;
+    pages[at] = lengthBytes / PAGE_BYTES;
+    checksums[at] = crc32c;
+    tags[at] = tag;
     this.#count += 1;
-    this.#bytes += lengthBytes;
-  }
-}
-
-/** The same with columns beside, for those that are looked at again. */
-export class RunTable extends RunBytes {
-  #addresses = new Float64Array(256);
-  #offsets = new Float64Array(256);
-  #lengths = new Uint32Array(256);
-  #tags = new Uint16Array(256);
-
-  override add(address: number, row: TableRow): void {
-    const at = this.count;
-    if (at === this.#tags.length) this.#grow();
-    this.#addresses[at] = address;
-    this.#lengths[at] = row.lengthBytes;
-    this.#offsets[at] = row.fileOffset;
-    this.#tags[at] = row.tag;
-    super.add(address, row);
   }
 
   #grow(): void {
-    const room = this.count * 2;
-    const [addresses, offsets] = [new Float64Array(room), new Float64Array(room)];
-    const [lengths, tags] = [new Uint32Array(room), new Uint16Array(room)];
-    addresses.set(this.#addresses);
-    offsets.set(this.#offsets);
-    lengths.set(this.#lengths);
-    tags.set(this.#tags);
-    [this.#addresses, this.#offsets] = [addresses, offsets];
-    [this.#lengths, this.#tags] = [lengths, tags];
+    const larger = runColumns(Math.max(this.#count * 2, 256));
+    larger.firsts.set(this.#columns.firsts);
+    larger.places.set(this.#columns.places);
+    larger.pages.set(this.#columns.pages);
+    larger.checksums.set(this.#columns.checksums);
+    larger.tags.set(this.#columns.tags);
+    this.#columns = larger;
   }
 
   /** Address of a run. */
   addressAt(row: number): number {
-    return this.#addresses[row] as number;
+    return (this.#columns.firsts[row] as number) * PAGE_BYTES;
   }
 
   lengthAt(row: number): number {
-    return this.#lengths[row] as number;
+    return (this.#columns.pages[row] as number) * PAGE_BYTES;
   }
 
   offsetAt(row: number): number {
-    return this.#offsets[row] as number;
+    return (this.#columns.places[row] as number) * PAGE_BYTES;
   }
 
   tagAt(row: number): number {
-    return this.#tags[row] as number;
+    return this.#columns.tags[row] as number;
+  }
+
+  /**
+   * As a note has them: of each the pages between it and the one before, its pages, the pages of the file between its place and
+   * the end of the one before (zigzag), the tag, as varints of 7 bits a byte, lowest first; then the checksum, 4 bytes,
+   * little-endian.
+   */
+  encode(): Buffer {
+    const { firsts, places, pages, checksums, tags } = this.#columns;
+    const out = Buffer.allocUnsafeSlow(this.#count * ROW_BYTES_MAX);
+    let [at, end, place] = [0, 0, 0];
+    for (let row = 0; row < this.#count; row += 1) {
+      const [first, length] = [firsts[row] as number, pages[row] as number];
+      const moved = (places[row] as number) - place;
+      at = putVarint(out, at, first - end);
+      at = putVarint(out, at, length);
+      at = putVarint(out, at, moved >= 0 ? moved * 2 : -moved * 2 - 1);
+      at = putVarint(out, at, tags[row] as number);
+      const crc32c = checksums[row] as number;
+      for (let byte = 0; byte < 4; byte += 1) out[at + byte] = crc32c >>> (8 * byte);
+      at += 4;
+      end = first + length;
+      place += moved + length;
+    }
+    return out.subarray(0, at);
   }
 }
 
@@ -129,7 +150,7 @@ function putVarint(out: Buffer, at: number, value: number): number {
   return next + 1;
 }
 
-/** The rows of `RunBytes`, each made by `make`; null when the bytes are none that it writes. */
+/** The rows of an encoded table, each made by `make`; null when the bytes are none that it writes. */
 export function decodeRunTable<T>(bytes: Buffer, make: (address: bigint, row: TableRow) => T): T[] | null {
   const rows: T[] = [];
   let [at, end, place] = [0, 0, 0];

@@ -46,6 +46,8 @@ export interface WatchOptions {
   /** Ends the watch; a checkpoint under way is finished first. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: WatchEvent) => void;
+  /** What is done behind each checkpoint, when nobody waits for it. */
+  readonly meanwhile?: () => void;
 }
 
 export type WatchEvent =
@@ -115,7 +117,8 @@ async function watchJob(watched: Watch, checkpoint: TakeCheckpoint): Promise<Wat
       ancestry.note(generation.core, generation.parent);
       const pruned = prune(watched, ancestry);
       onEvent({ event: "generation", ...generation, pruned });
-      // Until the next one is due nobody waits for that.
+      watched.meanwhile?.();
+      // Until the next one is due nobody waits for that, either.
       collectGarbage({ onlyMuch: true });
     } catch (error) {
       // The program ended in the middle of it: no failure, just the end.

@@ -5,7 +5,7 @@ import { planMemory } from "../../src/checkpoint/core-plan.js";
 import { PageBase } from "../../src/checkpoint/page-base.js";
 import { PlaceBook } from "../../src/checkpoint/places.js";
 import { joinChecksums } from "../../src/state/page-checksums.js";
-import { decodeRunTable, type RunBytes, type RunTable } from "../../src/state/run-table.js";
+import { decodeRunTable, type RunTable } from "../../src/state/run-table.js";
 import { vma } from "../core/sample-core.js";
 
 const PAGE = 4096;
@@ -31,7 +31,7 @@ test("takes over what is asked for of another one, and nothing else", () => {
   const base = PageBase.over([span(2, 3), span(8, 4), span(20, 2)]);
   base.inherit(PageBase.of([piece(0, 10), piece(10, 1, 1)]));
   expect(base.pieces).toEqual([piece(2, 3), piece(8, 2), piece(10, 1, 1)]);
-  expect(() => base.eachRun(() => {})).toThrow("0xb000");
+  expect(() => base.runs()).toThrow("0xb000");
 });
 
 const plan = (book: PlaceBook, base: PageBase, levels = 3) => {
@@ -83,6 +83,6 @@ function row(page: number, pages: number, of: { place: number; tag: number; crc3
   return { address: BigInt(page * PAGE), lengthBytes: pages * PAGE, fileOffset: place * PAGE, ...rest };
 }
 
-function rowsOf(table: RunTable | RunBytes | undefined) {
+function rowsOf(table: RunTable | undefined) {
   return decodeRunTable(table?.encode() ?? Buffer.alloc(0), (address, of) => ({ address, ...of }));
 }

@@ -42,12 +42,16 @@ function jobFiles(): string[] {
 test("generations follow one another, the last ones stay, and the end of the program ends it", async () => {
   const events: WatchEvent[] = [];
   setTimeout(() => child.kill("SIGKILL"), 480);
-  const summary = await watch(options({ onEvent: (event) => events.push(event) }), writing());
+  const told: number[] = [];
+  const meanwhile = () => void told.push(events.length);
+  const summary = await watch(options({ onEvent: (event) => events.push(event), meanwhile }), writing());
   expect(summary).toMatchObject({ job: "job", pid, ended: "target", failed: 0 });
   expect(summary.taken).toBeGreaterThanOrEqual(5);
   const name = (number: number) => `core.${pid}.${String(number).padStart(6, "0")}`;
   expect(jobFiles()).toEqual([summary.taken - 2, summary.taken - 1, summary.taken].map(name));
   expect(basename(summary.lastCore ?? "")).toBe(name(summary.taken));
+  // Behind each of them, once it has been told.
+  expect(told).toEqual(Array.from({ length: summary.taken }, (_, at) => at + 2));
   expect(events[0]).toEqual({ event: "started", job: "job", folder: join(home, "job"), pid });
   expect(events[4]).toMatchObject({ event: "generation", number: 4, pruned: [join(home, "job", name(1))] });
 });
