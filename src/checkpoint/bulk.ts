@@ -12,7 +12,7 @@ import type { RangeList } from "../tracee/range-list.js";
  */
 const DIRECT_MEMORY_SHARE = 8;
 /** While it runs the way to the disk counts, since the core has to be durable in the end. In bytes. */
-const DIRECT_BYTES_MIN = 64 << 20;
+const DIRECT_BYTES_MIN = 16 << 20;
 /** What is worth a wait for the disk, in bytes. */
 const DIRECT_PIECE_BYTES = 128 << 10;
 /** struct statfs: f_bsize, f_bavail. */

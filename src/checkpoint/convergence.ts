@@ -3,49 +3,39 @@
  * once rounds do not help any more. Pure: rates in, decision out.
  */
 
-/** After a last round that copied no more than this, in bytes, so little is left that another one is not worth it. */
-const LITTLE_BYTES = 2 << 20;
-/** Of what is expected to be written since the last look: copied in the stop within a fraction of a millisecond, in bytes. */
-const LEFT_BYTES = 512 << 10;
-/** What may be left to the last rounds. */
+/** What may be left to the last rounds, and what may be left to the stop where another round is dear, in bytes. */
 const FEW_BYTES = 4 << 20;
+const DEAR_BYTES = 6 << 20;
+/** Copied in the stop within a fraction of a millisecond, in bytes. */
+const LITTLE_BYTES = 512 << 10;
+/** After a last round that copied no more than this, in bytes, so little is left that another one is not worth it. */
+const LAST_BYTES = 2 << 20;
 const MIB = 1 << 20;
 /** A round must leave less than this part of what it copied. */
 const SHRINKING = 0.7;
 const ROUNDS_MAX = 12;
+/** What a round takes whatever it copies, in ms: looking, and protecting what was written. */
+const ROUND_MS = 12;
+/** That is dear where it is more than this part of all that the copy took so far. */
+const DEAR_SHARE = 0.02;
 
-/** One round: what it copied, how long that took, and how much of it the program had written in how long. */
+/** One round: what it copied, and how much the program has written since it looked, in how many ms. */
 export interface Round {
   /** Rounds so far, this one included. */
   readonly rounds: number;
   readonly copiedBytes: number;
-  readonly copyMs: number;
-  /** What the program wrote between the scans of the last round and this one; 0 for the first round. */
-  readonly dirtiedBytes: number;
-  readonly dirtiedMs: number;
+  readonly leftBytes: number;
+  readonly leftMs: number;
 }
 
-/** Bytes that the program writes in so many ms, by the rate of a round; null where none is known. */
-function writtenIn({ dirtiedBytes, dirtiedMs }: Round, ms: number): number | null {
-  return dirtiedMs > 0 ? (dirtiedBytes / dirtiedMs) * ms : null;
-}
-
-/** Bytes that the program is expected to write while a round is copied: what the next one will find. */
-export function expectedBytes(round: Round): number {
-  return writtenIn(round, round.copyMs) ?? 0;
-}
-
-/** Bytes that the program is expected to have written since this round looked; without a rate whatever it may be. */
-export function leftSince(round: Round, sinceMs: number): number {
-  return writtenIn(round, sinceMs) ?? Number.POSITIVE_INFINITY;
+/** Bytes that the program is expected to have written so many ms after this round looked, by what it wrote since. */
+export function leftSince({ leftBytes, leftMs }: Round, sinceMs: number): number {
+  return leftBytes * Math.max(1, sinceMs / leftMs);
 }
 
 /** Whether another round is worth it. */
-export function wantsRound(round: Round): boolean {
-  if (round.rounds >= ROUNDS_MAX || round.copiedBytes <= FEW_BYTES) return false;
-  // Nothing is known of the rate yet.
-  if (round.rounds === 1) return true;
-  return expectedBytes(round) < round.copiedBytes * SHRINKING;
+export function wantsRound({ rounds, copiedBytes, leftBytes }: Round): boolean {
+  return rounds < ROUNDS_MAX && leftBytes > FEW_BYTES && leftBytes < copiedBytes * SHRINKING;
 }
 
 /** What was left for the last round may have taken long to copy, and the flags of mappings before it to read. */
@@ -53,12 +43,17 @@ const LAST_ROUNDS_MAX = 3;
 
 /**
  * Whether another round is worth it right before the stop, after last rounds that copied so many bytes each; `leftBytes` are
- * expected to be left without any.
+ * expected to be left without any, and the copy took so long up to here.
  */
-export function wantsLastRound(copiedBytes: readonly number[], leftBytes: number): boolean {
-  if (copiedBytes.length === 0) return leftBytes > LEFT_BYTES;
+export function wantsLastRound(
+  copiedBytes: readonly number[],
+  { leftBytes, tookMs }: { readonly leftBytes: number; readonly tookMs: number },
+): boolean {
+  if (copiedBytes.length === 0) {
+    return leftBytes > (ROUND_MS > tookMs * DEAR_SHARE ? DEAR_BYTES : LITTLE_BYTES);
+  }
   const [last = 0, before = Number.POSITIVE_INFINITY] = copiedBytes.toReversed();
-  return copiedBytes.length < LAST_ROUNDS_MAX && last > LITTLE_BYTES && last < before * SHRINKING;
+  return copiedBytes.length < LAST_ROUNDS_MAX && last > LAST_BYTES && last < before * SHRINKING;
 }
 
 /** Memory of cr that is filled in the stop, for all members of a tree. */

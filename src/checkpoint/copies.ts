@@ -8,7 +8,7 @@ import type { Vma } from "../state/vma.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import type { Gadgets } from "../tracee/site.js";
 import type { Output } from "./bundle.js";
-import { STASH_BYTES, wantsLastRound } from "./convergence.js";
+import { STASH_BYTES } from "./convergence.js";
 import { type Copied, copying, type Finished } from "./copy-out.js";
 import { changed, OtherProgram } from "./freeze.js";
 import { type LendOptions, lend } from "./lend.js";
@@ -164,8 +164,8 @@ export class Copies {
     if (!copy?.memory.isTracking || !known || copy.begun.mode === "fork") return;
     const done = this.#unlessGoneOn(pid, () => {
       const copied: number[] = [];
-      const leftBytes = copy.begun.leftAt(performance.now());
-      while (wantsLastRound(copied, leftBytes)) copied.push(copy.memory.round(known).copiedBytes);
+      while (copy.begun.wantsLast(copied, performance.now()))
+        copied.push(copy.memory.round(known).copiedBytes);
       if (!attempt(pid, () => hasDirectDescriptor(pid))) return { lastRounds: copied.length };
       copy.memory.untrack();
       return { known: undefined };

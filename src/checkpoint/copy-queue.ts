@@ -6,28 +6,34 @@ import type { Span } from "../tracee/range-list.js";
 import type { MemoryFile } from "./memory-file.js";
 import type { Pace } from "./pace.js";
 
+/** Of which process, and where to. */
+export interface CopyTarget {
+  readonly pid: number;
+  readonly file: MemoryFile;
+  readonly pace: Pace;
+}
+
 export class CopyQueue implements Disposable {
-  readonly #pid: number;
-  readonly #file: MemoryFile;
-  readonly #pace: Pace;
+  readonly #target: CopyTarget;
+  readonly #half: Pace["runningHalf"];
   #going: ReturnType<MemoryFile["begin"]> | null = null;
 
-  constructor(pid: number, file: MemoryFile, pace: Pace) {
-    this.#pid = pid;
-    this.#file = file;
-    this.#pace = pace;
+  /** For so many parts: a lone one has all threads. */
+  constructor(target: CopyTarget, parts: number) {
+    this.#target = target;
+    this.#half = parts > 1 ? target.pace.runningHalf : null;
   }
 
   /** Begins with one and waits for the one before. Throws `NativeError` of either. */
   add(spans: readonly Span[]): void {
-    const half = this.#pace.runningHalf;
-    if (half === null) this.#file.copy(this.#pid, spans, { ...this.#pace.running, loose: true });
+    const { pid, file, pace } = this.#target;
+    if (this.#half === null) file.copy(pid, spans, { ...pace.running, loose: true });
     else {
       using before = this.#going;
-      this.#going = this.#file.begin(this.#pid, spans, { ...half, loose: true });
+      this.#going = file.begin(pid, spans, { ...this.#half, loose: true });
       before?.end();
     }
-    this.#file.startWriting();
+    file.startWriting();
   }
 
   /** Waits for the last one. Throws as `add`. */
@@ -35,7 +41,7 @@ export class CopyQueue implements Disposable {
     using last = this.#going;
     this.#going = null;
     last?.end();
-    this.#file.startWriting();
+    this.#target.file.startWriting();
   }
 
   [Symbol.dispose](): void {

@@ -17,7 +17,7 @@ import type { Standing } from "./tracking.js";
 export class Keeping {
   #isOn = false;
   #kept: Kept | null = null;
-  #seen: Span[] = [];
+  #seen: (readonly Span[])[] = [];
   #isFirst = true;
   #isCloned = false;
   #base: PageBase | null = null;
@@ -46,13 +46,18 @@ export class Keeping {
     return this.#kept && this.#base;
   }
 
+  /** Where the last core has pages of which few may have been written since; nothing once that was looked for. */
+  get stood(): readonly Span[] {
+    return this.#isFirst ? (this.#kept?.base.spans ?? []) : [];
+  }
+
   /** Runs a scan that protects pages and notes what it found: when it fails, nobody knows any more what was written. */
   noting(scan: () => Span[]): Span[] {
     const kept = this.#kept;
     this.#kept = null;
     const spans = scan();
     this.#kept = kept;
-    if (kept !== null) this.#seen = merge([...this.#seen, ...spans]);
+    if (kept !== null && spans.length > 0) this.#seen.push(spans);
     return spans;
   }
 
@@ -67,7 +72,7 @@ export class Keeping {
       registerFresh(tracker, own, untracked);
       return [...tracker.pages("protect"), ...untracked];
     });
-    return { written, census: tracker.census() };
+    return { written, census: tracker.census({ stands: true }) };
   }
 
   /**
@@ -84,7 +89,7 @@ export class Keeping {
   /** What an attempt that came to nothing gives back to the lineage; null where there is nothing to go on with. */
   giveBack(): Kept | null {
     const kept = this.#kept;
-    return kept && { ...kept, owed: merge([...kept.owed, ...this.#seen]) };
+    return kept && { ...kept, owed: merge([kept.owed, ...this.#seen].flat()) };
   }
 
   /** The cores that this one builds on, the whole one first; none for a whole one. */
@@ -111,6 +116,13 @@ export function doubtfulPages(vmas: readonly Vma[], tracker: PageTracker): Span[
 /** Of mappings that are not tracked yet, in bytes: little is left for the last stop, much is worth one of its own. */
 const NEW_BYTES_MIN = 2 << 20;
 
+/** Of what is `untracked`, the bytes that are to be tracked, where it is much; else 0. */
+export function muchUntracked(untracked: readonly Span[], mappings: () => readonly Vma[]): number {
+  if (spanBytes(untracked) < NEW_BYTES_MIN) return 0;
+  const newBytes = spanBytes(clip(untracked, mappings().filter(isTracked)));
+  return newBytes < NEW_BYTES_MIN ? 0 : newBytes;
+}
+
 /** Tracks what a running process has mapped anew, where it is much; the mappings that are tracked now. */
 export function registerMuch(
   tracker: PageTracker,
@@ -118,8 +130,7 @@ export function registerMuch(
   { pid, standing }: { readonly pid: number; readonly standing: Standing | null },
 ): readonly Vma[] {
   const untracked = () => trackedPages(tracker, { pid, kind: "untracked" });
-  const newBytes = spanBytes(clip(untracked(), vmas.filter(isTracked)));
-  if (newBytes < NEW_BYTES_MIN || standing === null) return [];
+  if (standing === null || muchUntracked(untracked(), () => vmas) === 0) return [];
   return standing(() => registerFresh(tracker, parseSmaps(readMapsText(pid)), untracked()));
 }
 

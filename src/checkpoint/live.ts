@@ -6,7 +6,7 @@ import { faultPoint } from "../fault.js";
 import { hasDirectDescriptor } from "../tracee/descriptors.js";
 import { parseSmaps, readMapsText } from "../tracee/maps.js";
 import type { Gadgets } from "../tracee/site.js";
-import { leftSince, type Round, wantsRound } from "./convergence.js";
+import { leftSince, type Round, wantsLastRound, wantsRound } from "./convergence.js";
 import type { FreezeOptions } from "./freeze.js";
 import type { Look } from "./look.js";
 import type { MemoryCopy } from "./memory-copy.js";
@@ -36,8 +36,8 @@ export interface LiveCopy {
   readonly rounds: number;
   /** What is expected to be left in the stop, in bytes. */
   readonly leftBytes: number;
-  /** The same since the last look for what was written, if the stop came at so many ms (performance.now()). */
-  readonly leftAt: (nowMs: number) => number;
+  /** Whether one more round is worth it at so many ms (performance.now()), after last ones that copied so many bytes each. */
+  readonly wantsLast: (copiedBytes: readonly number[], nowMs: number) => boolean;
   readonly why: string | null;
 }
 
@@ -59,7 +59,7 @@ export function isSmall(look: Look): boolean {
 /** Copies the running process in rounds. Throws TARGET_CHANGED and what freezing throws; `NativeError` of the copy. */
 export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveCopy {
   const allBytes = ownBytes(candidate.look);
-  const nothing = { rounds: 0, leftBytes: allBytes, leftAt: () => allBytes };
+  const nothing = { rounds: 0, leftBytes: allBytes, wantsLast: () => true };
   const why = whyNoHelper(candidate.look);
   const { pid } = candidate;
   const isDirect = why === null && attempt(pid, () => hasDirectDescriptor(pid));
@@ -75,27 +75,21 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
     return whileItStands(candidate, () => act());
   });
   candidate.beside.begin(pid);
-  let before = performance.now();
-  for (let rounds = 1, last: Round | null = null; ; rounds += 1) {
+  const beganMs = performance.now();
+  for (let rounds = 1; ; rounds += 1) {
     const { copiedBytes, scannedMs } = memory.round(mappings());
     faultPoint("after-round");
     if (attempt(pid, () => hasDirectDescriptor(pid))) {
       memory.untrack();
       return { ...nothing, rounds, why: DIRECT };
     }
-    const copyMs = performance.now() - scannedMs;
-    const round: Round = {
-      rounds,
-      copiedBytes,
-      copyMs,
-      dirtiedBytes: last === null ? 0 : copiedBytes,
-      dirtiedMs: last === null ? 0 : scannedMs - before,
-    };
-    before = scannedMs;
-    last = round;
+    const now = performance.now();
+    const leftBytes = memory.leftBytes(mappings);
+    const round: Round = { rounds, copiedBytes, leftBytes, leftMs: now - scannedMs };
     if (!wantsRound(round)) {
-      const leftAt = (nowMs: number) => leftSince(round, nowMs - scannedMs);
-      return { rounds, leftBytes: Math.max(copiedBytes, LEFT_BYTES_MIN), leftAt, why: null };
+      const wantsLast: LiveCopy["wantsLast"] = (copied, nowMs) =>
+        wantsLastRound(copied, { leftBytes: leftSince(round, nowMs - scannedMs), tookMs: nowMs - beganMs });
+      return { rounds, leftBytes: Math.max(leftBytes, LEFT_BYTES_MIN), wantsLast, why: null };
     }
   }
 }

@@ -7,11 +7,11 @@ import type { Vma } from "../state/vma.js";
 import type { FrozenCopy } from "../tracee/frozen-copy.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { Pagemap } from "../tracee/pagemap.js";
-import type { Span } from "../tracee/range-list.js";
+import { type Span, spanBytes } from "../tracee/range-list.js";
 import type { CopiedMemory } from "./copied-memory.js";
 import { baseOf, planMemory } from "./core-plan.js";
 import { changed, OtherProgram } from "./freeze.js";
-import { Keeping, type TrackedKind, trackedPages } from "./keeping.js";
+import { Keeping, muchUntracked, type TrackedKind, trackedPages } from "./keeping.js";
 import type { Kept } from "./lineage.js";
 import { MemoryFile } from "./memory-file.js";
 import type { OutputFile } from "./output.js";
@@ -42,7 +42,7 @@ export class MemoryCopy {
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
-  /** How long the last round looked for what was written, in ms; 0 where there was none but the first. */
+  /** How long the last round looked for what was written, in ms; or who asked whether there is to be another one. */
   scanMs = 0;
   /** What goes into the core of memory that others may reach too. */
   shown: readonly StoredRange[] = [];
@@ -93,8 +93,16 @@ export class MemoryCopy {
     if (tracker === null) throw new RangeError("nothing is tracked");
     const parts = { pid: this.#pid, file: this.#file, pace: this.pace, keeping: this.keeping };
     const done = copyRound(vmas, { ...parts, tracker, standing: this.#standing });
-    this.scanMs = done.scanMs;
+    this.scanMs = done.scanMs || this.scanMs;
     return done;
+  }
+
+  /** What another round would find, in bytes. Throws as `round`. */
+  leftBytes(mappings: () => readonly Vma[]): number {
+    const begin = performance.now();
+    const written = this.#pages("written");
+    this.scanMs ||= performance.now() - begin;
+    return spanBytes(written) + muchUntracked(this.#pages("untracked"), mappings);
   }
 
   #pages(kind: TrackedKind): Span[] {

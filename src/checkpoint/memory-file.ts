@@ -2,7 +2,7 @@
 import { DATA_OFFSET } from "../core/layout.js";
 import { beginCopy, type CopyManner, copyPages, type PageCopy } from "../tracee/memory.js";
 import { punchHole } from "../tracee/punch.js";
-import { type Span, spanBytes } from "../tracee/range-list.js";
+import type { RangeList, Span } from "../tracee/range-list.js";
 import { startWriting } from "./bulk.js";
 import type { OutputFile } from "./output.js";
 import type { BasePiece } from "./page-base.js";
@@ -59,9 +59,11 @@ export class MemoryFile {
     return [way.fd, { ...manner, ...way, list, over }];
   }
 
-  /** Makes room for these and all before, once for all, where that is to be done. */
-  expect(spans: readonly Span[]): void {
-    const list = { totalBytes: spanBytes(spans), stretches: spans.length };
+  /**
+   * Makes room for so much and all before, once for all, where that is to be done: while something is written the file
+   * system would make it wait.
+   */
+  expect(list: Pick<RangeList, "totalBytes" | "stretches">): void {
     this.#isOver ||= this.#output.bulk.wayOf(list, this.book.endOffset + list.totalBytes, true).isReserved;
   }
 

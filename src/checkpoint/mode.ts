@@ -8,7 +8,7 @@ import { FrozenCopy } from "../tracee/frozen-copy.js";
 import type { Answers } from "./ask.js";
 import { estimateStops } from "./convergence.js";
 import type { Frozen } from "./frozen.js";
-import { type Candidate, copyWhileItRuns, isSmall, ownBytes, whyNoHelper } from "./live.js";
+import { type Candidate, copyWhileItRuns, isSmall, type LiveCopy, ownBytes, whyNoHelper } from "./live.js";
 import type { MemoryCopy } from "./memory-copy.js";
 import { attempt } from "./target.js";
 import { findWorkplace } from "./workplace.js";
@@ -26,8 +26,8 @@ export interface Begun {
   readonly mode: Mode;
   readonly rounds: number;
   readonly leftBytes: number;
-  /** What would be left at so many ms (performance.now()), in bytes; where it is copied live. */
-  readonly leftAt: (nowMs: number) => number;
+  /** Whether one more round is worth it right before the stop (live.ts). */
+  readonly wantsLast: LiveCopy["wantsLast"];
   /** How long the stop is expected to last, in ms. */
   readonly expectedMs: number;
   /** Why it is not `live`; null when it is, or when the way was asked for. */
@@ -39,7 +39,7 @@ export const NOT_BEGUN: Begun = {
   mode: "stop",
   rounds: 0,
   leftBytes: 0,
-  leftAt: () => 0,
+  wantsLast: () => false,
   expectedMs: 0,
   why: null,
 };
@@ -75,7 +75,7 @@ export function beginCopy(candidate: Candidate, memory: MemoryCopy, options: Mod
     mode,
     rounds: live?.rounds ?? 0,
     leftBytes: mode === "fork" ? 0 : leftBytes,
-    leftAt: live?.leftAt ?? (() => allBytes),
+    wantsLast: live?.wantsLast ?? NOT_BEGUN.wantsLast,
     expectedMs: stops[mode],
     why,
   };

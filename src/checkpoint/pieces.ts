@@ -1,10 +1,14 @@
-/** The memory of a process in pieces, for a first round that protects each right before it copies it: pure. */
+/** The memory of a process in pieces, for rounds that protect each right before they copy it: pure. */
 import { USER_END } from "../state/address.js";
 import type { Vma } from "../state/vma.js";
-import type { Span } from "../tracee/range-list.js";
+import { type Span, spanBytes } from "../tracee/range-list.js";
+import { clip } from "./spans.js";
 
 /** How much is protected at once, in bytes: what is written to it before it is copied has to be copied again. */
 const PIECE_BYTES = 128 << 20;
+/** Of memory of which little is copied, so many pieces at most, and how much they are at least, in bytes. */
+const PARTS = 4;
+const PART_BYTES_MIN = 256 << 20;
 /** What the kernel joins by itself (Documentation/admin-guide/mm/transhuge.rst). */
 const HUGE_BYTES = 2 << 20;
 
@@ -45,6 +49,16 @@ export function cut(
 
 /** Pages of these mappings, in order, in pieces to be copied one after the other. */
 export function piecesOf(vmas: readonly Vma[], pages: readonly Span[]): Piece[] {
-  const alignBytes = Math.max(...vmas.map(({ hugePageBytes = HUGE_BYTES }) => hugePageBytes));
-  return cut(pages, { pieceBytes: PIECE_BYTES, alignBytes });
+  return cut(pages, { pieceBytes: PIECE_BYTES, alignBytes: alignmentOf(vmas) });
+}
+
+/** All of the address space in pieces with about as much of `stood` in each; of `forced`, in order, what lies in them. */
+export function piecesAmong(vmas: readonly Vma[], stood: readonly Span[], forced: readonly Span[]): Piece[] {
+  const pieceBytes = Math.max(PART_BYTES_MIN, Math.ceil(spanBytes(stood) / PARTS));
+  const pieces = cut(stood, { pieceBytes, alignBytes: alignmentOf(vmas) });
+  return pieces.map(({ within }) => ({ within, spans: clip(forced, [within]) }));
+}
+
+function alignmentOf(vmas: readonly Vma[]): number {
+  return Math.max(...vmas.map(({ hugePageBytes = HUGE_BYTES }) => hugePageBytes));
 }

@@ -1,4 +1,4 @@
-/** Rounds of the copy of a running process: all of it first, piece by piece, then what was written since. */
+/** Rounds of the copy of a running process: all of it first, or what was written since the last core, then what was written since. */
 import type { Vma } from "../state/vma.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";
@@ -6,7 +6,7 @@ import { CopyQueue } from "./copy-queue.js";
 import { doubtfulPages, type Keeping, registerMuch, trackedPages } from "./keeping.js";
 import type { MemoryFile } from "./memory-file.js";
 import type { Pace } from "./pace.js";
-import { piecesOf } from "./pieces.js";
+import { type Piece, piecesAmong, piecesOf } from "./pieces.js";
 import { merge } from "./spans.js";
 import type { Standing } from "./tracking.js";
 
@@ -22,49 +22,53 @@ export interface RoundParts {
 
 export interface RoundDone {
   readonly copiedBytes: number;
-  /** When it was looked for what was written (performance.now()), in ms, and how long that took; 0 of the first round. */
+  /** When it was looked for what was written (performance.now()), in ms, and how long that took; 0 of a whole copy. */
   readonly scannedMs: number;
   readonly scanMs: number;
 }
 
 /**
  * Copies what was written since the last round, or everything. `vmas` are the mappings of this moment: new ones are tracked
- * too where they are large. Throws `NativeError` (ESRCH, ENOSPC, …).
+ * too where they are large. Piece by piece where it is much, each protected right before it is copied: what is written to the
+ * others before that need not be copied again. The next is looked for while one is copied, so that the disk need not wait.
+ * Throws `NativeError` (ESRCH, ENOSPC, …).
  */
 export function copyRound(vmas: readonly Vma[], parts: RoundParts): RoundDone {
-  const { pid, file, pace, keeping, tracker } = parts;
-  const isFirst = file.isFresh && keeping.base === null;
-  const due = keeping.due(vmas, tracker);
-  if (isFirst) return firstRound(vmas, parts);
-  let [scannedMs, scanMs] = [0, 0];
-  const spans = keeping.noting(() => {
-    const fresh = registerMuch(tracker, vmas, parts);
+  const { pid, keeping, tracker, file } = parts;
+  const isWhole = file.isFresh && keeping.base === null;
+  const pieces = piecesFor(vmas, parts, isWhole);
+  using queue = new CopyQueue(parts, pieces.length);
+  let [copiedBytes, lookedMs, scanMs] = [0, 0, 0];
+  let scannedMs = performance.now();
+  for (const { within, spans } of pieces) {
     scannedMs = performance.now();
-    const written = trackedPages(tracker, { pid, kind: "protect" });
-    scanMs = performance.now() - scannedMs;
-    return merge([...written, ...due, ...doubtfulPages(fresh, tracker)]);
-  });
-  file.copy(pid, spans, { ...pace.running, loose: true });
-  file.startWriting();
-  return { copiedBytes: spanBytes(spans), scannedMs, scanMs };
-}
-
-/**
- * Piece by piece, each protected right before it is copied: what is written to the others before that need not be copied
- * again. The next is ready when one has been copied, so that the disk need not wait. It was looked for when half of it had been.
- */
-function firstRound(vmas: readonly Vma[], { pid, file, pace, tracker, standing }: RoundParts): RoundDone {
-  registerMuch(tracker, vmas, { pid, standing });
-  let [copiedBytes, lookedMs] = [0, 0];
-  const all = doubtfulPages(vmas, tracker);
-  file.expect(all);
-  using queue = new CopyQueue(pid, file, pace);
-  for (const { within, spans } of piecesOf(vmas, all)) {
-    const piece: Span[] = merge([...trackedPages(tracker, { pid, kind: "protect", within }), ...spans]);
-    copiedBytes += spanBytes(piece);
-    lookedMs += performance.now() * spanBytes(piece);
+    const written = keeping.noting(() => trackedPages(tracker, { pid, kind: "protect", within }));
+    scanMs += performance.now() - scannedMs;
+    const piece = spans.length === 0 ? written : merge([...written, ...spans]);
+    const bytes = spanBytes(piece);
+    // In the others there will be about as much.
+    if (copiedBytes === 0 && !isWhole && pieces.length > 1)
+      file.expect({ totalBytes: bytes * pieces.length, stretches: 1 });
+    copiedBytes += bytes;
+    lookedMs += scannedMs * bytes;
     queue.add(piece);
   }
   queue.end();
-  return { copiedBytes, scannedMs: lookedMs / Math.max(copiedBytes, 1), scanMs: 0 };
+  // When half of it had been looked for.
+  if (copiedBytes > 0) scannedMs = lookedMs / copiedBytes;
+  return { copiedBytes, scannedMs, scanMs: isWhole ? 0 : scanMs };
+}
+
+/** What is looked for at a time, with the pages there that are copied whatever is found. */
+function piecesFor(vmas: readonly Vma[], parts: RoundParts, isWhole: boolean): readonly Piece[] {
+  const { keeping, tracker, file } = parts;
+  const stood = keeping.stood;
+  const due = keeping.due(vmas, tracker);
+  const forced: Span[] = keeping.noting(() => {
+    const fresh = registerMuch(tracker, vmas, parts);
+    return merge([...due, ...doubtfulPages(isWhole ? vmas : fresh, tracker)]);
+  });
+  if (!isWhole) return piecesAmong(vmas, stood, forced);
+  file.expect({ totalBytes: spanBytes(forced), stretches: forced.length });
+  return piecesOf(vmas, forced);
 }

@@ -54,8 +54,8 @@ export function heldParts(source: SpanSource, { start, end }: Span): Span[] {
     .map((held) => ({ start: Number(held.start), end: Number(held.end) }));
 }
 
-/** The parts of the spans that lie in the mappings, both in order. */
-export function clip(spans: readonly Span[], vmas: readonly Vma[]): Span[] {
+/** The parts of the spans that lie in the mappings, or in other spans; both in order. */
+export function clip(spans: readonly Span[], vmas: readonly (Pick<Vma, "start" | "end"> | Span)[]): Span[] {
   let first = 0;
   return vmas.flatMap((vma) => {
     const [from, to] = [Number(vma.start), Number(vma.end)];

@@ -142,9 +142,9 @@ export class PageTracker {
     return this.#pagemap.pages(kind, within);
   }
 
-  /** What the tracked mappings hold now. */
-  census(): ReturnType<Pagemap["census"]> {
-    return this.#pagemap.census();
+  /** What the tracked mappings hold now; sooner of a process that `stands`. */
+  census({ stands = false } = {}): ReturnType<Pagemap["census"]> {
+    return this.#pagemap.census(stands ? this.#half() : 0);
   }
 
   /** The same of a process that stands, and what it has written. Throws `NativeError`. */

@@ -1,30 +1,23 @@
 /** Rates in, decision out: when a program that is copied while it runs is stopped, and for how long about. */
 import { expect, test } from "vitest";
-import {
-  estimateStops,
-  expectedBytes,
-  leftSince,
-  wantsLastRound,
-  wantsRound,
-} from "../../src/checkpoint/convergence.js";
+import { estimateStops, leftSince, wantsLastRound, wantsRound } from "../../src/checkpoint/convergence.js";
 
 const MIB = 1 << 20;
-const round = (rounds: number, copiedMib: number, rates: { copyMs: number; dirtiedMs?: number }) => ({
+const round = (rounds: number, copiedMib: number, leftMib: number) => ({
   rounds,
   copiedBytes: copiedMib * MIB,
-  copyMs: rates.copyMs,
-  dirtiedBytes: rounds === 1 ? 0 : copiedMib * MIB,
-  dirtiedMs: rates.dirtiedMs ?? 0,
+  leftBytes: leftMib * MIB,
+  leftMs: 10,
 });
 
 test.each([
-  ["nothing is known after the first round", round(1, 2048, { copyMs: 1500 }), true],
-  ["a tenth is left each time", round(2, 75, { copyMs: 150, dirtiedMs: 1500 }), true],
-  ["little is left", round(3, 0.5, { copyMs: 1, dirtiedMs: 100 }), false],
-  ["it writes as fast as it is copied", round(2, 1500, { copyMs: 1500, dirtiedMs: 1500 }), false],
-  ["it writes a little slower than that", round(3, 1000, { copyMs: 800, dirtiedMs: 1000 }), false],
-  ["there were many rounds", round(12, 100, { copyMs: 1, dirtiedMs: 1000 }), false],
-  ["a small program", round(1, 1, { copyMs: 1 }), false],
+  ["a tenth is left each time", round(1, 2048, 200), true],
+  ["half of little more than little is left", round(2, 10, 5), true],
+  ["little is left", round(1, 2048, 3), false],
+  ["it writes as fast as it is copied", round(1, 2048, 2048), false],
+  ["it writes a little slower than that", round(2, 1000, 800), false],
+  ["there were many rounds", round(12, 100, 10), false],
+  ["nothing was there", round(1, 0, 0), false],
 ])("another round when %s: %o is %s", (_what, rates, wants) => {
   expect(wantsRound(rates)).toBe(wants);
 });
@@ -37,24 +30,24 @@ test.each([
   ["it writes as fast as it is copied", [10, 9], false],
   ["there were three", [100, 30, 10], false],
 ])("another round right before the stop when %s: %o is %s", (_what, copiedMib, wants) => {
-  expect(
-    wantsLastRound(
-      copiedMib.map((mib) => mib * MIB),
-      3 * MIB,
-    ),
-  ).toBe(wants);
+  const copied = copiedMib.map((mib) => mib * MIB);
+  expect(wantsLastRound(copied, { leftBytes: 10 * MIB, tookMs: 1500 })).toBe(wants);
 });
 
-test("no round right before the stop where little is expected to be left, by the rate of the last one", () => {
-  const last = round(2, 4, { copyMs: 8, dirtiedMs: 80 });
-  expect(wantsLastRound([], leftSince(last, 8))).toBe(false);
-  expect(wantsLastRound([], leftSince(last, 40))).toBe(true);
-  expect(wantsLastRound([], leftSince(round(1, 4, { copyMs: 8 }), 1))).toBe(true);
+test.each([
+  ["behind a long copy", { leftBytes: MIB, tookMs: 1500 }, true],
+  ["behind a long copy, of next to nothing", { leftBytes: MIB / 5, tookMs: 1500 }, false],
+  ["behind a short copy, which it would make much longer", { leftBytes: 3 * MIB, tookMs: 80 }, false],
+  ["behind a short copy, of what would stop it for long", { leftBytes: 8 * MIB, tookMs: 80 }, true],
+])("a round right before the stop %s: %o is %s", (_what, left, wants) => {
+  expect(wantsLastRound([], left)).toBe(wants);
 });
 
-test("what the next round would find grows with the time this one took", () => {
-  expect(expectedBytes(round(1, 2048, { copyMs: 1500 }))).toBe(0);
-  expect(expectedBytes(round(2, 75, { copyMs: 150, dirtiedMs: 1500 }))).toBe(7.5 * MIB);
+test("what is left grows with the time since a round, and is never less than what was seen", () => {
+  expect(leftSince(round(2, 10, 4), 10)).toBe(4 * MIB);
+  expect(leftSince(round(2, 10, 4), 25)).toBe(10 * MIB);
+  expect(leftSince(round(2, 10, 4), 0)).toBe(4 * MIB);
+  expect(leftSince(round(2, 10, 0), 100)).toBe(0);
 });
 
 test("a program that is quiet is stopped shortest live, one that writes flat out from a copy, a small one at once", () => {

@@ -1,6 +1,6 @@
 /** A first round goes over all memory in pieces that touch, and takes no huge page apart. */
 import { describe, expect, test } from "vitest";
-import { cut, piecesOf } from "../../src/checkpoint/pieces.js";
+import { cut, piecesAmong, piecesOf } from "../../src/checkpoint/pieces.js";
 import { USER_END } from "../../src/state/address.js";
 import { randomNumbers } from "../harness/random.js";
 
@@ -46,6 +46,21 @@ test("no page of hugetlbfs is taken apart", () => {
     [span(2048, 3072)],
     [span(3072, 4096)],
   ]);
+});
+
+test("memory of which little is copied is looked at in four parts, small memory in one", () => {
+  const vmas = [{}] as never;
+  const stood = [span(0, 1024), span(4096, 5120)];
+  const forced = [span(500, 600), span(5000, 5200)];
+  expect(piecesAmong(vmas, stood, forced)).toEqual([
+    { within: span(0, 512), spans: [span(500, 512)] },
+    { within: span(512, 4096), spans: [span(512, 600)] },
+    { within: span(4096, 4608), spans: [] },
+    { within: { start: 4608 * MIB, end: END }, spans: [span(5000, 5200)] },
+  ]);
+  const all = { start: 0, end: END };
+  expect(piecesAmong(vmas, [span(0, 255)], forced)).toEqual([{ within: all, spans: forced }]);
+  expect(piecesAmong(vmas, [], [])).toEqual([{ within: all, spans: [] }]);
 });
 
 describe("any spans", () => {

@@ -46,13 +46,37 @@ test("nor one that comes between checkpoints that build on one another", () =>
 
 test("a large program is copied piece by piece, and goes on", () =>
   withScene(async (scene) => {
-    const target = await scene.start([fixture("rewriter"), "FOLDER", "large"]);
-    await target.says("ready");
+    const target = await beginLarge(scene);
     const core = join(scene.folder, "core");
     const told = await checkpoint(target.pid, { output: core, mode: "live" });
     expect(told.scanMs).toBeGreaterThan(0);
-    await killHard(target);
-    target.go();
-    const end = await scene.cr(["restore", core]);
-    expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+    await goesOnFrom(scene, target, core);
   }));
+
+test("and so is what it writes between checkpoints that build on one another", () =>
+  withScene(async (scene) => {
+    const target = await beginLarge(scene);
+    using lineage = new Lineage();
+    const parents: (string | undefined)[] = [];
+    for (const time of TIMES) {
+      const output = join(scene.folder, time);
+      const { parent } = await checkpoint(target.pid, { output, lineage, mode: "live" });
+      parents.push(parent);
+    }
+    expect(parents.filter((parent) => parent !== undefined).length).toBeGreaterThan(1);
+    await goesOnFrom(scene, target, join(scene.folder, "8"));
+  }));
+
+async function beginLarge(scene: Scene): Promise<Target> {
+  const target = await scene.start([fixture("rewriter"), "FOLDER", "large"]);
+  await target.says("ready");
+  return target;
+}
+
+/** Restored from it, it finds every page as it was. */
+async function goesOnFrom(scene: Scene, target: Target, core: string): Promise<void> {
+  await killHard(target);
+  target.go();
+  const end = await scene.cr(["restore", core]);
+  expect(end.status, `${describeResult(end)}\nit said: ${target.output()}`).toBe(0);
+}
