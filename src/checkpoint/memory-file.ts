@@ -16,6 +16,8 @@ export class MemoryFile {
   readonly #output: OutputFile;
   /** Something was copied before. */
   #isOver = false;
+  /** Something went into the page cache since the disk was told to begin. */
+  #isCached = false;
 
   constructor(output: OutputFile) {
     this.#output = output;
@@ -56,6 +58,7 @@ export class MemoryFile {
     const way = this.#output.bulk.wayOf(list, this.book.endOffset, manner.gently === true);
     const over = this.#isOver || way.isReserved;
     this.#isOver = true;
+    this.#isCached ||= !way.direct && spans.length > 0;
     return [way.fd, { ...manner, ...way, list, over }];
   }
 
@@ -77,7 +80,8 @@ export class MemoryFile {
 
   /** Lets the disk begin with what was copied. */
   startWriting(): void {
-    startWriting(this.fd);
+    if (this.#isCached) startWriting(this.fd);
+    this.#isCached = false;
   }
 
   /** Gives back the room of copies of pages that are in none of `kept` (in order). */

@@ -59,12 +59,14 @@ export function encodeCoreHeader(phoff: number, phnum: number): Buffer {
   return bytes;
 }
 
-/** The program headers, with `more` that are encoded already, and behind them section header 0 where their number asks for it. */
-export function encodeProgramHeaders(segments: readonly Segment[], more: Buffer = Buffer.alloc(0)): Buffer {
-  const count = segments.length + more.length / PROGRAM_HEADER_BYTES;
-  const extended = count >= PN_XNUM;
-  const tableBytes = count * PROGRAM_HEADER_BYTES;
-  const bytes = Buffer.alloc(tableBytes + (extended ? SECTION_HEADER_BYTES : 0));
+/** The program headers, behind them section header 0 where their number asks for it. */
+export function encodeProgramHeaders(segments: readonly Segment[]): Buffer {
+  return Buffer.concat(programHeaderParts(segments, Buffer.alloc(0)));
+}
+
+/** The same in parts, with `more` that are encoded already, which may be large. */
+export function programHeaderParts(segments: readonly Segment[], more: Buffer): Buffer[] {
+  const bytes = Buffer.alloc(segments.length * PROGRAM_HEADER_BYTES);
   for (const [index, segment] of segments.entries()) {
     const at = index * PROGRAM_HEADER_BYTES;
     bytes.writeUInt32LE(segment.kind === "note" ? PT_NOTE : PT_LOAD, at);
@@ -75,12 +77,13 @@ export function encodeProgramHeaders(segments: readonly Segment[], more: Buffer 
     bytes.writeBigUInt64LE(BigInt(segment.memoryBytes), at + 40);
     bytes.writeBigUInt64LE(segment.kind === "note" ? 4n : 4096n, at + 48);
   }
-  bytes.set(more, segments.length * PROGRAM_HEADER_BYTES);
-  if (extended) {
-    bytes.writeBigUInt64LE(1n, tableBytes + 32);
-    bytes.writeUInt32LE(count, tableBytes + 44);
+  const count = segments.length + more.length / PROGRAM_HEADER_BYTES;
+  const section = Buffer.alloc(count >= PN_XNUM ? SECTION_HEADER_BYTES : 0);
+  if (section.length > 0) {
+    section.writeBigUInt64LE(1n, 32);
+    section.writeUInt32LE(count, 44);
   }
-  return bytes;
+  return [bytes, more, section];
 }
 
 /** The flags of a segment: PF_X 1, PF_W 2, PF_R 4. */

@@ -23,16 +23,26 @@ const NOTE_BYTES_MAX = 1 << 30;
 const NOTES_MAX = 1 << 20;
 const NOTE_HEADER_BYTES = 12;
 
-/** The bytes of one note. */
-export function encodeNote({ owner, type, desc }: Note): Buffer {
+/** The bytes of one note; the parts of a body stand one behind the other, letters among them as one byte each (latin1). */
+export function encodeNote({
+  owner,
+  type,
+  desc,
+}: Omit<Note, "desc"> & { readonly desc: Buffer | readonly (Buffer | string)[] }): Buffer {
+  const parts = Buffer.isBuffer(desc) ? [desc] : desc;
+  const descBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const nameBytes = Buffer.byteLength(owner) + 1;
-  const descAt = NOTE_HEADER_BYTES + align4(nameBytes);
-  const bytes = Buffer.alloc(descAt + align4(desc.length));
+  let at = NOTE_HEADER_BYTES + align4(nameBytes);
+  const bytes = Buffer.alloc(at + align4(descBytes));
   bytes.writeUInt32LE(nameBytes, 0);
-  bytes.writeUInt32LE(desc.length, 4);
+  bytes.writeUInt32LE(descBytes, 4);
   bytes.writeUInt32LE(type, 8);
   bytes.write(owner, NOTE_HEADER_BYTES);
-  desc.copy(bytes, descAt);
+  for (const part of parts) {
+    if (typeof part === "string") bytes.write(part, at, "latin1");
+    else part.copy(bytes, at);
+    at += part.length;
+  }
   return bytes;
 }
 

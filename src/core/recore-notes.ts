@@ -76,18 +76,22 @@ export function encodeRecoreNotes(state: WrittenState): Buffer[] {
 
 function encodePagesNote(runs: WrittenState["runs"]): Buffer {
   const table = runs instanceof RunTable ? runs : bytesOf(runs);
-  const body = { table: table.encode().toString("base64") };
-  const desc = encodeNoteJson({ format: TABLE_FORMAT, required: true, body });
-  return encodeNote({ owner: RECORE_OWNER, type: RECORE_NOTES.PAGES, desc });
+  return encodeTableNote(RECORE_NOTES.PAGES, {}, table);
 }
 
 function encodeDeltaNote({ ancestors, inherited }: NonNullable<WrittenState["delta"]>): Buffer {
-  const isTable = inherited instanceof RunTable;
-  const body = isTable
-    ? { ancestors, table: inherited.encode().toString("base64") }
-    : { ancestors, inherited: inherited.map(rowOfInherited) };
-  const desc = encodeNoteJson({ format: isTable ? TABLE_FORMAT : FORMAT, required: true, body });
+  if (inherited instanceof RunTable) return encodeTableNote(DELTA_NOTE, { ancestors }, inherited);
+  const body = { ancestors, inherited: inherited.map(rowOfInherited) };
+  const desc = encodeNoteJson({ format: FORMAT, required: true, body });
   return encodeNote({ owner: RECORE_OWNER, type: DELTA_NOTE, desc });
+}
+
+/** The table is put into the text that is ready: JSON would look through a million letters for what must not stand in a string. */
+function encodeTableNote(type: number, body: object, table: RunTable): Buffer {
+  const text = encodeNoteJson({ format: TABLE_FORMAT, required: true, body: { ...body, table: "" } });
+  const end = '"}}'.length;
+  const desc = [text.subarray(0, -end), table.encode().toString("base64"), text.subarray(-end)];
+  return encodeNote({ owner: RECORE_OWNER, type, desc });
 }
 
 function rowOfInherited({ address, lengthBytes, ancestor, fileOffset, crc32c }: InheritedRun): unknown[] {

@@ -5,10 +5,10 @@
  *   tailOffset: notes (CHECKSUM last) | program headers, 8-aligned | section header 0 (PN_XNUM only)
  */
 import { ftruncateSync } from "node:fs";
-import { writeAll } from "../file-bytes.js";
+import { writeAll, writeAllOf } from "../file-bytes.js";
 import { PAGE_BYTES } from "../state/address.js";
 import { crc32c } from "./crc32c.js";
-import { encodeCoreHeader, encodeProgramHeaders, type Segment } from "./elf.js";
+import { encodeCoreHeader, programHeaderParts, type Segment } from "./elf.js";
 import type { CoreLayout } from "./layout.js";
 import { LoadTable } from "./load-table.js";
 import { encodeChecksumNote, encodeRecoreNotes, type WrittenState } from "./recore-notes.js";
@@ -37,7 +37,6 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   if (tailOffset % PAGE_BYTES !== 0) throw new RangeError(`tail offset ${tailOffset} is not a whole page`);
   const parts = [...encodeStandardNotes(state), ...encodeRecoreNotes(state)];
   const note = encodeChecksumNote();
-  const digitsAt = sizeOf(parts) + note.digitsAt;
   parts.push(note.bytes);
   const noteBytes = sizeOf(parts);
   const tableAt = Math.ceil(noteBytes / 8) * 8;
@@ -45,16 +44,15 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   const own = noteSegment(tailOffset, noteBytes);
   const { segments } = layout;
   const isTable = segments instanceof LoadTable;
-  parts.push(
-    isTable ? encodeProgramHeaders([own], segments.bytes) : encodeProgramHeaders([own, ...segments]),
-  );
-  const tail = Buffer.concat(parts);
+  const [shown, more] = isTable ? [[own], segments.bytes] : [[own, ...segments], Buffer.alloc(0)];
+  parts.push(...programHeaderParts(shown, more));
   const headerPage = Buffer.alloc(PAGE_BYTES);
   encodeCoreHeader(tailOffset + tableAt, 1 + (isTable ? segments.count : segments.length)).copy(headerPage);
-  const checksum = checksumDigits(crc32c(tail, crc32c(headerPage)));
-  tail.write(checksum, digitsAt, "latin1");
-  writeAll(fd, tail, tailOffset);
-  const sizeBytes = tailOffset + tail.length;
+  const sum = parts.reduce((before, part) => crc32c(part, before), crc32c(headerPage));
+  const checksum = checksumDigits(sum);
+  note.bytes.write(checksum, note.digitsAt, "latin1");
+  writeAllOf(fd, parts, tailOffset);
+  const sizeBytes = tailOffset + sizeOf(parts);
   ftruncateSync(fd, sizeBytes);
   writeAll(fd, headerPage, 0);
   return { sizeBytes, checksum };

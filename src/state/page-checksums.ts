@@ -16,8 +16,8 @@ const SHIFTS = makeShifts();
 
 /** CRC32C of pages that stand one behind the other, from theirs, or from some of them; 0 of none. */
 export function joinChecksums(pages: Uint32Array, first = 0, end = pages.length): number {
-  let sum = 0;
-  for (let page = first; page < end; page += 1) {
+  let sum = first < end ? (pages[first] as number) : 0;
+  for (let page = first + 1; page < end; page += 1) {
     const low = (SHIFTS[sum & 0xff] as number) ^ (SHIFTS[0x100 | ((sum >>> 8) & 0xff)] as number);
     const high = (SHIFTS[0x200 | ((sum >>> 16) & 0xff)] as number) ^ (SHIFTS[0x300 | (sum >>> 24)] as number);
     sum = low ^ high ^ (pages[page] as number);

@@ -13,8 +13,9 @@ export interface TableRow {
   readonly tag: number;
 }
 
-/** Bytes of a row of four varints (of 5, 5, 5 and 3 bytes at most) and a checksum. */
+/** Bytes of a row of four varints (of 5, 5, 5 and 3 bytes at most) and a checksum, and of most rows. */
 const ROW_BYTES_MAX = 22;
+const ROW_BYTES = 11;
 const TAG_MAX = 0xffff;
 /** A page number of user space, and twice that of a file of 16 TiB with its sign, are less. */
 const VARINT_MAX = 2 ** 35;
@@ -115,17 +116,21 @@ export class RunTable {
    */
   encode(): Buffer {
     const { firsts, places, pages, checksums, tags } = this.#columns;
-    const out = Buffer.allocUnsafeSlow(this.#count * ROW_BYTES_MAX);
+    let out = Buffer.allocUnsafeSlow(this.#count * ROW_BYTES + ROW_BYTES_MAX);
+    let words = new DataView(out.buffer);
     let [at, end, place] = [0, 0, 0];
     for (let row = 0; row < this.#count; row += 1) {
+      if (at + ROW_BYTES_MAX > out.length) {
+        out = Buffer.concat([out], out.length * 2);
+        words = new DataView(out.buffer, out.byteOffset);
+      }
       const [first, length] = [firsts[row] as number, pages[row] as number];
       const moved = (places[row] as number) - place;
       at = putVarint(out, at, first - end);
       at = putVarint(out, at, length);
       at = putVarint(out, at, moved >= 0 ? moved * 2 : -moved * 2 - 1);
       at = putVarint(out, at, tags[row] as number);
-      const crc32c = checksums[row] as number;
-      for (let byte = 0; byte < 4; byte += 1) out[at + byte] = crc32c >>> (8 * byte);
+      words.setUint32(at, checksums[row] as number, true);
       at += 4;
       end = first + length;
       place += moved + length;
@@ -134,8 +139,14 @@ export class RunTable {
   }
 }
 
-/** Below 2^31 in whole numbers, which most are. */
+/** Most are one byte, and most others below 2^31, in whole numbers. */
 function putVarint(out: Buffer, at: number, value: number): number {
+  if (value >= 0x80) return putLong(out, at, value);
+  out[at] = value;
+  return at + 1;
+}
+
+function putLong(out: Buffer, at: number, value: number): number {
   let next = at;
   let left = value;
   for (; left >= 2 ** 31; next += 1) {

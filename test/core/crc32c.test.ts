@@ -20,6 +20,18 @@ test("crc32c continues over parts", () => {
   );
 });
 
+test("crc32c is the same wherever in memory the bytes begin, and byte by byte", () => {
+  const random = randomNumbers(3);
+  const bytes = Buffer.from(Array.from({ length: 64 }, () => random(256)));
+  for (let from = 0; from < 9; from += 1) {
+    for (let length = 0; length < 40; length += 1) {
+      const part = bytes.subarray(from, from + length);
+      const one = [...part].reduce((sum, byte) => crc32c(Uint8Array.of(byte), sum), 0);
+      expect(crc32c(part), `${from} ${length}`).toBe(one);
+    }
+  }
+});
+
 test("the native library takes much at a time and comes to the same, wherever it begins and ends", () =>
   withFolder((folder) => {
     const random = randomNumbers(11);

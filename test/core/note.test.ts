@@ -30,6 +30,12 @@ describe("encodeNote and readNotes", () => {
     ]);
   });
 
+  test("take a body in parts for the whole of it", () => {
+    const parts = [Buffer.from("{"), "letters", Buffer.alloc(0), Buffer.from("}")];
+    const whole = encodeNote({ owner: "RECORE", type: 13, desc: Buffer.from("{letters}") });
+    expect(encodeNote({ owner: "RECORE", type: 13, desc: parts })).toEqual(whole);
+  });
+
   test("take a missing filling at the end, as gdb leaves it", () => {
     const bytes = encodeNote({ owner: "CORE", type: 1, desc: Buffer.from("abcde") });
     expect(read(bytes.subarray(0, bytes.length - 3))[0]?.desc.toString()).toBe("abcde");
