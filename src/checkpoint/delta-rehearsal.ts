@@ -13,8 +13,8 @@ import { PlaceBook } from "./places.js";
 const PAGES = 16_384;
 /** Less than so many pages are soon planned. */
 const PAGES_MIN = 4 * PAGES;
-/** Once for V8 to see what it is about, once more with what it made of that. */
-const TIMES = 2;
+/** V8 makes code for what it has seen, and takes it back where it has not seen all: that settles after some times. */
+const TIMES = 5;
 
 /** Plans a delta on a whole core as if some pages had been written; what comes of it is of no matter. */
 export function rehearseDelta(base: PageBase): void {
