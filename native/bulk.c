@@ -155,7 +155,8 @@ static int32_t take(struct job *job, int32_t *end) {
 
 static void *work(void *arg) {
   struct job *job = arg;
-  uint8_t *buffer = cr_take_buffer();
+  const int is_direct = job->flags & CR_COPY_DIRECT;
+  uint8_t *buffer = is_direct ? cr_take_buffer() : aligned_alloc(PAGE, CR_RUN_MAX);
   if (!buffer) {
     atomic_store(&job->error, -ENOMEM);
     return NULL;
@@ -171,7 +172,10 @@ static void *work(void *arg) {
     }
     atomic_fetch_add(&job->written, got);
   }
-  cr_give_buffer(buffer);
+  if (is_direct)
+    cr_give_buffer(buffer);
+  else
+    free(buffer);
   return NULL;
 }
 

@@ -12,7 +12,9 @@ import type { RangeList } from "../tracee/range-list.js";
  */
 const DIRECT_MEMORY_SHARE = 8;
 /** While it runs the way to the disk counts, since the core has to be durable in the end. In bytes. */
-const DIRECT_BYTES_MIN = 16 << 20;
+const DIRECT_BYTES_MIN = 64 << 20;
+/** Of so much or more, the parts that are worth it by themselves. */
+const DIRECT_PART_BYTES_MIN = 16 << 20;
 /** What is worth a wait for the disk, in bytes. */
 const DIRECT_PIECE_BYTES = 128 << 10;
 /** struct statfs: f_bsize, f_bavail. */
@@ -22,13 +24,12 @@ const BLOCKS_AT = 32;
 /** SYNC_FILE_RANGE_WRITE. */
 const WRITE = 2;
 
-/** Whether ranges are better written past the page cache (O_DIRECT); `running`: nobody stands still meanwhile. */
-export function isForDisk(
-  { totalBytes, stretches }: Pick<RangeList, "totalBytes" | "stretches">,
-  running: boolean,
-): boolean {
-  const least = running ? DIRECT_BYTES_MIN : totalmem() / DIRECT_MEMORY_SHARE;
-  return totalBytes >= least && totalBytes / stretches >= DIRECT_PIECE_BYTES;
+/** What is to be written. */
+type Ranges = Pick<RangeList, "totalBytes" | "stretches">;
+
+/** Whether ranges of so many bytes or more are better written past the page cache (O_DIRECT). */
+function isForDisk({ totalBytes, stretches }: Ranges, leastBytes: number): boolean {
+  return totalBytes >= leastBytes && totalBytes / stretches >= DIRECT_PIECE_BYTES;
 }
 
 /** Room on the disk of a file that everybody may take (statfs(2)); none where it is not told. */
@@ -51,6 +52,8 @@ export interface BulkWay {
 export class BulkFile implements Disposable {
   readonly #fd: number;
   #direct: number | null = null;
+  /** Much is written in parts. */
+  #isMuch = false;
   /** Room was made up to here. Once is enough: what has been given back must stay so. */
   #reservedTo = 0;
 
@@ -63,10 +66,21 @@ export class BulkFile implements Disposable {
    * little data or small pieces, or on a file system without it, by the ordinary one. The file will reach to
    * `endOffset`: writes that make it longer would go one by one (ext4_dio_write_checks() of fs/ext4/file.c).
    */
-  wayOf(list: Pick<RangeList, "totalBytes" | "stretches">, endOffset: number, running: boolean): BulkWay {
-    const fd = isForDisk(list, running) ? this.#openDirect() : null;
+  wayOf(list: Ranges, endOffset: number, running: boolean): BulkWay {
+    const least = this.#isMuch ? DIRECT_PART_BYTES_MIN : DIRECT_BYTES_MIN;
+    const leastBytes = running ? least : totalmem() / DIRECT_MEMORY_SHARE;
+    const fd = isForDisk(list, leastBytes) ? this.#openDirect() : null;
     if (fd === null) return { fd: this.#fd, direct: false, isReserved: false };
     return { fd, direct: true, isReserved: this.#reserve(fd, endOffset) };
+  }
+
+  /**
+   * Makes room for all of it once, where its parts go past the page cache while the program runs: the file system lets that wait
+   * for what is being written. Whether it did.
+   */
+  expect(list: Ranges, endOffset: number): boolean {
+    this.#isMuch ||= isForDisk(list, DIRECT_BYTES_MIN);
+    return this.wayOf(list, endOffset, true).isReserved;
   }
 
   /** With the zeros it may be too much for the disk, for a moment; then room is made page by page. */

@@ -14,10 +14,11 @@ const MIB = 1 << 20;
 /** A round must leave less than this part of what it copied. */
 const SHRINKING = 0.7;
 const ROUNDS_MAX = 12;
-/** What a round takes whatever it copies, in ms: looking, and protecting what was written. */
-const ROUND_MS = 12;
-/** That is dear where it is more than this part of all that the copy took so far. */
-const DEAR_SHARE = 0.02;
+/** What a round takes whatever it copies, in ms and in ms a MiB of memory: looking, and protecting what was written. */
+const ROUND_MS = 1;
+const ROUND_MS_A_MIB = 0.005;
+/** It is dear where it takes more than this part of all that the copy took so far. */
+const DEAR_SHARE = 0.05;
 
 /** One round: what it copied, and how much the program has written since it looked, in how many ms. */
 export interface Round {
@@ -41,16 +42,24 @@ export function wantsRound({ rounds, copiedBytes, leftBytes }: Round): boolean {
 /** What was left for the last round may have taken long to copy, and the flags of mappings before it to read. */
 const LAST_ROUNDS_MAX = 3;
 
+/** What the rounds so far have left, of how much, and what they took. */
+export interface LeftBehind {
+  readonly leftBytes: number;
+  readonly allBytes: number;
+  readonly tookMs: number;
+}
+
 /**
  * Whether another round is worth it right before the stop, after last rounds that copied so many bytes each; `leftBytes` are
- * expected to be left without any, and the copy took so long up to here.
+ * expected to be left without any.
  */
 export function wantsLastRound(
   copiedBytes: readonly number[],
-  { leftBytes, tookMs }: { readonly leftBytes: number; readonly tookMs: number },
+  { leftBytes, allBytes, tookMs }: LeftBehind,
 ): boolean {
   if (copiedBytes.length === 0) {
-    return leftBytes > (ROUND_MS > tookMs * DEAR_SHARE ? DEAR_BYTES : LITTLE_BYTES);
+    const isDear = ROUND_MS + (allBytes / MIB) * ROUND_MS_A_MIB > tookMs * DEAR_SHARE;
+    return leftBytes > (isDear ? DEAR_BYTES : LITTLE_BYTES);
   }
   const [last = 0, before = Number.POSITIVE_INFINITY] = copiedBytes.toReversed();
   return copiedBytes.length < LAST_ROUNDS_MAX && last > LAST_BYTES && last < before * SHRINKING;

@@ -203,7 +203,8 @@ export function finishCore({ pid, output, memory, state, files, policies, end }:
     const whole = { ...state, vmas, runs, files, ...(delta !== undefined && { delta }) };
     const tail = { layout: { segments }, state: whole, tailOffset: memory.endOffset };
     const written = writeCoreTail(output.fd, tail);
-    startWriting(output.fd);
+    // Of a delta these are megabytes, and flags of mappings (mapping-flags.ts) are still waited for.
+    if (delta !== undefined) startWriting(output.fd);
     return { written, bytes, pages, copied };
   });
 }

@@ -83,12 +83,14 @@ export function copyWhileItRuns(candidate: Candidate, memory: MemoryCopy): LiveC
       memory.untrack();
       return { ...nothing, rounds, why: DIRECT };
     }
-    const now = performance.now();
+    const leftMs = performance.now() - scannedMs;
     const leftBytes = memory.leftBytes(mappings);
-    const round: Round = { rounds, copiedBytes, leftBytes, leftMs: now - scannedMs };
+    const round: Round = { rounds, copiedBytes, leftBytes, leftMs };
     if (!wantsRound(round)) {
-      const wantsLast: LiveCopy["wantsLast"] = (copied, nowMs) =>
-        wantsLastRound(copied, { leftBytes: leftSince(round, nowMs - scannedMs), tookMs: nowMs - beganMs });
+      const wantsLast: LiveCopy["wantsLast"] = (copied, nowMs) => {
+        const left = { leftBytes: leftSince(round, nowMs - scannedMs), allBytes, tookMs: nowMs - beganMs };
+        return wantsLastRound(copied, left);
+      };
       return { rounds, leftBytes: Math.max(leftBytes, LEFT_BYTES_MIN), wantsLast, why: null };
     }
   }

@@ -62,12 +62,10 @@ export class MemoryFile {
     return [way.fd, { ...manner, ...way, list, over }];
   }
 
-  /**
-   * Makes room for so much and all before, once for all, where that is to be done: while something is written the file
-   * system would make it wait.
-   */
+  /** Of so much, and all before, the parts will follow. */
   expect(list: Pick<RangeList, "totalBytes" | "stretches">): void {
-    this.#isOver ||= this.#output.bulk.wayOf(list, this.book.endOffset + list.totalBytes, true).isReserved;
+    const isReserved = this.#output.bulk.expect(list, this.book.endOffset + list.totalBytes);
+    this.#isOver ||= isReserved;
   }
 
   /** Writes what was stashed. Throws `NativeError`. */

@@ -35,17 +35,17 @@ export interface WrittenCore {
  */
 export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTail): WrittenCore {
   if (tailOffset % PAGE_BYTES !== 0) throw new RangeError(`tail offset ${tailOffset} is not a whole page`);
-  const parts = [...encodeStandardNotes(state), ...encodeRecoreNotes(state)];
+  const parts = joined([...encodeStandardNotes(state), ...encodeRecoreNotes(state)]);
   const note = encodeChecksumNote();
   parts.push(note.bytes);
   const noteBytes = sizeOf(parts);
   const tableAt = Math.ceil(noteBytes / 8) * 8;
-  parts.push(Buffer.alloc(tableAt - noteBytes));
+  const padding = Buffer.alloc(tableAt - noteBytes);
   const own = noteSegment(tailOffset, noteBytes);
   const { segments } = layout;
   const isTable = segments instanceof LoadTable;
   const [shown, more] = isTable ? [[own], segments.bytes] : [[own, ...segments], Buffer.alloc(0)];
-  parts.push(...programHeaderParts(shown, more));
+  parts.push(...joined([padding, ...programHeaderParts(shown, more)]));
   const headerPage = Buffer.alloc(PAGE_BYTES);
   encodeCoreHeader(tailOffset + tableAt, 1 + (isTable ? segments.count : segments.length)).copy(headerPage);
   const sum = parts.reduce((before, part) => crc32c(part, before), crc32c(headerPage));
@@ -56,6 +56,22 @@ export function writeCoreTail(fd: number, { layout, state, tailOffset }: CoreTai
   ftruncateSync(fd, sizeBytes);
   writeAll(fd, headerPage, 0);
   return { sizeBytes, checksum };
+}
+
+/** Less than this is sooner copied than treated by itself, in bytes. */
+const SMALL_BYTES = 64 << 10;
+
+/** The same bytes, with small parts that follow one another as one; large ones are not copied. */
+function joined(parts: readonly Buffer[]): Buffer[] {
+  const groups: Buffer[][] = [];
+  let isOpen = false;
+  for (const part of parts) {
+    const isSmall = part.length < SMALL_BYTES;
+    if (isSmall && isOpen) groups.at(-1)?.push(part);
+    else groups.push([part]);
+    isOpen = isSmall;
+  }
+  return groups.map((group) => (group.length === 1 ? (group[0] as Buffer) : Buffer.concat(group)));
 }
 
 /** A checksum as its note spells it: eight hex digits. */

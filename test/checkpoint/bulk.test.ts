@@ -35,6 +35,22 @@ test("little data and small pieces go by the ordinary way, bulk past the page ca
     closeSync(fd);
   }));
 
+test("parts of much go past the page cache as soon as they are worth it, into room that was made for all", () =>
+  withScene(async (scene) => {
+    const fd = openSync(join(scene.folder, "core"), "w+");
+    using bulk = new BulkFile(fd);
+    const part = { totalBytes: 16 * MIB, stretches: 1 };
+    expect(bulk.wayOf(part, 16 * MIB, true).direct).toBe(false);
+    expect(bulk.expect({ totalBytes: 63 * MIB, stretches: 1 }, 63 * MIB)).toBe(false);
+    expect(bulk.wayOf(part, 16 * MIB, true).direct).toBe(false);
+    expect(bulk.expect({ totalBytes: 64 * MIB, stretches: 1 }, 64 * MIB)).toBe(true);
+    expect(fstatSync(fd)).toMatchObject({ size: 64 * MIB, blocks: (64 * MIB) / 512 });
+    expect(bulk.wayOf(part, 16 * MIB, true)).toMatchObject({ direct: true, isReserved: true });
+    expect(bulk.wayOf({ ...part, totalBytes: 15 * MIB }, 16 * MIB, true).direct).toBe(false);
+    expect(bulk.wayOf(part, 16 * MIB, false).direct).toBe(false);
+    closeSync(fd);
+  }));
+
 test("where there is no room for everything, what there is has to do", () =>
   withScene(async (scene) => {
     const fd = openSync(join(scene.folder, "core"), "w+");

@@ -31,14 +31,23 @@ test.each([
   ["there were three", [100, 30, 10], false],
 ])("another round right before the stop when %s: %o is %s", (_what, copiedMib, wants) => {
   const copied = copiedMib.map((mib) => mib * MIB);
-  expect(wantsLastRound(copied, { leftBytes: 10 * MIB, tookMs: 1500 })).toBe(wants);
+  expect(wantsLastRound(copied, { leftBytes: 10 * MIB, allBytes: 2048 * MIB, tookMs: 1500 })).toBe(wants);
 });
 
 test.each([
-  ["behind a long copy", { leftBytes: MIB, tookMs: 1500 }, true],
-  ["behind a long copy, of next to nothing", { leftBytes: MIB / 5, tookMs: 1500 }, false],
-  ["behind a short copy, which it would make much longer", { leftBytes: 3 * MIB, tookMs: 80 }, false],
-  ["behind a short copy, of what would stop it for long", { leftBytes: 8 * MIB, tookMs: 80 }, true],
+  ["behind a long copy", { leftBytes: MIB, allBytes: 2048 * MIB, tookMs: 1500 }, true],
+  [
+    "behind a long copy, of next to nothing",
+    { leftBytes: MIB / 5, allBytes: 2048 * MIB, tookMs: 1500 },
+    false,
+  ],
+  [
+    "behind a short copy, which it would make longer",
+    { leftBytes: 3 * MIB, allBytes: 2048 * MIB, tookMs: 80 },
+    false,
+  ],
+  ["behind a short copy of a small program", { leftBytes: 3 * MIB, allBytes: 64 * MIB, tookMs: 80 }, true],
+  ["of what would stop it for long", { leftBytes: 8 * MIB, allBytes: 2048 * MIB, tookMs: 80 }, true],
 ])("a round right before the stop %s: %o is %s", (_what, left, wants) => {
   expect(wantsLastRound([], left)).toBe(wants);
 });
