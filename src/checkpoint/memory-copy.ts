@@ -42,7 +42,7 @@ export class MemoryCopy {
   /** Copied from a frozen copy of the process, once it runs again. */
   #fork: FrozenCopy | null = null;
   #forked: Span[] = [];
-  /** How long the last round looked for what was written, in ms; or who asked whether there is to be another one. */
+  /** How long the last round looked for what was written, in ms; of a whole copy alone, the look behind it. */
   scanMs = 0;
   /** What goes into the core of memory that others may reach too. */
   shown: readonly StoredRange[] = [];

@@ -1,4 +1,4 @@
-/** Rounds of the copy of a running process: all of it first, or what was written since the last core, then what was written since. */
+/** Rounds of the copy of a running process: first all of it, or what was written since the last core, then what was written meanwhile. */
 import type { Vma } from "../state/vma.js";
 import type { PageTracker } from "../tracee/page-tracker.js";
 import { type Span, spanBytes } from "../tracee/range-list.js";

@@ -81,9 +81,9 @@ test("with the capability that a launcher lends it, nobody's cr chooses pids", (
       ...["--inh-caps", "+checkpoint_restore", "--ambient-caps", "+checkpoint_restore"],
     ];
     await checkpoint(scene, { target, core, under });
-    await killHard(target);
+    const { cr } = await restore(scene, { target, core, under, extra: ["--pid", "keep"] });
     target.go();
-    const end = await scene.cr(["restore", "--pid", "keep", core], { under });
+    const end = await cr.done;
     expect(end.status, describeResult(end)).toBe(0);
     expect(target.output()).toMatch(/ok\n$/);
   }));
